@@ -45,6 +45,7 @@ namespace mx_attention_tile {
 namespace mx_pick {
 #include "pick.hip"
 #include "exchange_pick.hip"
+#include "sample_split.hip"
 }
 #include "common/host_batches.inc"
 namespace mx_expert_one {

@@ -62,6 +62,7 @@ const PLAIN = [
   "rotate",
   "round_rows",
   "route",
+  "sample_split",
   "store",
   "sum_ranks",
   "swiglu",

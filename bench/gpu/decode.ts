@@ -1,10 +1,13 @@
 /** Timings of the kernels of one decode step, batch 1. */
-import type { DeviceRange } from "../../ffi/runtime.ts";
+import type { ArgumentWriter, DeviceRange } from "../../ffi/runtime.ts";
+import { SAMPLE_STAGES, SAMPLE_STATE_WORDS } from "../../kernels/abi/attention.ts";
 import { type Harness, type Launch, pattern, type Timing } from "./harness.ts";
 import * as s from "./shapes.ts";
 
 /** Multiprocessors times this many blocks, at most one a tile. */
 const BLOCKS_EACH = [2, 4, 8, 1000];
+/** Rows of a draw. */
+const MOST_DRAWN = 8;
 
 const lds = (h: Harness, entry: string, cols: number) =>
   h.traits(entry).ldsFixed + h.traits(entry).ldsPerColumn * Math.ceil(cols / 32) * 32;
@@ -202,20 +205,40 @@ function* small(h: Harness): Generator<Timing> {
     args: (w) => w.pointer(all).i64(0).i32(s.VOCAB).pointer(picked).pointer(null).i32(1),
   };
   yield h.time("argmax", Array.from({ length: 8 }, () => [argmax]), s.VOCAB * 4);
-  // Bell-shaped, as real ones are: 512 different numbers would be ties for the most part.
-  const bell = h.memory(s.VOCAB * 4, new Uint8Array(bellShaped(s.VOCAB).buffer));
+}
+
+/** Draws by one block a row, and by several in stages. */
+function* draws(h: Harness): Generator<Timing> {
   const uniforms = h.memory(4096, new Uint8Array(Float32Array.from({ length: 1024 }, Math.random).buffer));
-  for (const [topP, topK] of [[1, 0], [0.95, 0], [1, 50], [0.95, 50], [1, 5000]] as const) {
-    const params = h.memory(16, new Uint8Array(Float32Array.of(1, topP, topK, 0).buffer));
-    const sample: Launch = {
-      entry: "sample",
-      grid: [1, 1, 1],
-      lds: 0,
-      args: (w) =>
-        w.pointer(bell).i64(0).i32(s.VOCAB).pointer(params).pointer(uniforms).i32(1).pointer(slots).pointer(picked)
-          .i32(1),
-    };
-    yield h.time(`sample, top-k ${topK}, top-p ${topP}`, Array.from({ length: 4 }, () => [sample]), s.VOCAB * 4);
+  // Bell-shaped, as real ones are: 512 different numbers would be ties for the most part. And all the same.
+  const bell = h.memory(s.VOCAB * 4, new Uint8Array(bellShaped(s.VOCAB).buffer)), flat = h.memory(s.VOCAB * 4);
+  const picked = h.memory(4 * MOST_DRAWN), positions = s.i32s(h, new Array<number>(MOST_DRAWN).fill(0));
+  const states = h.memory(MOST_DRAWN * SAMPLE_STATE_WORDS * 4);
+  const run = function* (what: string, logits: DeviceRange, params: DeviceRange, rows: number) {
+    const drawn = (w: ArgumentWriter) =>
+      w.pointer(logits).i64(0).i32(s.VOCAB).pointer(params).pointer(uniforms).i32(1).pointer(positions).pointer(picked);
+    const one: Launch = { entry: "sample", grid: [rows, 1, 1], lds: 0, args: (w) => drawn(w).i32(rows) };
+    yield h.time(`sample, ${what}`, Array.from({ length: 4 }, () => [one]), rows * s.VOCAB * 4);
+    if (!h.has("sample_split")) return;
+    const stage = (stage: number): Launch => ({
+      ...{ entry: "sample_split", grid: [32, rows, 1], lds: 0 },
+      ...(stage > 0 ? { overlaps: true } : {}),
+      args: (w) => drawn(w).pointer(states).i32(stage).i32(rows),
+    });
+    const stages = Array.from({ length: SAMPLE_STAGES }, (_, i) => stage(i));
+    yield h.time(`sample_split, ${what}`, Array.from({ length: 4 }, () => stages), rows * s.VOCAB * 4);
+  };
+  const paramsOf = (temperature: number, topP: number, topK: number) => {
+    const all = Array.from({ length: MOST_DRAWN }, () => [temperature, topP, topK, 0]).flat();
+    return h.memory(16 * MOST_DRAWN, new Uint8Array(Float32Array.from(all).buffer));
+  };
+  for (const [topP, topK] of [[1, 0], [0.95, 0], [1, 50], [0.95, 50], [1, 5000], [0.95, 5000]] as const) {
+    yield* run(`top-k ${topK}, top-p ${topP}`, bell, paramsOf(1, topP, topK), 1);
+  }
+  yield* run("top-k 0, top-p 0.95, temperature 2", bell, paramsOf(2, 0.95, 0), 1);
+  yield* run("top-k 0, top-p 0.95, all equal", flat, paramsOf(1, 0.95, 0), 1);
+  for (const rows of [2, 4, MOST_DRAWN]) {
+    yield* run(`top-k 0, top-p 0.95, ${rows} rows`, bell, paramsOf(1, 0.95, 0), rows);
   }
 }
 
@@ -242,6 +265,7 @@ export function* decodeTimings(h: Harness): Generator<Timing> {
     ["attention 16000", () => attention(h, 16000, 0)],
     ["attention window", () => attention(h, 1000, 128)],
     ["small", () => small(h)],
+    ["sample", () => draws(h)],
   ];
   for (const [name, run] of parts) {
     if (!name.includes(h.filter)) continue;

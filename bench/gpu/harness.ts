@@ -11,6 +11,8 @@ export interface Launch {
   readonly entry: string;
   readonly grid: readonly [number, number, number];
   readonly lds: number;
+  /** Whether it may begin before the one ahead has ended, as launches of a step do on NVIDIA. */
+  readonly overlaps?: true;
   readonly args: (w: ArgumentWriter) => void;
 }
 
@@ -86,6 +88,7 @@ export class Harness implements Disposable {
       grid: launch.grid,
       threads: this.traits(launch.entry).threads,
       sharedBytes: launch.lds,
+      overlaps: launch.overlaps ?? false,
     }, writer);
   }
 

@@ -114,6 +114,21 @@ export const ATTENTIONS = {
   }),
 } as const;
 
+/** Launches of `sample_split` that pick a row's token, and what a row needs between them, in words of 4 bytes. */
+export const SAMPLE_STAGES = 4;
+export const SAMPLE_STATE_WORDS = 21_548;
+
+const SAMPLE = {
+  logits: "const f32*",
+  stride: "i64",
+  vocab: "i32",
+  params: "const f32*",
+  uniforms: "const f32*",
+  uniformStride: "i32",
+  positions: "const i32*",
+  picked: "i32*",
+} as const;
+
 /** Picking of tokens, and the step to the next ones. */
 export const PICKING = {
   argmax: signature({
@@ -143,19 +158,17 @@ export const PICKING = {
   sample: signature({
     section: "picking",
     names: ["sample"],
-    arguments: {
-      logits: "const f32*",
-      stride: "i64",
-      vocab: "i32",
-      params: "const f32*",
-      uniforms: "const f32*",
-      uniformStride: "i32",
-      positions: "const i32*",
-      picked: "i32*",
-      rows: "i32",
-    },
+    arguments: { ...SAMPLE, rows: "i32" },
     grid: "(rows)",
     blocks: ({ rows }) => [rows, 1, 1],
+  }),
+  sampleSplit: signature({
+    section: "picking",
+    names: ["sample_split"],
+    arguments: { ...SAMPLE, states: "i32*", stage: "i32", rows: "i32" },
+    notes: { states: `[rows * ${SAMPLE_STATE_WORDS}], 0 before the first launch`, stage: "0 to 3, a launch each" },
+    grid: "(32, rows)",
+    blocks: ({ rows }) => [32, rows, 1],
   }),
   advance: signature({
     section: "picking",

@@ -5,8 +5,9 @@
 constexpr i32 threads = 1024;
 constexpr i32 no_id = 0x7fffffff;
 
-// Calls f(value, id) for each logit of a row; a thread sees ascending ids. Four loads of 16 bytes are under way at once.
-template <class F> MX_DEVICE void each(const MX_GLOBAL f32 *logits, i32 vocab, F f) {
+// Calls f(value, id) for each logit of a row; a thread sees ascending ids. Four loads of 16 bytes are under way at once,
+// where f is not too large for four copies.
+template <bool Copies = true, class F> MX_DEVICE void each(const MX_GLOBAL f32 *logits, i32 vocab, F f) {
   if (((u64)(const f32 *)logits & 15u) != 0 || (vocab & 3) != 0) {
     for (i32 i = mx_thread(); i < vocab; i += threads) f(logits[i], i);
     return;
@@ -21,7 +22,7 @@ template <class F> MX_DEVICE void each(const MX_GLOBAL f32 *logits, i32 vocab, F
   const i32 count = vocab >> 2;
   i32 i = mx_thread();
   MX_NO_UNROLL
-  for (; i + 3 * threads < count; i += 4 * threads) {
+  for (; Copies && i + 3 * threads < count; i += 4 * threads) {
     const f32x4 a = vectors[i], b = vectors[i + threads], c = vectors[i + 2 * threads], d = vectors[i + 3 * threads];
     four(a, i);
     four(b, i + threads);

@@ -2,7 +2,15 @@
 import type { ArgumentWriter, DeviceBuffer as Memory, PinnedBuffer, Stream } from "../../ffi/runtime.ts";
 import { SHARED_BYTES } from "../backends/gpu/calls.ts";
 import type { KernelSet } from "../backends/gpu/kernels.ts";
-import { buffersOf, type DeviceBuffer, type Job, ldsOfJob, type Machine, type Pointer } from "./cases/job.ts";
+import {
+  buffersOf,
+  type DeviceBuffer,
+  type Job,
+  launchesOf,
+  ldsOfJob,
+  type Machine,
+  type Pointer,
+} from "./cases/job.ts";
 
 /** Page-locked memory that is more than the largest buffer of a case. */
 const STAGING_BYTES = 8 << 20;
@@ -35,6 +43,10 @@ export class GpuMachine implements Machine, Disposable {
    * @throws {FailureError} if the device cannot load or run the kernel.
    */
   launch(job: Job): void {
+    for (const one of launchesOf(job)) this.#launch(one);
+  }
+
+  #launch(job: Job): void {
     const { kernel, traits } = this.kernels.get(job.entry), { device } = this.kernels, buffers = buffersOf(job);
     const lds = ldsOfJob(job, traits);
     using held = new DisposableStack();

@@ -7,6 +7,7 @@ import {
   buffersOf,
   type DeviceBuffer,
   type Job,
+  launchesOf,
   ldsOfJob,
   type Machine,
   type Pointer,
@@ -77,7 +78,7 @@ export class HostMachine implements Machine {
   }
 
   run(jobs: readonly Job[]): Promise<void> {
-    for (const job of jobs) this.#launch(job);
+    for (const job of jobs) for (const one of launchesOf(job)) this.#launch(one);
     return Promise.resolve();
   }
 

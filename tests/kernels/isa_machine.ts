@@ -5,6 +5,7 @@ import {
   buffersOf,
   type DeviceBuffer,
   type Job,
+  launchesOf,
   ldsOfJob,
   type Machine,
 } from "../../src/verify/cases/job.ts";
@@ -32,15 +33,16 @@ export class IsaMachine implements Machine {
     const folder = await Deno.makeTempDir({ prefix: "mxoss-isa-" });
     try {
       const memory: Uint8Array[] = [], offsets = new Map<DeviceBuffer, number>();
+      const launches = jobs.map((job) => [...launchesOf(job)]), all = launches.flat();
       let end = 0;
-      for (const buffer of jobs.flatMap(buffersOf)) {
+      for (const buffer of all.flatMap(buffersOf)) {
         if (offsets.has(buffer)) continue;
         offsets.set(buffer, end);
         memory.push(buffer.bytes);
         end += buffer.bytes.length;
       }
       await Deno.writeFile(`${folder}/memory`, new Uint8Array(await new Blob(memory as BlobPart[]).arrayBuffer()));
-      await Deno.writeTextFile(`${folder}/jobs`, JSON.stringify(jobs.map((job) => this.#describe(job, offsets))));
+      await Deno.writeTextFile(`${folder}/jobs`, JSON.stringify(all.map((job) => this.#describe(job, offsets))));
       const { stdout, stderr } = await new Deno.Command("python3", {
         args: [
           "tools/amd_isa.py",
@@ -55,10 +57,15 @@ export class IsaMachine implements Machine {
         env: { CC: "clang-22", CACHELEVEL: "2" },
       }).output();
       const lines = new TextDecoder().decode(stdout).trim().split("\n").filter((line) => line !== "");
-      this.outcomes = lines.map((line) => JSON.parse(line) as IsaOutcome);
+      const outcomes = lines.map((line) => JSON.parse(line) as IsaOutcome);
       // A kernel that touches memory that is not its own ends the process.
       const why = new TextDecoder().decode(stderr).trim().split("\n").at(-1) || "the emulator's process died";
-      while (this.outcomes.length < jobs.length) this.outcomes.push({ error: why });
+      while (outcomes.length < all.length) outcomes.push({ error: why });
+      // Of several launches, the first that failed.
+      this.outcomes = launches.map(({ length }) => {
+        const own = outcomes.splice(0, length);
+        return own.find(({ error }) => error !== undefined) ?? own[0]!;
+      });
       const after = await Deno.readFile(`${folder}/memory`);
       for (const [buffer, offset] of offsets) {
         if (!buffer.constant) buffer.bytes.set(after.subarray(offset, offset + buffer.bytes.length));

@@ -7,13 +7,15 @@ import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/run
 import type { DecodeRequest, DecodeResult, Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
-import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
+import { SAMPLE_STAGES } from "../../../kernels/abi/attention.ts";
+import { HISTORY_STEPS, SPLIT_SAMPLES, type Workspace } from "./workspace.ts";
 
 /** Steps that are launched before the oldest one's tokens are looked at. */
 export const AHEAD = 2;
 
-/** The choice of the likeliest token by several blocks. */
+/** The choice of the likeliest token by several blocks, and a draw by several. */
 const ARGMAX_SPLIT = "argmax_split";
+const SAMPLE_SPLIT = "sample_split";
 
 /** What the loop works with. */
 export interface DecodeParts {
@@ -44,8 +46,10 @@ export function enqueuePick(
     calls.launch("argmaxSplit", { ...common, partial: w.pickedParts, counters: w.pickedCounters });
   } else if (greedy) calls.launch("argmax", { ...common, sums: scored ? w.sums : null });
   else {
-    const { sampling: params, uniforms, positions } = w;
-    calls.launch("sample", { ...common, params, uniforms, uniformStride: context, positions });
+    const { sampling: params, uniforms, positions, sampleStates: states } = w;
+    const drawn = { ...common, params, uniforms, uniformStride: context, positions };
+    if (rows > SPLIT_SAMPLES || !calls.kernels.has(SAMPLE_SPLIT)) calls.launch("sample", drawn);
+    else for (let stage = 0; stage < SAMPLE_STAGES; stage++) calls.launch("sampleSplit", { ...drawn, states, stage });
   }
 }
 

@@ -3,6 +3,7 @@
  * are known before anything is allocated, so that a model which does not fit is refused with numbers.
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
+import { SAMPLE_STATE_WORDS } from "../../../kernels/abi/attention.ts";
 import { mlpStateWords } from "../../../kernels/abi/experts.ts";
 import { type ParallelSizes, vocabPerRank } from "../../checkpoint/shard.ts";
 import { PAGE_POSITIONS } from "../../model/pages.ts";
@@ -23,6 +24,8 @@ export type GpuRequest<N extends string> = OpenRequest<N, Communicator | Paralle
 
 /** Steps of generation that the device may be ahead of the host; it keeps their tokens. */
 export const HISTORY_STEPS = 256;
+/** Most rows that several blocks each draw from: 256 blocks of 1,024 threads are as many as run on an H100 at once. */
+export const SPLIT_SAMPLES = 8;
 
 /** A part of the buffer that is allocated later. */
 interface Region {
@@ -137,6 +140,8 @@ export interface Workspace<N extends string> {
   /** What blocks that share a row's logits have found, [logitRows][32], and their counters of 0 [logitRows]. */
   readonly pickedParts: DeviceRange;
   readonly pickedCounters: DeviceRange;
+  /** What the launches of a draw by several blocks tell one another; 0 at first. */
+  readonly sampleStates: DeviceRange;
   readonly history: DeviceRange;
   readonly step: DeviceRange;
   readonly sampling: DeviceRange;
@@ -205,6 +210,7 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
     sums: layout.words(logitRows),
     pickedParts: layout.words(32 * logitRows),
     pickedCounters: layout.words(logitRows),
+    sampleStates: layout.words(SAMPLE_STATE_WORDS * Math.min(logitRows, SPLIT_SAMPLES)),
     history: layout.words(HISTORY_STEPS * logitRows),
     step: layout.words(1),
     sampling: layout.words(4 * logitRows),

@@ -32,6 +32,13 @@ export interface Job {
   /** Bytes of dynamic LDS, or columns of which the kernel has some in LDS: how much follows from its traits. */
   readonly lds: number | { readonly columns: number };
   readonly arguments: readonly Argument[];
+  /** The launch after it, where a kernel works in several. */
+  readonly then?: Job;
+}
+
+/** A job's launches, in order. */
+export function* launchesOf(job: Job): Generator<Job> {
+  for (let one: Job | undefined = job; one; one = one.then) yield one;
 }
 
 /** Dynamic LDS of a job in bytes, by its kernel's traits on an architecture. */

@@ -1,7 +1,8 @@
 /** Cases of picking tokens: argmax, sample, advance. */
+import { SAMPLE_STAGES, SAMPLE_STATE_WORDS } from "../../../kernels/abi/attention.ts";
 import { Sampler } from "../../session/sampler.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
-import { floats, i32, i64, inout, input, ints, output, pointer } from "./job.ts";
+import { floats, i32, i64, inout, input, ints, type Job, output, pointer } from "./job.ts";
 import { Random } from "./random.ts";
 
 /** The lowest float32, which stands for a token that must not be drawn. */
@@ -15,20 +16,20 @@ function argmax(logits: Float32Array): number {
   return logits.findIndex((v) => v === most);
 }
 
-/** Blocks of a row of argmax_split. */
-const ARGMAX_BLOCKS = 32;
+/** Blocks of a row of argmax_split and of sample_split. */
+const ROW_BLOCKS = 32;
 
 /** argmax_split: by several blocks a row. */
 function argmaxSplitCase(name: string, rows: readonly Float32Array[]): KernelCase {
   const vocab = rows[0]!.length, stride = Math.ceil(vocab / 4) * 4 + 4, picked = output(4 * rows.length);
   const logits = new Float32Array(rows.length * stride).fill(1e30);
   rows.forEach((row, i) => logits.set(row, i * stride));
-  const partial = output(4 * rows.length * ARGMAX_BLOCKS), counters = inout(new Int32Array(rows.length));
+  const partial = output(4 * rows.length * ROW_BLOCKS), counters = inout(new Int32Array(rows.length));
   return {
     name: `argmax_split ${name}`,
     job: {
       entry: "argmax_split",
-      grid: [ARGMAX_BLOCKS, rows.length, 1],
+      grid: [ROW_BLOCKS, rows.length, 1],
       threads: 1024,
       lds: 0,
       arguments: [
@@ -98,11 +99,91 @@ function sampleCase(name: string, logits: Float32Array, draws: readonly Draw[]):
     check: () =>
       exactly(
         ints(picked),
-        draws.map(([temperature, topP, topK, u]) =>
-          argmax(logits) < 0 ? argmax(logits) : new Sampler({ temperature, topP, topK }).pick(logits, u)
-        ),
+        draws.map((draw) => drawn(logits, draw)),
       ),
   };
+}
+
+/** The token that the host draws. */
+function drawn(logits: Float32Array, [temperature, topP, topK, u]: Draw): number {
+  const best = argmax(logits);
+  return best < 0 ? best : new Sampler({ temperature, topP, topK }).pick(logits, Math.fround(u));
+}
+
+/** Words of a row's state that are 0 between picks: what counts blocks and candidates, and the bins' sums. */
+const ZEROS: readonly (readonly [from: number, to: number])[] = [[10, 12], [12, 2060], [20_492, 21_516]];
+
+/**
+ * sample_split: each row from logits of its own.
+ *
+ * @param picks How often, one after the other with the same memory.
+ */
+export function sampleSplitCase(
+  name: string,
+  all: readonly (readonly [logits: Float32Array, draw: Draw])[],
+  picks = 1,
+): KernelCase {
+  const rows = all.length, vocab = all[0]![0].length, stride = Math.ceil(vocab / 4) * 4 + 4, context = 2, position = 1;
+  const logits = new Float32Array(rows * stride).fill(1e30), uniforms = new Float32Array(rows * context).fill(0.999);
+  all.forEach(([own, [, , , u]], row) => {
+    logits.set(own, row * stride);
+    uniforms[row * context + position] = u;
+  });
+  const params = input(Float32Array.from(all.flatMap(([, [t, p, k]]) => [t, p, k, 0])));
+  const picked = output(4 * rows), states = inout(new Int32Array(rows * SAMPLE_STATE_WORDS));
+  const before = [
+    ...[pointer(input(logits)), i64(stride), i32(vocab), pointer(params), pointer(input(uniforms)), i32(context)],
+    ...[pointer(input(new Int32Array(rows).fill(position))), pointer(picked), pointer(states)],
+  ];
+  let job: Job | undefined;
+  for (let launch = picks * SAMPLE_STAGES - 1; launch >= 0; launch--) {
+    job = {
+      ...{ entry: "sample_split", grid: [ROW_BLOCKS, rows, 1], threads: 1024, lds: 0 },
+      arguments: [...before, i32(launch % SAMPLE_STAGES), i32(rows)],
+      ...(job ? { then: job } : {}),
+    };
+  }
+  return {
+    name: `sample_split ${name}`,
+    job: job!,
+    check: () => {
+      const left = ints(states);
+      const zero = (row: number) =>
+        ZEROS.every(([from, to]) =>
+          left.subarray(row * SAMPLE_STATE_WORDS + from, row * SAMPLE_STATE_WORDS + to).every((word) => word === 0)
+        );
+      return worstOf(
+        exactly(ints(picked), all.map(([own, draw]) => drawn(own, draw))),
+        all.every((_, row) => zero(row)) ? 0 : Infinity,
+      );
+    },
+  };
+}
+
+/** Cases of sample_split that one block has no need of. */
+function* ownSplitCases(r: Random, kinds: readonly Float32Array[]): Generator<KernelCase> {
+  const every: readonly Draw[] = [
+    ...[[0, 1, 0, 0.5], [1, 1, 0, 0.7], [0.7, 0.9, 0, 0.3], [2, 1, 30, 0.99], [5, 0.5, 600, 0.1]] as const,
+  ];
+  yield sampleSplitCase("rows of all kinds", kinds.map((own, i) => [own, every[i % every.length]!]));
+  yield sampleSplitCase("rows of all kinds, the other way", kinds.map((own, i) => [own, every[(i + 3) % 5]!]), 2);
+  yield sampleSplitCase("one token", every.map((draw) => [Float32Array.of(-3), draw]));
+  // Of 20,000 there are 10,000 in one bin.
+  const equal = Float32Array.from({ length: 20_000 }, (_, id) => id & 1);
+  yield sampleSplitCase(
+    "more ties than blocks list for each other",
+    [
+      ...[[1, 0.5, 0, 0.9], [1, 1, 9000, 0.999], [1, 0.8, 15_000, 0.7], [1, 0.9, 0, 0.99999]] as const,
+    ].map((draw) => [equal, draw]),
+  );
+  // 6283 or 6284 candidates a block, which a chunk is a small part of.
+  const large = [r.row(201_088, false, 3), r.row(201_088, false, 1)];
+  yield sampleSplitCase(
+    "a large vocabulary",
+    [
+      ...[[1, 0.95, 0, 0.9], [0.8, 0.95, 50, 0.3], [3, 0.9, 0, 0.6], [1, 1, 0, 0.99999]] as const,
+    ].map((draw, i) => [large[i & 1]!, draw]),
+  );
 }
 
 export function* pickCases(): Generator<KernelCase> {
@@ -126,31 +207,31 @@ export function* pickCases(): Generator<KernelCase> {
   logits[77] = logits[78]!;
   logits[79] = LOWEST;
   const us = [0, 0.1, 0.35, 0.62, 0.9, 0.99999];
-  yield sampleCase("greedy and all", logits, [[0, 1, 0, 0.5], ...us.map((u): Draw => [1, 1, 0, u])]);
-  yield sampleCase("top-k", logits, us.map((u): Draw => [0.7, 1, 20, u]));
-  yield sampleCase("top-p", logits, us.map((u): Draw => [1.3, 0.8, 0, u]));
-  yield sampleCase("both, and almost nothing", logits, [
-    ...[[1, 0.5, 40, 0.3], [1, 1e-9, 0, 0.9], [0.01, 0.9, 5, 0.5], [2, 1, 1, 0.7]] as const,
-  ]);
   // Of equal ones the lowest ids.
-  yield sampleCase("ties", new Float32Array(90).fill(1), us.map((u): Draw => [1, 0.4, 30, u]));
-  const even = Float32Array.from({ length: 6000 }, (_, id) => id % 3);
-  yield sampleCase("more ties than are listed", even, [
-    ...[[1, 0.55, 0, 0.99999], [1, 0.9, 0, 0.5], [1, 1, 2500, 0.999], [3, 0.99, 3100, 0.2], [
-      1,
-      1,
-      700,
-      0.99999,
-    ]] as const,
-  ]);
-  // Everything in one bin of the first round.
-  yield sampleCase("hot", logits, [[1e6, 0.5, 0, 0.7], [1e30, 0.3, 1200, 0.4], [1e39, 0.7, 0, 0.9]]);
-  const wide = r.row(20_004, false, 3);
-  yield sampleCase("loads of 16 bytes, four at once", wide, [
-    ...[[1, 1, 0, 0.4], [0.8, 0.95, 50, 0.8], [1.5, 0.9, 0, 0.99], [1, 0.99, 2000, 0.6]] as const,
-  ]);
-  yield sampleCase("NaN", odd, [[1, 0.9, 0, 0.5], [0, 1, 0, 0.5]]);
-  yield sampleCase("nothing", new Float32Array(64).fill(-Infinity), [[1, 0.9, 5, 0.5]]);
+  const even = Float32Array.from({ length: 6000 }, (_, id) => id % 3), wide = r.row(20_004, false, 3);
+  const draws: readonly (readonly [name: string, logits: Float32Array, draws: readonly Draw[]])[] = [
+    ["greedy and all", logits, [[0, 1, 0, 0.5], ...us.map((u): Draw => [1, 1, 0, u])]],
+    ["top-k", logits, us.map((u): Draw => [0.7, 1, 20, u])],
+    ["top-p", logits, us.map((u): Draw => [1.3, 0.8, 0, u])],
+    ["both, and almost nothing", logits, [
+      ...[[1, 0.5, 40, 0.3], [1, 1e-9, 0, 0.9], [0.01, 0.9, 5, 0.5], [2, 1, 1, 0.7]] as const,
+    ]],
+    ["ties", new Float32Array(90).fill(1), us.map((u): Draw => [1, 0.4, 30, u])],
+    ["more ties than are listed", even, [
+      ...[[1, 0.55, 0, 0.99999], [1, 0.9, 0, 0.5], [1, 1, 2500, 0.999], [3, 0.99, 3100, 0.2]] as const,
+      [1, 1, 700, 0.99999],
+    ]],
+    // Everything in one bin of the first round.
+    ["hot", logits, [[1e6, 0.5, 0, 0.7], [1e30, 0.3, 1200, 0.4], [1e39, 0.7, 0, 0.9]]],
+    ["loads of 16 bytes, four at once", wide, [
+      ...[[1, 1, 0, 0.4], [0.8, 0.95, 50, 0.8], [1.5, 0.9, 0, 0.99], [1, 0.99, 2000, 0.6]] as const,
+    ]],
+    ["NaN", odd, [[1, 0.9, 0, 0.5], [0, 1, 0, 0.5]]],
+    ["nothing", new Float32Array(64).fill(-Infinity), [[1, 0.9, 5, 0.5]]],
+  ];
+  for (const all of draws) yield sampleCase(...all);
+  for (const [name, own, all] of draws) yield sampleSplitCase(name, all.map((draw) => [own, draw]));
+  yield* ownSplitCases(r, kinds);
   yield argmaxCase("a wide row and odd ones", [wide, r.row(20_004, false, 40)], true);
   yield argmaxCase("NaN", [odd, r.row(odd.length, false)], true);
   yield argmaxSplitCase("random, NaN, infinity, ties, one left", kinds);

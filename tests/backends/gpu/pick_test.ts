@@ -4,6 +4,8 @@ import { classOf, logitRowsFor, padded, partsFor } from "../../../src/backends/g
 import { batchPartials, batchParts } from "../../../src/backends/gpu/splits.ts";
 import { completeAll } from "../../../src/eval/batcher.ts";
 import { argmax, logProbability } from "../../../src/session/likelihood.ts";
+import { Queue } from "../../../ffi/stream.ts";
+import type { KernelFiles } from "../../../src/backends/gpu/kernels.ts";
 import type { Engine } from "../../../src/model/engine.ts";
 import { FailureError } from "../../../src/errors.ts";
 import { Session } from "../../../src/session/session.ts";
@@ -95,6 +97,63 @@ Deno.test(
     const together = await run(first);
     for (const i of [0, 9]) assertEquals([together[i]], await run([first[i]!]), `sequence ${i}`);
     await engine.close();
+  },
+);
+
+Deno.test(
+  { name: "decode() draws for few sequences by several blocks each, for more by one, and the same tokens", ignore },
+  async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(34, { config });
+    const kernels = await hostKernels(), steps = 6, sampled: string[] = [], { launch } = Queue.prototype;
+    // Those of an architecture that lacks the kernel.
+    const lacking: KernelFiles = {
+      ...kernels,
+      architecture: (arch) => {
+        const all = kernels.architecture(arch);
+        if (all === undefined) return undefined;
+        return {
+          ...all,
+          entries: Object.fromEntries(Object.entries(all.entries).filter(([e]) => e !== "sample_split")),
+        };
+      },
+    };
+    const asked = [[1, 1, 0], [0, 1, 0], [0.8, 0.9, 0], [2, 1, 7], [3, 0.8, 40]] as const;
+    const sampling = Array.from({ length: 12 }, (_, row) => asked[row % asked.length]!).map((
+      [temperature, topP, topK],
+      row,
+    ) => ({
+      ...{ temperature, topP, topK },
+      uniforms: Float32Array.from({ length: steps }, (_, step) => ((7 * step + 3 * row + 1) % 11) / 11),
+    }));
+    const run = async (kernels: KernelFiles, rows: number) => {
+      const engine = await openEngine(host.path, model, { kernels, invariant: true }, { slots: 12, maxTokens: 16 });
+      const batch = batchOf(...Array.from({ length: rows }, (_, i) => [i, 0, (7 * i + 2) % config.vocab] as const));
+      const seen: number[][] = [], onTokens = (ids: Int32Array) => seen.push([...ids]) > 0;
+      sampled.length = 0;
+      host.reset();
+      try {
+        Queue.prototype.launch = function (kernel, shape, args) {
+          if (kernel.name.startsWith("sample")) sampled.push(`${kernel.name} ${shape.grid}`);
+          launch.call(this, kernel, shape, args);
+        };
+        await engine.decode({ batch, steps, sampling: sampling.slice(0, rows), onTokens });
+      } finally {
+        Object.assign(Queue.prototype, { launch });
+        await engine.close();
+      }
+      assert(host.calls("hipGraphLaunch") >= steps - 2);
+      return { seen, sampled: [...new Set(sampled)] };
+    };
+    for (const rows of [1, 8, 12]) {
+      const one = await run(lacking, rows), several = await run(kernels, rows);
+      assertEquals([one.sampled, several.sampled], [
+        [`sample ${rows},1,1`],
+        [rows > 8 ? `sample ${rows},1,1` : `sample_split 32,${rows},1`],
+      ]);
+      assertEquals(several.seen, one.seen, `${rows} sequences`);
+    }
+    assertEquals(host.leaks(), "");
   },
 );
 
