@@ -10,10 +10,10 @@ import { TINY } from "./sides.ts";
 const tokenizer = await Tokenizer.fromDirectory(TINY);
 const ids = (text: string) => Int32Array.from(tokenizer.encode(text, { allowSpecial: true }));
 
-/** Predictions of a text where A and B choose these tokens at some positions, and elsewhere what the text has. */
-function passages(text: string, chosen: ReadonlyMap<number, readonly [a: string, b: string]>, index = 0) {
-  const tokens = ids(text);
-  const recorder = new PredictionRecorder({ index, tokens, replyFrom: null }, true);
+/** Predictions of tokens where A and B choose others at some positions, and elsewhere what the text has. */
+function passages(text: string | Int32Array, chosen: ReadonlyMap<number, readonly [a: string, b: string]>) {
+  const tokens = typeof text === "string" ? ids(text) : text;
+  const recorder = new PredictionRecorder({ index: 0, tokens, replyFrom: null }, true);
   const logits = (id: number) => Float32Array.from({ length: 1024 }, (_, i) => i === id ? 9 : 0);
   tokens.forEach((_, position) => {
     const [a, b] = (chosen.get(position) ?? []).map((token) => ids(token)[0]!);
@@ -43,6 +43,16 @@ Deno.test("passagesOf() cuts conversations at their prompts and marks tokens tha
     tokens.length,
   ]);
   assertEquals(found[1]!.pieces[1], "5");
+});
+
+Deno.test("passagesOf() knows a reply whose role is spelled letter by letter, and no other role", () => {
+  const [start, message] = ids("<|start|><|message|>"),
+    letters = (word: string) => [...word].flatMap((x) => [...ids(x)]);
+  for (const [role, place] of [["assistant", "reply"], ["assistans", "prompt"]] as const) {
+    const tokens = Int32Array.of(start!, ...letters(role), message!, ...letters("56"));
+    const { passages: [only] } = passages(tokens, new Map([[tokens.length - 2, ["6", "7"]]]));
+    assertEquals(only!.differs.map((one) => one.place), [place], role);
+  }
 });
 
 Deno.test("passagesOf() has the prediction beyond the end, and passages of 128 tokens of a plain text", () => {

@@ -1,0 +1,78 @@
+/** The sums of one operation of one layer, counted by hand on a few rows. */
+import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
+import type { Pair } from "../../src/eval/lockstep.ts";
+import { OperationSums } from "../../src/eval/operation_sums.ts";
+import { assertEquals } from "../assert.ts";
+
+const CONFIG = { topK: 2, experts: 4 } as ModelConfig;
+
+/** Three tokens from position 10 on, two experts each, one column; of the last token B chose one other expert. */
+const SLOTS: Pair = {
+  ...{ layer: 1, operation: "experts.down_proj", start: 10, rows: 6, width: 1 },
+  expertsA: Int32Array.of(0, 1, 2, 3, 0, 3),
+  expertsB: Int32Array.of(1, 0, 2, 3, 3, 2),
+  a: Float32Array.of(1, 2, 4, 4, 8, 2),
+  // The first token's experts are the other way round and equal; expert 3 is off by 1 in both tokens that share it.
+  b: Float32Array.of(2, 1, 4, 5, 3, 7),
+};
+
+Deno.test("slot rows are compared with the row of the same expert, and counted where B did not choose it", () => {
+  const sums = new OperationSums(1, "experts.down_proj", 1, 0, 0.3);
+  sums.addFree(SLOTS, CONFIG, 0);
+  const { total, unmatchedRows, own } = sums.result();
+  assertEquals([unmatchedRows, total.rows, total.maxError], [1, 5, 1]);
+  assertEquals(total.relativeError, Math.sqrt(2 / (1 + 4 + 16 + 16 + 4)));
+  // Nothing was computed on equal inputs.
+  assertEquals(own, null);
+  assertEquals(sums.details(), { firstPosition: null, affectedRows: 0, experts: new Map() });
+});
+
+Deno.test("rows off by more than what is explained are found by expert, share and first position", () => {
+  const sums = new OperationSums(1, "experts.down_proj", 1, 0.01, 0.3);
+  sums.addForced(SLOTS, CONFIG, 0);
+  // Off by a quarter and by a half; the row without a counterpart is in no sum.
+  assertEquals(sums.details(), {
+    firstPosition: 12,
+    affectedRows: 1 / 5,
+    experts: new Map([[0, 0], [1, 0], [2, 0], [3, Math.sqrt(2 / 20)]]),
+  });
+  const { own, unmatchedRows, explained } = sums.result();
+  assertEquals([own?.rows, own?.relativeError, unmatchedRows, explained], [5, Math.sqrt(2 / 41), 0, 0.01]);
+
+  // A piece of earlier positions that comes later moves the first position back, and rows of tokens have no experts.
+  const tokens = new OperationSums(0, "o_proj", 1, 0, 0.3);
+  for (const start of [20, 5]) {
+    const rows = { a: Float32Array.of(1, 1, 1), b: Float32Array.of(1, 2, 1.3) };
+    tokens.addForced({ ...SLOTS, operation: "o_proj", start, rows: 3, ...rows }, CONFIG, 0);
+  }
+  assertEquals(tokens.details(), { firstPosition: 6, affectedRows: 2 / 6, experts: new Map() });
+});
+
+Deno.test("the same choice of experts in another order is no difference of the routing", () => {
+  const pair: Pair = {
+    ...{ layer: 0, operation: "route", start: 0, rows: 2, width: 2 },
+    ...{ expertsA: Int32Array.of(0, 1, 2, 3), expertsB: Int32Array.of(1, 0, 2, 1) },
+    ...{ a: Float32Array.of(0.75, 0.25, 0.5, 0.5), b: Float32Array.of(0.25, 0.75, 0.5, 0.5) },
+  };
+  const sums = new OperationSums(0, "route", CONFIG.experts, 0, 0);
+  sums.addForced(pair, CONFIG, 0);
+  // The second token gives to expert 1 what A gives to expert 3.
+  const { own } = sums.result();
+  assertEquals([own?.rows, own?.relativeError], [2, Math.sqrt(0.5 / (0.625 + 0.5))]);
+  assertEquals(sums.details().firstPosition, 1);
+});
+
+Deno.test("channels stand out by their own error, and by all before them where there is none of their own", () => {
+  const a = new Float32Array(20).fill(1), without = { expertsA: undefined, expertsB: undefined };
+  const at = (channel: number): Pair => {
+    const b = a.map((x, i) => i === channel ? 2 : x);
+    return { ...SLOTS, ...without, operation: "o_proj", rows: 1, width: 20, a, b };
+  };
+  const sums = new OperationSums(0, "o_proj", 20, 0, 0), channels = () => sums.result().outliers.map((o) => o.channel);
+  sums.addFree(at(3), CONFIG, 0);
+  assertEquals(channels(), [3]);
+  sums.addForced(at(-1), CONFIG, 0);
+  assertEquals(channels(), [3]);
+  sums.addForced(at(5), CONFIG, 0);
+  assertEquals(channels(), [5]);
+});
