@@ -3,11 +3,17 @@ import type { KvScales, MatrixSource, ModelSource, VectorSource } from "../check
 import { BLOCK, bytesOf, isMxFormat, type MxFormat, type WeightFormat } from "../formats/format.ts";
 import type { WrittenDtype, WrittenTensor } from "../checkpoint/write_safetensors.ts";
 import { encodeMatrix, fp8Scales, type Tools } from "../conversion/encode_matrix.ts";
-import type { RangeReader, RowRange } from "../conversion/range_reader.ts";
+import type { RangeReader } from "../conversion/range_reader.ts";
 import type { LinearTarget, Targets } from "./targets.ts";
 
 /** Takes the data of a tensor, piece by piece in order; a piece may be overwritten after the call. */
 export type Sink = (name: string, bytes: ArrayBufferView) => void;
+
+/** Where bytes begin: `offset` bytes into one of the checkpoint's files. */
+interface Place {
+  readonly file: number;
+  readonly offset: number;
+}
 
 /** Tensors that are made together. */
 export interface Job {
@@ -53,11 +59,11 @@ export function jobsOf(targets: Targets, source: ModelSource, kvScales: readonly
   ];
 }
 
-function vectorJob(name: string, { format, length, file, offset }: VectorSource): Job {
-  const rowBytes = bytesOf(format, length);
+function vectorJob(name: string, vector: VectorSource): Job {
+  const { format, length } = vector;
   return {
     tensors: [{ name, dtype: PLAIN_DTYPE[format], shape: [length] }],
-    run: ({ reader }, sink) => copyRows(reader, { file, offset, rowBytes, rowStride: rowBytes }, 1, name, sink),
+    run: ({ reader }, sink) => copyBytes(reader, vector, bytesOf(format, length), name, sink),
   };
 }
 
@@ -71,7 +77,7 @@ function matrixJob(name: string, matrix: MatrixSource): Job {
   const shape = isMxFormat(format) ? [rows, bytesOf(format, cols)] : [rows, cols];
   return {
     tensors: [{ name, dtype: weightDtype(format), shape }],
-    run: ({ reader }, sink) => copyRows(reader, matrix, rows, name, sink),
+    run: ({ reader }, sink) => copyBytes(reader, matrix, rows * matrix.rowBytes, name, sink),
   };
 }
 
@@ -91,9 +97,8 @@ function keptWeight({ module, source: { weight } }: LinearTarget): Job {
     case "none":
       return job;
     case "e8m0": {
-      const range = { ...scale, rowBytes: cols / BLOCK };
-      const tensor: WrittenTensor = { name, dtype: "U8", shape: [rows, cols / BLOCK] };
-      return both(job, tensor, ({ reader }, sink) => copyRows(reader, range, rows, name, sink));
+      const blocks = cols / BLOCK, tensor: WrittenTensor = { name, dtype: "U8", shape: [rows, blocks] };
+      return both(job, tensor, ({ reader }, sink) => copyBytes(reader, scale, rows * blocks, name, sink));
     }
     case "tensor":
       return both(job, { name, dtype: "F32", shape: [] }, (_, sink) => sink(name, Float32Array.of(scale.value)));
@@ -135,23 +140,15 @@ function encodedWeight({ module, source: { weight: from }, weight: format, weigh
   };
 }
 
-/** Copies rows through one buffer, packed. */
-function copyRows(reader: RangeReader, range: RowRange, rows: number, name: string, sink: Sink): void {
-  const { rowBytes, rowStride } = range;
-  if (rowBytes === rowStride || rows === 1) {
-    // One run of bytes, however wide a row is.
-    const bytes = rows * rowBytes, buffer = new Uint8Array(Math.min(COPY_BYTES, bytes));
-    for (let at = 0; at < bytes; at += buffer.length) {
-      const piece = buffer.subarray(0, Math.min(buffer.length, bytes - at));
-      reader.read(range.file, range.offset + at, piece);
-      sink(name, piece);
-    }
-    return;
-  }
-  const height = Math.max(1, Math.floor(COPY_BYTES / rowBytes)), buffer = new Uint8Array(height * rowBytes);
-  for (let first = 0; first < rows; first += height) {
-    const count = Math.min(height, rows - first), piece = buffer.subarray(0, count * rowBytes);
-    reader.rows({ ...range, offset: range.offset + first * rowStride }, count, piece);
+/**
+ * Copies bytes through one buffer. Rows of a whole checkpoint lie one after the other, unlike those of a rank's part:
+ * what a tensor holds is one run of bytes, however wide a row is.
+ */
+function copyBytes(reader: RangeReader, { file, offset }: Place, bytes: number, name: string, sink: Sink): void {
+  const buffer = new Uint8Array(Math.min(COPY_BYTES, bytes));
+  for (let at = 0; at < bytes; at += buffer.length) {
+    const piece = buffer.subarray(0, Math.min(buffer.length, bytes - at));
+    reader.read(file, offset + at, piece);
     sink(name, piece);
   }
 }

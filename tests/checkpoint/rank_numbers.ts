@@ -36,9 +36,6 @@ export interface DenseLinear extends DenseMatrix {
 /** All numbers of a rank. */
 export type DenseTree = ModelTree<DenseMatrix, DenseLinear, Float32Array>;
 
-/** Loads a rank's part and gives its numbers. */
-export type Loader = (source: ModelSource) => DenseTree;
-
 function mapTree<M, L, V>(
   tree: ModelTree<M, L, V>,
   matrix: (m: M) => DenseMatrix,

@@ -62,7 +62,7 @@ export function writeTiny(dir: TemporaryDirectory, layout: TinyLayout): void {
 }
 
 /** Writes tensors as one file. */
-export function writeTensors(dir: TemporaryDirectory, tensors: Tensors): void {
+function writeTensors(dir: TemporaryDirectory, tensors: Tensors): void {
   let end = 0;
   const header: Record<string, unknown> = {};
   for (const [name, { dtype, shape, bytes }] of tensors) {

@@ -188,7 +188,7 @@ function argmaxCase(r: Random): KernelCase {
 const keyOf = (bits: number): number => bits >= 2 ** 31 ? 2 ** 32 - 1 - bits : bits + 2 ** 31;
 
 /** Counters of all ranks, where the others have come as far as `end` and rank 1 as far as `before`. */
-export function marksOf(ranks: number, end: number, before: number): DeviceBuffer[] {
+function marksOf(ranks: number, end: number, before: number): DeviceBuffer[] {
   return Array.from({ length: ranks }, (_, rank) => {
     const counters = new Int32Array(ranks * BLOCKS);
     if (rank === 1) counters.fill(end).fill(before, BLOCKS, 2 * BLOCKS);
