@@ -20,7 +20,8 @@ import { Recordings } from "./recordings.ts";
 import { uploadFloats } from "./staging.ts";
 import type { GpuLinear, GpuTensor, GpuTree } from "./tensors.ts";
 import { type Pace, pacedLoop, type PacedRequest } from "./paced.ts";
-import type { GpuRequest, Workspace } from "./workspace.ts";
+import type { GpuRequest } from "./request.ts";
+import type { Workspace } from "./workspace.ts";
 
 const NO_ROWS = new Int32Array(0);
 const NO_BATCH: Batch = { ids: NO_ROWS, slots: NO_ROWS, positions: NO_ROWS };

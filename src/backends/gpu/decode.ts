@@ -8,7 +8,8 @@ import type { DecodeRequest, DecodeResult, Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
 import { SAMPLE_STAGES } from "../../../kernels/abi/attention.ts";
-import { HISTORY_STEPS, SPLIT_SAMPLES, type Workspace } from "./workspace.ts";
+import { HISTORY_STEPS, SPLIT_SAMPLES } from "./regions.ts";
+import type { Workspace } from "./workspace.ts";
 
 /** Steps that are launched before the oldest one's tokens are looked at. */
 export const AHEAD = 2;

@@ -6,7 +6,7 @@ import type { LaunchContext } from "./context.ts";
 import type { Step } from "./operations.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
 import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
-import { strideOf } from "./workspace.ts";
+import { strideOf } from "./layout.ts";
 
 /** Rows that were prepared. */
 interface Known {

@@ -7,7 +7,8 @@ import { Exchange, type OfferedMemory } from "./exchange.ts";
 import type { GpuTensor, GpuTree } from "./tensors.ts";
 import { joinRanks, type RankIds, RankSums } from "./ranks.ts";
 import type { Recordings } from "./recordings.ts";
-import { deviceRanks, type GpuRequest, type Workspace } from "./workspace.ts";
+import { deviceRanks, type GpuRequest } from "./request.ts";
+import type { Workspace } from "./workspace.ts";
 
 /** Sums of a recording that is measured, an even number, and its replays. */
 const TUNED_SUMS = 8, TUNED_REPLAYS = 5;

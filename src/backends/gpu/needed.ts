@@ -1,7 +1,8 @@
 /** How much device memory a model takes, which is known before anything is allocated. */
 import { planWeights, type WeightPlan } from "./plan.ts";
 import { expertRecordBytes } from "./weights.ts";
-import { type GpuRequest, planWorkspace, type WorkspacePlan } from "./workspace.ts";
+import type { GpuRequest } from "./request.ts";
+import { planWorkspace, type WorkspacePlan } from "./workspace.ts";
 
 /** Bytes by what they are for. The driver, its code objects and the collective library's buffers come on top. */
 export interface NeededBytes {

@@ -22,7 +22,8 @@ import { matrixKernels } from "./self_test.ts";
 import { uploadFloats } from "./staging.ts";
 import type { GpuTree } from "./tensors.ts";
 import { placeWeights, writeExperts } from "./weights.ts";
-import { type GpuRequest, planWorkspace, type Workspace } from "./workspace.ts";
+import type { GpuRequest } from "./request.ts";
+import { planWorkspace, type Workspace } from "./workspace.ts";
 import { option, words } from "../../words.ts";
 
 /** Choices of the GPU backend. */

@@ -5,7 +5,8 @@ import type { ExpertTables } from "./collector.ts";
 import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
 import type { GpuTensor, GpuTree } from "./tensors.ts";
-import type { GpuRequest, Workspace } from "./workspace.ts";
+import type { GpuRequest } from "./request.ts";
+import type { Workspace } from "./workspace.ts";
 
 /** What profile.ts measures a batch with. */
 export interface MeasuringTools {

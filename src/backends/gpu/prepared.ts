@@ -4,7 +4,7 @@ import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { Input, Rows } from "./abi.ts";
 import type { Calls } from "./calls.ts";
 import type { GpuLinear } from "./tensors.ts";
-import { strideOf } from "./workspace.ts";
+import { strideOf } from "./layout.ts";
 
 /** Rows that `qdq` prepared. */
 export interface Prepared extends Rows {
