@@ -34,47 +34,35 @@ import { ProgressBar } from "./progress.ts";
 import { hashedProtocol, hashWeights, loadSetting, refuseIdleRule, warnOnce } from "./settings.ts";
 import { folded, noteFolded } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { VERSION } from "./version.ts";
 import { largest } from "../largest.ts";
 
 type CompareOptions = OptionValues<typeof COMPARE.options>;
 
-/** Refuses a second form beside `--format`: what is printed has one. */
-function refuseTwoForms({ format, json, all }: Pick<CompareOptions, "format" | "json" | "all">): void {
+/** Refuses two forms at once: what is printed has one. */
+function refuseTwoForms({ format, json, all }: CompareOptions): void {
+  if (all && json) {
+    throw UsageError.of("contradiction", { option: "all" }, "without --json, which prints everything");
+  }
   if (format === undefined || !(json || all)) return;
   throw UsageError.of("contradiction", { option: "format" }, `without --${json ? "json" : "all"}`);
 }
 
 /** Runs the command; gives its exit code. */
 export async function compareCommand({ options }: Parsed<typeof COMPARE.options>): Promise<number> {
-  if (options.all && options.json) {
-    throw UsageError.of("contradiction", { option: "all" }, "without --json, which prints everything");
-  }
   refuseTwoForms(options);
-  const sides = sideChoices(options), { out = null } = options;
-  const { name, sha256, text } = readTextFile(options.text, "--text");
+  const sides = sideChoices(options), { out = null } = options, file = readTextFile(options.text, "--text");
   const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
   const measure = options["dry-run"] ? pretendedScales(calibrations) : calibratedScales;
   const [a, b] = await planSides(sides, options, measure) as [PlannedSetting, PlannedSetting];
   checkComparable(a.checkpoint.config, b.checkpoint.config);
 
-  const tokenizer = await openTokenizer(a.checkpoint);
-  const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, options.limit);
-  const { vocab, maxPositions } = a.checkpoint.config;
-  const unknown = ids.find((id) => id >= vocab);
-  if (unknown !== undefined) {
-    throw UsageError.of(
-      "wrong_value",
-      { name: `${a.checkpoint.files.tokenizer}: token id ${unknown}` },
-      `0 to ${vocab - 1}, the vocabulary`,
-    );
-  }
-  const length = Math.min(options["sequence-length"] ?? lengthThatBounds(ids.length), maxPositions);
-  const sequences = cutSequences(ids, length, `--text: ${options.text}`);
+  const text = await tokensOf(file.text, a.checkpoint, options);
   if (options["dry-run"]) {
-    const context = largest(sequences.map((sequence) => sequence.length));
+    const context = largest(text.sequences.map((sequence) => sequence.length));
     // A comparison is kept as a whole.
-    const done = out !== null && keptIndices(`${out}/divergence.jsonl`).has(0), left = done ? 0 : ids.length;
+    const done = out !== null && keptIndices(`${out}/divergence.jsonl`).has(0), left = done ? 0 : text.ids.length;
     const tokens = { low: left, high: left };
     const pair = { label: "A and B", settings: [a, b] as const, tokens, predicted: { low: 0, high: 0 }, context };
     return await dryRun([], [pair], done ? [] : calibrations, out, options.json);
@@ -89,28 +77,14 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   }
 
   using interrupt = new Interrupt();
-  const { alarm = DEFAULT_ALARM } = options;
+  const { ids, length } = text, { name, sha256 } = file;
   const protocol = {
     a: await hashedProtocol(a),
     b: await hashedProtocol(b),
     text: { name, sha256, tokens: ids.length, sequence_length: length, repeated: repeatedShare(ids) },
   };
-  const open = out === null ? inMemory : inDirectory(out);
-  using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
-  const divergence = await interrupt.race(compareCells({
-    settings: [a, b],
-    sequences: () => sequences.map((tokens) => ({ tokens, replyFrom: null })),
-    alarm,
-    progress: (unit) => new ProgressBar(unit === "tokens" ? "comparing" : "comparing weights", unit),
-    predicted: (predictions) => {
-      for (const found of predictions) {
-        if (passages.entries.has(found.index)) continue;
-        passages.append(passagesOf(found, sequences[found.index]!, tokenizer));
-      }
-    },
-    kept: { open, name: "divergence", header: comparisonHeader(protocol, alarm) },
-  }, loadSetting));
-  if (divergence === INTERRUPTED) {
+  const found = await interrupt.race(compareText([a, b], text, protocol, options));
+  if (found === INTERRUPTED) {
     noteFolded("interrupted: a comparison is kept as a whole, so that the same command begins anew");
     return EXIT_INTERRUPTED;
   }
@@ -121,23 +95,86 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     protocol,
     cost: { a: costOf(a), b: costOf(b) },
     bandwidth: options.bandwidth ?? null,
-    divergence,
+    divergence: found.divergence,
   };
-  const json = resultsText(CompareResults, results);
-  if (out !== null) {
-    // What an earlier version compared has none.
-    const all = [...passages.entries.values()].sort((x, y) => x.index - y.index);
-    await writeComparison(out, results, all.length === sequences.length ? all : null);
+  return await report(results, found.passages, options);
+}
+
+/** The text that is compared, as both sides get it. */
+interface ComparedText {
+  readonly tokenizer: Tokenizer;
+  /** Token ids of the whole text, and of its sequences of at most `length` tokens. */
+  readonly ids: Int32Array;
+  readonly length: number;
+  readonly sequences: readonly Int32Array[];
+}
+
+/** @throws {UsageError} where the model has no token that its tokenizer makes. */
+async function tokensOf(text: string, checkpoint: Checkpoint, options: CompareOptions): Promise<ComparedText> {
+  const tokenizer = await openTokenizer(checkpoint), { vocab, maxPositions } = checkpoint.config;
+  const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, options.limit);
+  const unknown = ids.find((id) => id >= vocab);
+  if (unknown !== undefined) {
+    throw UsageError.of(
+      "wrong_value",
+      { name: `${checkpoint.files.tokenizer}: token id ${unknown}` },
+      `0 to ${vocab - 1}, the vocabulary`,
+    );
   }
+  const length = Math.min(options["sequence-length"] ?? lengthThatBounds(ids.length), maxPositions);
+  return { tokenizer, ids, length, sequences: cutSequences(ids, length, `--text: ${options.text}`) };
+}
+
+/** What a comparison gives: numbers, and the passages of all sequences in which the sides choose differently. */
+interface Compared {
+  readonly divergence: CompareResults["divergence"];
+  /** Null where an earlier version compared, which kept none. */
+  readonly passages: readonly KeptPassages[] | null;
+}
+
+/** Compares, or takes up what `--out` has of the same comparison. */
+async function compareText(
+  settings: readonly [PlannedSetting, PlannedSetting],
+  { tokenizer, sequences }: ComparedText,
+  protocol: CompareResults["protocol"],
+  { out, alarm = DEFAULT_ALARM }: CompareOptions,
+): Promise<Compared> {
+  const open = out === undefined ? inMemory : inDirectory(out);
+  using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
+  const divergence = await compareCells({
+    settings,
+    sequences: () => sequences.map((tokens) => ({ tokens, replyFrom: null })),
+    alarm,
+    progress: (unit) => new ProgressBar(unit === "tokens" ? "comparing" : "comparing weights", unit),
+    predicted: (predictions) => {
+      for (const found of predictions) {
+        if (passages.entries.has(found.index)) continue;
+        passages.append(passagesOf(found, sequences[found.index]!, tokenizer));
+      }
+    },
+    kept: { open, name: "divergence", header: comparisonHeader(protocol, alarm) },
+  }, loadSetting);
+  const all = [...passages.entries.values()].sort((x, y) => x.index - y.index);
+  return { divergence, passages: all.length === sequences.length ? all : null };
+}
+
+/** Writes and prints the results; gives the exit code. */
+async function report(
+  results: CompareResults,
+  passages: readonly KeptPassages[] | null,
+  options: CompareOptions,
+): Promise<number> {
+  const { divergence } = results, { out, json } = options, text = resultsText(CompareResults, results);
+  if (out !== undefined) await writeComparison(out, results, passages);
   const lines = options.format === undefined
     ? compareTables(results, options.all)
     : llamaCppLines(predictionsIn(divergence));
-  await writeOut(options.json ? json : `${folded(lines).join("\n")}\n`);
+  await writeOut(json ? text : `${folded(lines).join("\n")}\n`);
   // Not before, as what is refused on the way is one line.
   if (options.a === undefined && options.b === undefined && (options.model ?? []).length < 2) {
     note("note: A and B are the same setting; --b K=V,... makes B another, for instance --b scheme=w_mxfp4_a_mxfp4");
   }
-  if (out !== null && !options.json) sayWhere(out, false);
+  if (out !== undefined && !json) sayWhere(out, false);
   return judge(options["fail-above"] ?? [], divergence, note);
 }
 
