@@ -16,10 +16,18 @@ export const STAGING_BYTES = 4 * 2 ** 20;
 /** Readers, each with two buffers. One reads 6 GB/s from the page cache on the development machine; PCIe 5 takes 50. */
 export const READERS = 8;
 
+/** Weights as they are stored. */
+export interface StoredWeights {
+  readonly files: readonly SourceFile[];
+  /** Which bytes of the files are wanted, and where they go. */
+  readonly chunks: readonly Chunk[];
+  /** Makes the files that are made; null where there are none. */
+  readonly made: MadeFiles | null;
+}
+
 /**
  * Reads all chunks and copies them to `target`; returns when everything is there.
  *
- * @param made Makes the files that are made; null where there are none.
  * @param onProgress Called with bytes done and bytes in all.
  * @throws {InputError} if a file cannot be opened, or is not as long as it was when it was checked.
  */
@@ -27,9 +35,7 @@ export async function loadWeights(
   device: GpuDevice,
   stream: Stream,
   target: DeviceBuffer,
-  files: readonly SourceFile[],
-  chunks: readonly Chunk[],
-  made: MadeFiles | null,
+  { files, chunks, made }: StoredWeights,
   onProgress?: (done: number, total: number) => void,
 ): Promise<void> {
   const total = chunks.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -10,6 +10,7 @@ import { rotaryTables } from "../../model/yarn.ts";
 import { GpuBackend } from "./backend.ts";
 import { Calls } from "./calls.ts";
 import { capabilityOf } from "./capabilities.ts";
+import type { ExecutorOptions } from "./context.ts";
 import { describe, type MatrixChoice } from "./describe.ts";
 import { Executor } from "./executor.ts";
 import { committedKernels, fetchKernels, type KernelFiles, KernelSet } from "./kernels.ts";
@@ -71,77 +72,89 @@ export async function openGpu<N extends string>(
     throw thrown;
   }
   try {
-    const { device } = held;
-    if (options.kernels === undefined) await fetchKernels(runtime.kind);
-    await fetchOwnOf(request.source.files);
-    const kernels = held.own(new KernelSet(device, options.kernels ?? committedKernels()));
-    const plan = planWeights(request.source), workspacePlan = planWorkspace(request);
-    checkMemory(request, device, neededBytes(request, plan, workspacePlan));
-
-    const stream = held.own(device.createStream());
-    const calls = new Calls(stream, kernels);
-    checkWidths(request.source, calls);
-    const weightBuffer = held.own(device.allocate(plan.bytes));
-    const records = held.own(device.allocate(recordsBytes(request)));
-    const activations = held.own(device.allocate(workspacePlan.activationBytes));
-    const caches = held.own(device.allocate(workspacePlan.cacheBytes));
-    const workspace = workspacePlan.place(activations, caches);
-    // Rows end in padding that kernels may read, and caches in positions that nobody wrote.
-    stream.fill(activations.range(), 0);
-    stream.fill(caches.range(), 0);
-
-    const weights = placeWeights(request.source, plan, weightBuffer);
-    const experts = writeExperts(device, stream, weights, records.range());
-    {
-      using staging = device.allocatePinned(2 ** 20);
-      uploadConstants(stream, staging, weightBuffer, plan);
-      uploadTables(stream, staging, request, workspace);
-    }
-    using made = await MadeFiles.open(request.source.files);
-    await loadWeights(
-      device,
-      stream,
-      weightBuffer,
-      request.source.files,
-      chunksOf(plan.placements, STAGING_BYTES),
-      made,
-      request.onProgress,
-    );
-    stream.synchronize();
-    const loadMilliseconds = performance.now() - started;
-
-    const matrix = chooseMatrix(request, options, calls, weights, workspace);
-    const executor = new Executor(calls, workspace, {
-      config: request.config,
-      context: request.context,
-      round: request.dtype === "bf16",
-      firstId: request.part?.vocabStart ?? 0,
-      firstExpert: request.part?.expertStart ?? 0,
-      matrixKernels: matrix.accepted,
-      invariant: options.invariant ?? false,
-      // Kernels in generic PTX do not wait for the one ahead.
-      overlap: (options.overlap ?? true) && kernels.code.kind !== "generic",
-      ranks: request.part !== undefined,
-    });
-    return new GpuBackend({
-      request,
-      name: runtime.kind,
-      weights,
-      experts,
-      workspace,
-      executor,
-      stream,
-      held,
-      info: {
-        description: describe(kernels, weights, matrix),
-        weightBytes: plan.weightBytes,
-        loadMilliseconds,
-      },
-    });
+    return await openOn(held, request, options, started);
   } catch (thrown) {
     held[Symbol.dispose]();
     throw thrown;
   }
+}
+
+/** @param started When opening began, by performance.now(). */
+async function openOn<N extends string>(
+  held: Held,
+  request: GpuRequest<N>,
+  options: GpuOptions,
+  started: number,
+): Promise<GpuBackend<N>> {
+  const { device, runtime: { kind } } = held;
+  if (options.kernels === undefined) await fetchKernels(kind);
+  await fetchOwnOf(request.source.files);
+  const kernels = held.own(new KernelSet(device, options.kernels ?? committedKernels()));
+  const plan = planWeights(request.source), workspacePlan = planWorkspace(request);
+  checkMemory(request, device, neededBytes(request, plan, workspacePlan));
+
+  const stream = held.own(device.createStream()), calls = new Calls(stream, kernels);
+  checkWidths(request.source, calls);
+  // All memory is there before the first weight is read.
+  const weightBuffer = held.own(device.allocate(plan.bytes));
+  const records = held.own(device.allocate(recordsBytes(request)));
+  const activations = held.own(device.allocate(workspacePlan.activationBytes));
+  const caches = held.own(device.allocate(workspacePlan.cacheBytes));
+  const workspace = workspacePlan.place(activations, caches);
+  // Rows end in padding that kernels may read, and caches in positions that nobody wrote.
+  stream.fill(activations.range(), 0);
+  stream.fill(caches.range(), 0);
+
+  const weights = placeWeights(request.source, plan, weightBuffer);
+  const experts = writeExperts(device, stream, weights, records.range());
+  await upload(device, stream, request, plan, weightBuffer, workspace);
+  const loadMilliseconds = performance.now() - started;
+
+  const matrix = chooseMatrix(request, options, calls, weights, workspace);
+  const executor = new Executor(calls, workspace, executorOptions(request, options, kernels, matrix));
+  const info = { description: describe(kernels, weights, matrix), weightBytes: plan.weightBytes, loadMilliseconds };
+  return new GpuBackend({ request, name: kind, weights, experts, workspace, executor, stream, held, info });
+}
+
+/** Brings everything to the device that does not change: numbers that kernels need, and the weights. */
+async function upload(
+  device: GpuDevice,
+  stream: Stream,
+  request: GpuRequest<string>,
+  plan: WeightPlan,
+  weightBuffer: DeviceBuffer,
+  workspace: Workspace<string>,
+): Promise<void> {
+  const { source: { files }, onProgress } = request;
+  {
+    using staging = device.allocatePinned(2 ** 20);
+    uploadConstants(stream, staging, weightBuffer, plan);
+    uploadTables(stream, staging, request, workspace);
+  }
+  using made = await MadeFiles.open(files);
+  const stored = { files, chunks: chunksOf(plan.placements, STAGING_BYTES), made };
+  await loadWeights(device, stream, weightBuffer, stored, onProgress);
+  stream.synchronize();
+}
+
+function executorOptions(
+  { config, context, dtype, part }: GpuRequest<string>,
+  { invariant = false, overlap = true }: GpuOptions,
+  { code }: KernelSet,
+  { accepted }: MatrixChoice,
+): ExecutorOptions {
+  return {
+    config,
+    context,
+    round: dtype === "bf16",
+    firstId: part?.vocabStart ?? 0,
+    firstExpert: part?.expertStart ?? 0,
+    matrixKernels: accepted,
+    invariant,
+    // Kernels in generic PTX do not wait for the one ahead.
+    overlap: overlap && code.kind !== "generic",
+    ranks: part !== undefined,
+  };
 }
 
 /** What makes a model fit. */
