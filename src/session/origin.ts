@@ -21,6 +21,8 @@ export interface Sequence {
 
 /** What was seen, for the first words of the message. */
 export interface Sighting {
+  /** In which row of the batch. */
+  readonly row: number;
   /** What is not a number, for instance `logits of position 7`. */
   readonly what: Text;
   readonly value: number | null;
@@ -30,20 +32,18 @@ export interface Sighting {
  * The error to stop with.
  *
  * @param batch The batch of the sighting, whose sequences are `sequences` up to it.
- * @param row Its row that was seen.
  * @param source The weights, to name the tensor; absent: the operation is named.
  * @param maxTokens Tokens of one batch.
  */
 export async function explain(
   engine: Engine,
   batch: Batch,
-  row: number,
   sighting: Sighting,
   sequence: Sequence,
   source: ModelSource | undefined,
   maxTokens: number,
 ): Promise<Error> {
-  let origin = await originIn(engine, batch, row);
+  let origin = await originIn(engine, batch, sighting.row);
   // Keys and values of earlier batches may not be finite: then the sequence is searched from its beginning.
   if (origin === null || origin.operation === "attention") {
     const found = await originOf(engine, sequence, maxTokens);

@@ -216,18 +216,11 @@ export class Session {
     return this.#explain(batch, { row, what: `logits of position ${batch.positions[row]}, token ${~id}`, value: null });
   }
 
-  #explain(batch: Batch, { row, ...sighting }: Sighting & { readonly row: number }): Promise<Error> {
-    const slot = batch.slots[row]!, tokens = this.#slots.first(slot, batch.positions[row]! + 1);
-    const { ids, slots, positions } = batch, again = { ids, slots, positions }, { maxTokens } = this.limits;
-    return explain(
-      this.engine,
-      again,
-      row,
-      sighting,
-      { slot, tokens, ...this.paging.again(slot) },
-      this.source,
-      maxTokens,
-    );
+  #explain(batch: Batch, sighting: Sighting): Promise<Error> {
+    const { row } = sighting, slot = batch.slots[row]!;
+    const sequence = { slot, tokens: this.#slots.first(slot, batch.positions[row]! + 1), ...this.paging.again(slot) };
+    const { ids, slots, positions } = batch;
+    return explain(this.engine, { ids, slots, positions }, sighting, sequence, this.source, this.limits.maxTokens);
   }
 
   /**

@@ -74,7 +74,7 @@ export class QuarkWeights {
     if (isOneOf(weight, ["F8_E4M3", "F8_E4M3FNUZ"])) {
       this.#tensors.take(weightName, [weight.dtype], [...lead, rows, cols]);
       const scales = this.#floatScales(scaleName, weightName, lead, rows);
-      return scales.map((scale, i) => matrix(weight, FP8[weight.dtype], i, rows, cols, cols, scale));
+      return scales.map((scale, i) => matrix(weight, FP8[weight.dtype], i, rows, cols, scale));
     }
     if (weight.dtype === "U8") return this.#mx(weight, scaleName, lead, rows, cols, moduleOf);
     if (!Object.hasOwn(PLAIN, weight.dtype)) {
@@ -148,7 +148,7 @@ export class QuarkWeights {
     return Array.from({ length: lead[0] ?? 1 }, (_, i) => {
       const format = rowBytes === fp4 ? "mxfp4" : this.#mxfp6(weight, moduleOf(i));
       const offset = scales.offset + i * rows * blocks;
-      return matrix(weight, format, i, rows, cols, rowBytes, {
+      return matrix(weight, format, i, rows, cols, {
         kind: "e8m0",
         file: scales.file,
         offset,
@@ -203,9 +203,8 @@ function matrix(
   i: number,
   rows: number,
   cols: number,
-  rowBytes: number,
   scale: ScaleSource,
 ): MatrixSource {
-  const start = offset + i * rows * rowBytes;
+  const rowBytes = bytesOf(format, cols), start = offset + i * rows * rowBytes;
   return { name, format, rows, cols, transposed: false, file, offset: start, rowBytes, rowStride: rowBytes, scale };
 }
