@@ -7,6 +7,7 @@ import { profileSteps } from "../src/backends/gpu/profile.ts";
 import { GpuEngine } from "../src/backends/gpu/engine.ts";
 import { type GpuOptions, openGpu } from "../src/backends/gpu/open.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
+import type { Batch } from "../src/model/backend.ts";
 import { workspace } from "../src/model/gpt_oss.ts";
 import type { Shape } from "../src/checkpoint/random/layouts.ts";
 import { type LoadingLimits, loadingLimits } from "./device_limits.ts";
@@ -29,157 +30,144 @@ export interface BenchmarkOptions {
   readonly steps: number;
 }
 
-/** Measures; prints as it goes; returns everything that was measured. */
-export async function benchmark(
-  { openLibrary, options, shape, dir, prefill, chunk, steps }: BenchmarkOptions,
-): Promise<Record<string, unknown>> {
-  const results: Record<string, unknown> = {};
-  const say = (name: string, value: unknown, text: string) => {
-    results[name] = value;
+/** What was measured, by name, each printed when it is known. */
+class Results {
+  readonly values: Record<string, unknown> = {};
+
+  /** @param text What is printed of it. */
+  say(name: string, value: unknown, text: string): void {
+    this.values[name] = value;
     console.log(text);
-  };
+  }
+}
+
+/** Repetitions of a measurement; the first one is not counted. */
+const REPEATS = 4;
+
+/** The median of those that count. */
+const counted = (values: readonly number[]): number => median(values.slice(1));
+const each = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(", ");
+
+/** Bytes read and sent, and when: opening the device and making the tables takes its time before. */
+type Progress = { readonly at: number; readonly bytes: number }[];
+
+/** Measures; prints as it goes; returns everything that was measured. */
+export async function benchmark(measured: BenchmarkOptions): Promise<Record<string, unknown>> {
+  const { openLibrary, options, shape, dir, prefill, chunk, steps } = measured, results = new Results();
   if (!exists(`${dir}/config.json`)) {
     const started = performance.now();
-    const bytes = writeRandomCheckpoint(dir, { shape: shape, layout: "hf_mxfp4" });
+    const bytes = writeRandomCheckpoint(dir, { shape, layout: "hf_mxfp4" });
     console.log(`wrote ${(bytes / 1e9).toFixed(2)} GB in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   }
   const { config, source } = await openCheckpoint(dir, {});
-  const { fileGBps, copyGBps } = await alone(openLibrary, source.files.map(({ path }) => path));
-  const context = prefill + 2 * steps + 64;
-  // Bytes read and sent, and when: opening the device and making the tables takes its time before.
-  const progress: { readonly at: number; readonly bytes: number }[] = [];
-  const backend = await openGpu(
-    {
-      onProgress: (bytes) => progress.push({ at: performance.now(), bytes }),
-      source,
-      config,
-      dtype: "bf16",
-      kvFormat: "bf16",
-      maxTokens: chunk,
-      slots: 16,
-      context,
-      tensors: workspace(config, source),
-    },
-    openLibrary(),
-    options,
-  );
-  const engine = new GpuEngine(backend, config);
+  const limits = await alone(openLibrary, source.files.map(({ path }) => path)), progress: Progress = [];
+  const request = {
+    onProgress: (bytes: number) => progress.push({ at: performance.now(), bytes }),
+    ...{ source, config, dtype: "bf16", kvFormat: "bf16", maxTokens: chunk, slots: 16 } as const,
+    context: prefill + 2 * steps + 64,
+    tensors: workspace(config, source),
+  };
+  const engine = new GpuEngine(await openGpu(request, openLibrary(), options), config);
   try {
-    const { weightBytes, loadMilliseconds, description } = engine.info;
-    console.log(description);
-    say(
-      "loadGBps",
-      weightBytes / loadMilliseconds / 1e6,
-      `load: ${(weightBytes / 1e9).toFixed(2)} GB in ${(loadMilliseconds / 1000).toFixed(2)} s, ${
-        (weightBytes / loadMilliseconds / 1e6).toFixed(2)
-      } GB/s, self-tests not included`,
-    );
-
-    const [first, last] = [progress[0]!, progress.at(-1)!], limit = Math.min(fileGBps, copyGBps);
-    const transferGBps = (last.bytes - first.bytes) / (last.at - first.at) / 1e6;
-    say(
-      "transfer",
-      { transferGBps, fileGBps, copyGBps, share: transferGBps / limit },
-      `  from the first chunk to the last ${transferGBps.toFixed(1)} GB/s; the file alone: ${
-        fileGBps.toFixed(1)
-      } GB/s, page-locked memory to the device alone: ${copyGBps.toFixed(1)} GB/s; that is ${
-        (100 * transferGBps / limit).toFixed(0)
-      } % of the lower one`,
-    );
-
+    sayLoading(results, engine, progress, limits);
     const ids = Int32Array.from({ length: prefill }, (_, i) => (i * 7919 + 13) % config.vocab);
-    /** Milliseconds for the prompt in each of some slots, one after the other; four times. */
-    const prefilled = async (slots: number): Promise<number[]> => {
-      const times: number[] = [];
-      for (let repeat = 0; repeat < 4; repeat++) {
-        const started = performance.now();
-        for (let slot = 0; slot < slots; slot++) {
-          for (let at = 0; at < prefill; at += chunk) {
-            const n = Math.min(chunk, prefill - at), last = at + n === prefill;
-            const batch = {
-              ids: ids.subarray(at, at + n),
-              slots: new Int32Array(n).fill(slot),
-              positions: Int32Array.from({ length: n }, (_, i) => at + i),
-            };
-            await engine.compute(batch, last ? Int32Array.of(n - 1) : new Int32Array(0), () => {});
-          }
-        }
-        times.push(performance.now() - started);
-      }
-      return times;
-    };
-    const times = await prefilled(1);
-    say(
-      "prefillTokensPerSecond",
-      prefill / median(times.slice(1)) * 1000,
-      `prefill of ${prefill} tokens in chunks of ${chunk}: ${
-        (prefill / median(times.slice(1)) * 1000).toFixed(0)
-      } tok/s ` +
-        `(${times.map((t) => t.toFixed(1)).join(", ")} ms)`,
-    );
-
-    const several = await prefilled(PROMPTS);
-    say(
-      "prefillPromptsTokensPerSecond",
-      PROMPTS * prefill / median(several.slice(1)) * 1000,
-      `prefill of ${PROMPTS} prompts: ${(PROMPTS * prefill / median(several.slice(1)) * 1000).toFixed(0)} tok/s ` +
-        `(${several.map((t) => t.toFixed(1)).join(", ")} ms)`,
-    );
-
-    for (const sequences of [1, 4, 16]) {
-      const batch = {
-        ids: Int32Array.from({ length: sequences }, (_, i) => 17 + i),
-        slots: Int32Array.from({ length: sequences }, (_, i) => i),
-        positions: new Int32Array(sequences).fill(prefill),
-      };
-      const speeds: number[] = [], host: number[] = [];
-      for (let repeat = 0; repeat < 4; repeat++) {
-        const started = performance.now();
-        const sampling = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
-        const { hostMilliseconds } = await engine.decode({
-          batch,
-          steps,
-          sampling: Array.from({ length: sequences }, () => sampling),
-          onTokens: () => true,
-        });
-        speeds.push(sequences * steps / (performance.now() - started) * 1000);
-        host.push(1000 * hostMilliseconds / steps);
-      }
-      say(
-        `decode${sequences}`,
-        median(speeds.slice(1)),
-        `decode of ${sequences} sequences from ${prefill}: ${median(speeds.slice(1)).toFixed(1)} tok/s in all (${
-          speeds.map((s) => s.toFixed(1)).join(", ")
-        })`,
-      );
-      const microseconds = median(host.slice(1));
-      say(
-        `hostMicroseconds${sequences}`,
-        microseconds,
-        `  host: ${microseconds.toFixed(1)} us a step in launches and copies`,
-      );
-    }
+    await measurePrefill(results, engine, ids, chunk);
+    for (const sequences of [1, 4, 16]) await measureDecode(results, engine, measured, sequences);
 
     const single = { ids: Int32Array.of(17), slots: Int32Array.of(0), positions: Int32Array.of(prefill) };
     const started = performance.now();
     for (let i = 0; i < steps; i++) await engine.compute(single, Int32Array.of(0), () => {});
     const toHost = steps / (performance.now() - started) * 1000;
-    say("decodeWithLogits", toHost, `decode with logits brought to the host: ${toHost.toFixed(1)} tok/s`);
+    results.say("decodeWithLogits", toHost, `decode with logits brought to the host: ${toHost.toFixed(1)} tok/s`);
 
-    results["decodeSteps"] = stepTable("decode step of one token", profileSteps(engine, single, 50));
-    const chunkBatch = {
-      ids: ids.subarray(0, chunk),
-      slots: new Int32Array(chunk),
-      positions: Int32Array.from({ length: chunk }, (_, i) => prefill - chunk + i),
-    };
-    results["prefillSteps"] = stepTable(
-      `prefill chunk of ${chunk} tokens at the end of ${prefill}`,
-      profileSteps(engine, chunkBatch, 5),
-    );
+    const { values } = results, last = `prefill chunk of ${chunk} tokens at the end of ${prefill}`;
+    values["decodeSteps"] = stepTable("decode step of one token", profileSteps(engine, single, 50));
+    values["prefillSteps"] = stepTable(last, profileSteps(engine, chunkOf(ids, 0, prefill - chunk, chunk), 5));
   } finally {
     await engine.close();
   }
-  return results;
+  return results.values;
+}
+
+/** How fast weights came, beside what files and copies can do. */
+function sayLoading(results: Results, engine: GpuEngine, progress: Progress, limits: LoadingLimits): void {
+  const { weightBytes, loadMilliseconds, description } = engine.info, { fileGBps, copyGBps } = limits;
+  const loadGBps = weightBytes / loadMilliseconds / 1e6, seconds = (loadMilliseconds / 1000).toFixed(2);
+  console.log(description);
+  results.say(
+    "loadGBps",
+    loadGBps,
+    `load: ${(weightBytes / 1e9).toFixed(2)} GB in ${seconds} s, ${loadGBps.toFixed(2)} GB/s, self-tests not included`,
+  );
+  const [first, last] = [progress[0]!, progress.at(-1)!];
+  const transferGBps = (last.bytes - first.bytes) / (last.at - first.at) / 1e6;
+  const share = transferGBps / Math.min(fileGBps, copyGBps);
+  results.say(
+    "transfer",
+    { transferGBps, fileGBps, copyGBps, share },
+    `  from the first chunk to the last ${transferGBps.toFixed(1)} GB/s; the file alone: ${
+      fileGBps.toFixed(1)
+    } GB/s, ` +
+      `page-locked memory to the device alone: ${copyGBps.toFixed(1)} GB/s; that is ${(100 * share).toFixed(0)} % of ` +
+      "the lower one",
+  );
+}
+
+/** A batch of `n` tokens of a prompt, from its position `at` on. */
+function chunkOf(ids: Int32Array, slot: number, at: number, n: number): Batch {
+  const positions = Int32Array.from({ length: n }, (_, i) => at + i);
+  return { ids: ids.subarray(at, at + n), slots: new Int32Array(n).fill(slot), positions };
+}
+
+/** Prompts, one alone and several one after the other, each in a slot of its own. */
+async function measurePrefill(results: Results, engine: GpuEngine, ids: Int32Array, chunk: number): Promise<void> {
+  const prefill = ids.length;
+  const milliseconds = async (slots: number): Promise<number[]> => {
+    const times: number[] = [];
+    for (let repeat = 0; repeat < REPEATS; repeat++) {
+      const started = performance.now();
+      for (let slot = 0; slot < slots; slot++) {
+        for (let at = 0; at < prefill; at += chunk) {
+          const n = Math.min(chunk, prefill - at), wanted = at + n === prefill ? [n - 1] : [];
+          await engine.compute(chunkOf(ids, slot, at, n), Int32Array.from(wanted), () => {});
+        }
+      }
+      times.push(performance.now() - started);
+    }
+    return times;
+  };
+  for (const [slots, name] of [[1, "prefill"], [PROMPTS, "prefillPrompts"]] as const) {
+    const times = await milliseconds(slots), speed = slots * prefill / counted(times) * 1000;
+    const what = slots === 1 ? `${prefill} tokens in chunks of ${chunk}` : `${slots} prompts`;
+    results.say(`${name}TokensPerSecond`, speed, `prefill of ${what}: ${speed.toFixed(0)} tok/s (${each(times)} ms)`);
+  }
+}
+
+/** Greedy steps of so many sequences, whose tokens the device picks. */
+async function measureDecode(
+  results: Results,
+  engine: GpuEngine,
+  { prefill, steps }: BenchmarkOptions,
+  sequences: number,
+): Promise<void> {
+  const batch = {
+    ids: Int32Array.from({ length: sequences }, (_, i) => 17 + i),
+    slots: Int32Array.from({ length: sequences }, (_, i) => i),
+    positions: new Int32Array(sequences).fill(prefill),
+  };
+  const greedy = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
+  const sampling = Array.from({ length: sequences }, () => greedy), speeds: number[] = [], host: number[] = [];
+  for (let repeat = 0; repeat < REPEATS; repeat++) {
+    const started = performance.now();
+    const { hostMilliseconds } = await engine.decode({ batch, steps, sampling, onTokens: () => true });
+    speeds.push(sequences * steps / (performance.now() - started) * 1000);
+    host.push(1000 * hostMilliseconds / steps);
+  }
+  const speed = counted(speeds), microseconds = counted(host);
+  const decode = `decode of ${sequences} sequences from ${prefill}: ${speed.toFixed(1)} tok/s in all (${each(speeds)})`;
+  results.say(`decode${sequences}`, speed, decode);
+  const launches = `  host: ${microseconds.toFixed(1)} us a step in launches and copies`;
+  results.say(`hostMicroseconds${sequences}`, microseconds, launches);
 }
 
 /** The limits of loading, on a device that nothing else uses. */
