@@ -9,6 +9,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import type { Answer } from "../src/eval/answers.ts";
 import { journalHeader } from "../src/eval/cell_run.ts";
+import { sealLine } from "../src/eval/journal_lines.ts";
 import { costOf } from "../src/eval/cost.ts";
 import { shardDirectory } from "../src/eval/shards/attempts.ts";
 import { stretchOf } from "../src/eval/shards/division.ts";
@@ -69,7 +70,12 @@ try {
     });
     for (const { key, protocol } of cells) {
       const lines = [journalHeader("answers", GSM8K.header(task), protocol), ...indices.map(answer)];
-      const content = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+      let content = "", before = 0;
+      for (const line of lines) {
+        const { text, crc } = sealLine(JSON.stringify(line), before);
+        content += text;
+        before = crc;
+      }
       Deno.writeTextFileSync(`${dir}/answers.${key}.${"0".repeat(16)}.jsonl`, content);
       bytes += content.length, files++;
     }

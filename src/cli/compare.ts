@@ -1,5 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
-import { makeDirectory } from "../checkpoint/atomic.ts";
+import { makeDirectory, removeIfThere } from "../checkpoint/atomic.ts";
 import { userHashesOf } from "./user_hashes.ts";
 import { inDirectory, inMemory } from "../eval/stores.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";
@@ -128,8 +128,7 @@ async function tokensOf(text: string, checkpoint: Checkpoint, options: CompareOp
 /** What a comparison gives: numbers, and the passages of all sequences in which the sides choose differently. */
 interface Compared {
   readonly divergence: CompareResults["divergence"];
-  /** Null where an earlier version compared, which kept none. */
-  readonly passages: readonly KeptPassages[] | null;
+  readonly passages: readonly KeptPassages[];
 }
 
 /** Compares, or takes up what `--out` has of the same comparison. */
@@ -141,6 +140,8 @@ async function compareText(
 ): Promise<Compared> {
   const open = out === undefined ? inMemory : inDirectory(out);
   using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
+  // Both come of one pass: where passages are missing, it is made again.
+  if (out !== undefined && passages.entries.size !== sequences.length) removeIfThere(`${out}/divergence.jsonl`);
   const divergence = await compareCells({
     settings,
     sequences: () => sequences.map((tokens) => ({ tokens, replyFrom: null })),
@@ -154,14 +155,13 @@ async function compareText(
     },
     kept: { open, name: "divergence", header: comparisonHeader(protocol, alarm) },
   }, loadSetting);
-  const all = [...passages.entries.values()].sort((x, y) => x.index - y.index);
-  return { divergence, passages: all.length === sequences.length ? all : null };
+  return { divergence, passages: [...passages.entries.values()].sort((x, y) => x.index - y.index) };
 }
 
 /** Writes and prints the results; gives the exit code. */
 async function report(
   results: CompareResults,
-  passages: readonly KeptPassages[] | null,
+  passages: readonly KeptPassages[],
   options: CompareOptions,
 ): Promise<number> {
   const { divergence } = results, { out, json } = options, text = resultsText(CompareResults, results);

@@ -6,6 +6,7 @@ import { type EvalResults, type FinishedRun, finishedRun } from "../eval/finishe
 import { z } from "zod";
 import { makeDirectory, removeIfThere, writeWhole } from "../checkpoint/atomic.ts";
 import type { Indexed } from "../eval/journal.ts";
+import { InputError } from "../errors.ts";
 import { mergeRuns } from "../eval/merge.ts";
 import { mergedSamples } from "../eval/merge_samples.ts";
 import { samplesPage } from "../eval/report/samples_page.ts";
@@ -114,5 +115,8 @@ function passagesIn(dir: string, results: CompareResults): KeptPassages[] | null
   if (!has(PASSAGES)) return null;
   const header = passagesHeader(results.protocol, results.divergence.alarm);
   const found = [...read(PASSAGES, header, (value) => KeptPassages.parse(value)).values()];
-  return found.length === results.divergence.sequences ? found.sort((x, y) => x.index - y.index) : null;
+  const { sequences } = results.divergence;
+  if (found.length === sequences) return found.sort((x, y) => x.index - y.index);
+  const problem = `expected ${sequences} entries, got ${found.length}: it was cut off; run the same command again`;
+  throw InputError.saying("missing", { file: `${dir}/${PASSAGES}.jsonl` }, problem);
 }

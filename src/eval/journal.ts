@@ -1,6 +1,7 @@
 /**
  * An append-only file of results, one JSON object a line, that survives being killed at any byte: what was written
- * whole is kept, a line that was cut off is dropped and computed again. The first line says what the results belong to.
+ * whole is kept, a line that was cut off is dropped and computed again, and one with another checksum is refused. The
+ * first line says what the results belong to.
  */
 import * as z from "zod";
 import { cannotWrite, openToAppend } from "../checkpoint/atomic.ts";
@@ -10,6 +11,7 @@ import { readWhole } from "../read.ts";
 import { printableJson } from "../printable.ts";
 import { firstIssue } from "../validate.ts";
 import { option, words } from "../words.ts";
+import { damaged, readLines, sealLine } from "./journal_lines.ts";
 
 /** A result that the journal can hold: `index` tells it from the others. */
 export interface Indexed {
@@ -31,11 +33,14 @@ export class Journal<T extends Indexed> implements Disposable {
   readonly #file: Deno.FsFile;
   readonly #entries: Map<number, T>;
   #synced = performance.now();
+  /** Checksum of all lines so far. */
+  #crc: number;
 
-  private constructor(path: string, file: Deno.FsFile, entries: Map<number, T>) {
+  private constructor(path: string, file: Deno.FsFile, entries: Map<number, T>, crc: number) {
     this.#path = path;
     this.#file = file;
     this.#entries = entries;
+    this.#crc = crc;
   }
 
   /**
@@ -45,7 +50,7 @@ export class Journal<T extends Indexed> implements Disposable {
    * @param read Validates an entry; throws where it is not one.
    * @param others What to do about a journal with another header: refuse it, or start anew where results are soon made
    *   again.
-   * @throws {InputError} if the file belongs to something else, is garbled before its last line, or another process
+   * @throws {InputError} if the file belongs to something else, is damaged before its last line, or another process
    *   writes it.
    */
   static open<T extends Indexed>(
@@ -60,7 +65,7 @@ export class Journal<T extends Indexed> implements Disposable {
         throw InputError.of("occupied", { file: path }, "no other run in this directory, but one is writing this file");
       }
       const headerLine = printableJson(header);
-      let { lines, bytes } = wholeLines(readAll(file, path), path);
+      let { lines, bytes, crc } = readLines(readAll(file, path), path);
       if (lines.length > 0 && lines[0] !== headerLine) {
         if (others === "refuse") {
           throw InputError.saying(
@@ -69,16 +74,12 @@ export class Journal<T extends Indexed> implements Disposable {
             words`was written with other settings (${difference(lines[0]!, header)}); choose another ${option("out")}`,
           );
         }
-        [lines, bytes] = [[], 0];
+        [lines, bytes, crc] = [[], 0, 0];
       }
-      const entries = new Map<number, T>();
-      lines.slice(1).forEach((line, i) => {
-        const entry = parseEntry(line, `${path}:${i + 2}`, read);
-        if (!entries.has(entry.index)) entries.set(entry.index, entry);
-      });
+      const entries = entriesOf(lines, path, read);
       // What is left of a line that was cut off.
       file.truncateSync(bytes);
-      const journal = new Journal(path, file, entries);
+      const journal = new Journal(path, file, entries, crc);
       if (lines.length === 0) journal.#write(headerLine);
       return journal;
     } catch (thrown) {
@@ -103,8 +104,10 @@ export class Journal<T extends Indexed> implements Disposable {
     this.#write(printableJson(entry));
   }
 
-  #write(line: string): void {
-    let bytes = new TextEncoder().encode(`${line}\n`);
+  #write(json: string): void {
+    const { text, crc } = sealLine(json, this.#crc);
+    this.#crc = crc;
+    let bytes = new TextEncoder().encode(text);
     try {
       // One call in all but strange cases, so that a line is rarely cut.
       while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
@@ -128,22 +131,17 @@ export class Journal<T extends Indexed> implements Disposable {
  * @param header What the results must belong to.
  * @param read Validates an entry; throws where it is not one.
  * @returns What they belong to instead, in words, where that is something else.
- * @throws {InputError} if the file cannot be read, or is garbled before its last line.
+ * @throws {InputError} if the file cannot be read, or is damaged before its last line.
  */
 export function readJournal<T extends Indexed>(
   path: string,
   header: unknown,
   read: (value: unknown) => T,
 ): ReadonlyMap<number, T> | { readonly other: string } {
-  const { lines } = wholeLines(readWhole(path, MAX_BYTES), path);
-  const entries = new Map<number, T>();
-  if (lines.length === 0) return entries;
+  const { lines } = readLines(readWhole(path, MAX_BYTES), path);
+  if (lines.length === 0) return new Map();
   if (lines[0] !== printableJson(header)) return { other: difference(lines[0]!, header) };
-  lines.slice(1).forEach((line, i) => {
-    const entry = parseEntry(line, `${path}:${i + 2}`, read);
-    if (!entries.has(entry.index)) entries.set(entry.index, entry);
-  });
-  return entries;
+  return entriesOf(lines, path, read);
 }
 
 /** Whether {@linkcode readJournal} found results of something else. */
@@ -184,20 +182,20 @@ function readAll(file: Deno.FsFile, path: string): Uint8Array<ArrayBuffer> {
   return bytes.subarray(0, at);
 }
 
-/** The lines that end in a line break, and how many bytes they are. */
-function wholeLines(file: Uint8Array<ArrayBuffer>, path: string): { lines: string[]; bytes: number } {
-  const decoder = new TextDecoder("utf-8", { fatal: true }), lines: string[] = [];
-  let bytes = 0;
-  try {
-    // All of them together may be longer than a string can be.
-    for (let end = file.indexOf(0x0a); end >= 0; end = file.indexOf(0x0a, bytes)) {
-      lines.push(decoder.decode(file.subarray(bytes, end)));
-      bytes = end + 1;
-    }
-  } catch {
-    throw InputError.of("malformed", { file: path }, "UTF-8 text", "other bytes");
+/** The results below the first line. */
+function entriesOf<T extends Indexed>(
+  lines: readonly string[],
+  path: string,
+  read: (value: unknown) => T,
+): Map<number, T> {
+  const entries = new Map<number, T>();
+  for (let i = 1; i < lines.length; i++) {
+    const name = `${path}:${i + 1}`, entry = parseEntry(lines[i]!, name, read);
+    // No run writes a result twice.
+    if (entries.has(entry.index)) throw damaged(name, "a result that no line above has", `result ${entry.index}`);
+    entries.set(entry.index, entry);
   }
-  return { lines, bytes };
+  return entries;
 }
 
 function parseEntry<T>(line: string, where: string, read: (value: unknown) => T): T {

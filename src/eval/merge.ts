@@ -57,6 +57,11 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   for (const other of cells) refuseOtherCell(reference, other);
   const heads = headsOf(cells.map(({ asked, cell: { protocol, cost } }) => ({ asked, protocol, cost })));
   const answered = cells.map((cell, i): AnsweredCell<Entry> => ({ cell: heads[i]!, entries: entriesOf(task, cell) }));
+  // Journals may hold more than is asked here, so that a line which is gone could go unnoticed.
+  const indices = answered[0]!.entries.map(({ index }) => index);
+  for (const [i, { entries }] of answered.entries()) {
+    refuseGap(indices, entries, cells[i]!.run, `answers of ${cells[i]!.cell.key}`);
+  }
   const compared = runs.every(({ results }) => results.divergences.length === 0)
     ? []
     : cells.slice(1).map((cell, i) => ({ key: heads[i + 1]!.key, ...divergenceOf(runs, reference, cell) }));
@@ -67,10 +72,11 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   }
   // Runs that chose their numbers of sequences themselves have the first of them in common.
   const count = Math.min(...compared.map(({ found }) => found.predictions.sequences));
-  const predictions = compared.map(({ key, run, found }, i): KeyedPredictions => ({
-    key,
-    sequences: predictionsOf(task, run, reference.cell, cells[i + 1]!.cell, found.key).slice(0, count),
-  }));
+  const predictions = compared.map(({ key, run, found }, i): KeyedPredictions => {
+    const sequences = predictionsOf(task, run, reference.cell, cells[i + 1]!.cell, found.key).slice(0, count);
+    refuseGap(indices.slice(0, count), sequences, run, `predictions of ${found.key}`);
+    return { key, sequences };
+  });
   const divergences = compared.map(({ key, found: { stopped, divergence } }, i) => ({
     key,
     predictions: predictionsResult(summarizePredictions(predictions[i]!.sequences)),
@@ -176,6 +182,19 @@ function entriesOf<Entry extends Indexed, Results extends EvalResults>(
   const found = [...entries.values()].sort((a, b) => a.index - b.index).slice(0, asked);
   if (found.length === asked) return found;
   throw InputError.of("wrong_value", { file: path, key: `answers of ${key}` }, `${asked}, as it says`, found.length);
+}
+
+/** Refuses entries that are not those of the indices. */
+function refuseGap(
+  indices: readonly number[],
+  entries: readonly Indexed[],
+  { path }: Pick<FinishedRun<unknown>, "path">,
+  key: string,
+): void {
+  const at = indices.findIndex((index, i) => entries[i]?.index !== index);
+  if (at >= 0) {
+    throw InputError.of("missing", { file: path, key }, `number ${indices[at]}`, entries[at]?.index ?? "none");
+  }
 }
 
 /** The predictions of a cell beside the first, in the order in which they were computed. */

@@ -1,4 +1,5 @@
 /** What samples.html of runs that were made apart shows: what each of them kept. */
+import { InputError } from "../errors.ts";
 import { journalHeader } from "./cell_run.ts";
 import type { EvalResults, FinishedRun } from "./finished_run.ts";
 import type { Indexed } from "./journal.ts";
@@ -22,6 +23,7 @@ type SampledTask<Results extends EvalResults> =
  * @param results Of all runs together.
  * @returns Null where there is nothing to show, `"missing"` where a run has none: one of an earlier version, or one
  *   that does not have the first setting.
+ * @throws {InputError} where a run kept only some of them.
  */
 export function mergedSamples<Results extends EvalResults>(
   task: SampledTask<Results>,
@@ -40,7 +42,7 @@ export function mergedSamples<Results extends EvalResults>(
   return samplesOf(task.samples.name(results.protocol), results.cells[0]!.label, cells);
 }
 
-/** What one run kept of a setting beside the first; null where none kept as many entries as are shown. */
+/** What one run kept of a setting beside the first; null where none kept any. */
 function keptOf<Results extends EvalResults>(
   task: SampledTask<Results>,
   runs: readonly FinishedRun<Results>[],
@@ -48,7 +50,8 @@ function keptOf<Results extends EvalResults>(
   other: Found<Results>,
   count: { readonly replies: number; readonly worst: number },
 ): Omit<SampledCell, "label"> | null {
-  for (const { results: { cells, protocol }, has, read } of runs) {
+  let incomplete: InputError | null = null;
+  for (const { path, results: { cells, protocol }, has, read } of runs) {
     const [one] = cells, cell = cells.find((cell) => sameCell(cell, other));
     if (cell === undefined || !sameCell(one!, first)) continue;
     const header = (cell: CellResult) => journalHeader(task.journal.name, task.header(protocol), cell.protocol);
@@ -62,11 +65,15 @@ function keptOf<Results extends EvalResults>(
       if (wanted === 0) return [];
       if (!has(name)) return null;
       const kept = [...read(name, belongs, parse).values()].sort((a, b) => a.index - b.index).slice(0, wanted);
-      return kept.length === wanted ? kept : null;
+      if (kept.length === wanted) return kept;
+      const problem = `expected ${wanted} entries, got ${kept.length}: it was cut off; run the same command again`;
+      incomplete ??= InputError.saying("missing", { file: path, key: name }, problem);
+      return null;
     };
     const replies = entries(repliesName(cell.key), repliesHeader(...both), (v) => KeptReply.parse(v), count.replies);
     const worst = entries(worstName(cell.key), worstHeader(...both), (v) => KeptWorst.parse(v), count.worst);
     if (replies !== null && worst !== null) return { replies, worst };
   }
+  if (incomplete !== null) throw incomplete;
   return null;
 }

@@ -28,6 +28,12 @@ away; new fields may come at any time.
   the scales that \`--calibrate\` measured, and \`weights.jsonl\`, the hash of the weights with place, size and times
   of their files. \`mxoss report\` reads the first six where it makes one run of several. \`samples.jsonl\` of a
   comparison has the text where both sides would have chosen differently.
+- Each line of a journal ends with the field \`crc32\`: the CRC-32 of the file up to and with that line, these
+  fields taken out. Of the first three lines it is what
+  \`head -n 3 FILE | sed 's/,"crc32":"[^"]*"}$/}/' | gzip -c | tail -c 8 | od -An -tx4 -N4\` prints.
+  A line that was changed, lost, doubled or moved is refused by its number; one without its end was being written
+  when the run was killed, and is made again. Earlier versions wrote no such field: their journals are read, and go
+  on with it.
 - \`samples.html\` lies beside \`report.html\` where settings were compared and there is something to show.
 - \`samples_gsm8k_CELL.jsonl\` (\`--export lm-eval\`) has the form of lm-eval's \`--log_samples\`:
   every problem once for each filter.

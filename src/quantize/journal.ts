@@ -11,6 +11,7 @@ import {
   syncDirectory,
   writeWhole,
 } from "../checkpoint/atomic.ts";
+import { sealed, unsealed } from "../checksum.ts";
 import { readable, readJson } from "../read.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { KvScales } from "../checkpoint/source.ts";
@@ -100,7 +101,8 @@ export class Journal implements Disposable {
       return journal;
     }
     const path = `${dir}/${JOURNAL}`;
-    const note = validate(Note, readJson(path, MAX_JOURNAL_BYTES), path);
+    const json = unsealed(readJson(path, MAX_JOURNAL_BYTES), path, `remove ${dir}, or write elsewhere`);
+    const note = validate(Note, json, path);
     const other = differing(note.sources, run.sources);
     if (other !== null) {
       throw InputError.saying(
@@ -181,7 +183,7 @@ export class Journal implements Disposable {
         unseenExperts: observed.unseenExperts,
       },
     };
-    writeWhole(`${this.dir}/${JOURNAL}`, `${JSON.stringify(note, null, 1)}\n`);
+    writeWhole(`${this.dir}/${JOURNAL}`, `${JSON.stringify(sealed(note), null, 1)}\n`);
   }
 
   /** Lets other processes fill the directory. */

@@ -3,6 +3,7 @@ import { relative } from "node:path";
 import { CompareResults, PerplexityResults } from "../../src/eval/results_schema.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { SHORT, TemporaryDirectory } from "../checkpoint/container.ts";
+import { sealedJournal } from "../eval/reseal.ts";
 import { writeTiny } from "../model/tiny_layouts.ts";
 import { inProcess as run } from "./in_process.ts";
 import { TINY } from "./program.ts";
@@ -23,7 +24,7 @@ function inDirectory(use: (dir: string, text: string) => Promise<void>) {
 function tamper(path: string, key: string, value: number): void {
   const text = Deno.readTextFileSync(path), changed = text.replace(new RegExp(`(${key}":)[^,}]+`), `$1${value}`);
   assert(changed !== text);
-  Deno.writeTextFileSync(path, changed);
+  Deno.writeTextFileSync(path, sealedJournal(changed));
 }
 
 Deno.test(
@@ -49,10 +50,10 @@ Deno.test(
     const first = await run(args);
     assertEquals(first.code, 0, first.stderr);
     const hashes = `${dir}/out/weights.jsonl`, kept = Deno.readTextFileSync(hashes), f = "f".repeat(64);
-    const other = kept.replace(/[0-9a-f]{64}(?="}\n$)/, f);
+    const other = sealedJournal(kept.replace(/[0-9a-f]{64}(?=",[^\n]*\n$)/, f));
     Deno.writeTextFileSync(hashes, other);
     assertMatch((await run(args)).stderr, /other settings \(setting\.weights_sha256 was "[0-9a-f]+.*, is "ffff/);
-    Deno.writeTextFileSync(hashes, other.replace(/"modified":\d+/, `"modified":1`));
+    Deno.writeTextFileSync(hashes, sealedJournal(other.replace(/"modified":\d+/, `"modified":1`)));
     assertEquals((await run(args)).stdout, first.stdout);
     assertEquals(Deno.readTextFileSync(hashes), kept);
   }),

@@ -3,6 +3,7 @@ import { chosenShard, dividesProcesses } from "../../src/cli/eval/shard.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { sealedNote } from "../eval/reseal.ts";
 import { SOAK } from "../soak.ts";
 import { inProcess as run } from "./in_process.ts";
 
@@ -84,6 +85,11 @@ Deno.test("parts of a run, repeated, cut off and overlapping, give its results b
   const note = Deno.readTextFileSync(at("parts/shards/2-of-4/shard.json"));
   Deno.writeTextFileSync(at("parts/shards/2-of-4/shard.json"), note.replace('"alarm": 0.01', '"alarm": 0.5'));
   Deno.removeSync(at("parts/results.json"));
+  assertMatch(
+    (await report()).stderr,
+    /2-of-4\/shard\.json: is damaged: expected checksum "[0-9a-f]{8}", got "[0-9a-f]{8}"; remove it, and run/,
+  );
+  Deno.writeTextFileSync(at("parts/shards/2-of-4/shard.json"), sealedNote(note.replace("0.01", "0.5")));
   assertMatch((await report()).stderr, /2-of-4\/shard\.json: alarm is 0\.5, not 0\.01 as in .*1-of-4\n/);
 });
 

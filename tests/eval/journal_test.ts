@@ -1,6 +1,8 @@
 import { Journal } from "../../src/eval/journal.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { movedLines, turnedBits } from "./damages.ts";
+import { sealedJournal, unsealedJournal } from "./reseal.ts";
 import * as z from "zod";
 
 interface Entry {
@@ -81,7 +83,7 @@ Deno.test("Journal starts anew where results of other settings are to be replace
     }
     assertEquals(
       Deno.readTextFileSync(path),
-      [header, ENTRIES[1]].map((value) => `${JSON.stringify(value)}\n`).join(""),
+      sealedJournal([header, ENTRIES[1]].map((value) => `${JSON.stringify(value)}\n`).join("")),
     );
     using again = Journal.open(path, header, readEntry, "replace");
     assertEquals([...again.entries.values()], [ENTRIES[1]!]);
@@ -132,4 +134,94 @@ Deno.test("Journal says in words which field of a line is not a result's", () =>
     assertEquals(refused(lines[2]!), `${path}:2: ${not}expected no key "more", got an object`);
     assertEquals(refused("{}"), `${path}:2: ${not}index: expected number, got nothing`);
   });
+});
+
+/** Results of a damaged journal, once what it lacks is appended; the line where it is refused. */
+function goneOn(path: string, open: () => Journal<Entry>, damaged: Uint8Array<ArrayBuffer>): Entry[] | string {
+  Deno.writeFileSync(path, damaged);
+  try {
+    using journal = open();
+    for (const entry of ENTRIES) if (!journal.entries.has(entry.index)) journal.append(entry);
+    return [...journal.entries.values()].sort((a, b) => a.index - b.index);
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+    return thrown.message;
+  }
+}
+
+Deno.test("Journal that is damaged in any way gives the same results, or is refused by file and line", () => {
+  withJournal((path, open) => {
+    const whole = fill(path), undamaged = ENTRIES.toSorted((a, b) => a.index - b.index);
+    let refused = 0, redone = 0;
+    for (const [what, make] of [...turnedBits(whole), ...movedLines(whole)]) {
+      const damaged = make(), found = goneOn(path, open, damaged);
+      if (typeof found === "string") {
+        refused++;
+        const named = found.startsWith(`${path}:`) || found.startsWith(`${path}: was written with other settings (`);
+        assert(named && !found.includes("\n"), `${what}: ${found}`);
+        assertEquals(Deno.readFileSync(path), damaged, `${what}: it was changed`);
+      } else {
+        redone++;
+        assertEquals(found, undamaged, what);
+      }
+    }
+    // Redone: the last line without its break, by eight bits and by cuts; with something after it that has none.
+    assert(refused > 8 * (whole.length - 1) && redone >= 8, `${refused} refused, ${redone} redone`);
+  });
+});
+
+Deno.test("Journal says which line is damaged, and that the run makes the rest again once it is gone", () => {
+  withJournal((path, open) => {
+    const whole = fill(path), lines = new TextDecoder().decode(whole).split("\n");
+    Deno.writeTextFileSync(path, lines.with(2, lines[2]!.replace("nüll", "nuell")).join("\n"));
+    const { message } = assertThrows(() => open(), InputError);
+    const [, own] = /"crc32":"(.*)"\}$/.exec(lines[2]!)!;
+    const rest = "; delete this line and all below it, and the run makes them again";
+    const expected = `${path}:3: expected checksum ${own} of all lines up to it, got `;
+    assert(message.startsWith(expected) && message.endsWith(rest), message);
+    Deno.writeTextFileSync(path, lines.slice(0, 2).map((line) => `${line}\n`).join(""));
+    {
+      using journal = open();
+      assertEquals([...journal.entries.values()], [ENTRIES[0]!]);
+      for (const entry of ENTRIES.slice(1)) journal.append(entry);
+    }
+    assertEquals(Deno.readFileSync(path), whole);
+  });
+});
+
+Deno.test("Journal of a version without checksums goes on, and what stands in it is covered from then on", () => {
+  withJournal((path, open) => {
+    const old = unsealedJournal(new TextDecoder().decode(fill(path))).split(/(?<=\n)/),
+      earlier = old.slice(0, 3).join("");
+    Deno.writeTextFileSync(path, earlier);
+    {
+      using journal = open();
+      assertEquals([...journal.entries.values()], ENTRIES.slice(0, 2));
+      journal.append(ENTRIES[2]!);
+    }
+    const grown = Deno.readTextFileSync(path);
+    assert(grown.startsWith(earlier) && /"text":"eins","crc32":"[0-9a-f]{8}"\}\n$/.test(grown), grown);
+    {
+      using journal = open();
+      assertEquals([...journal.entries.values()], ENTRIES);
+    }
+    Deno.writeTextFileSync(path, grown.replace("drei", "frei"));
+    assertThrows(() => open(), InputError, `${path}:4: expected checksum`);
+    Deno.writeTextFileSync(path, grown + old[1]!);
+    assertThrows(() => open(), InputError, `${path}:5: expected a checksum at its end, got none`);
+    Deno.writeTextFileSync(path, earlier + old[1]!);
+    assertThrows(() => open(), InputError, `${path}:4: expected a result that no line above has, got result 3; delete`);
+  });
+});
+
+Deno.test("the checksum of a line is the CRC-32 of the file up to it without these fields", async () => {
+  const text = sealedJournal('{"a":1}\n{"index":0}\n'), [first, second] = text.split("\n");
+  // As gzip has it, eight bytes before its end.
+  const gzipped = async (plain: string) => {
+    const stream = new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"));
+    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+    return bytes.subarray(-8, -4).toReversed().toHex();
+  };
+  assertEquals(first, `{"a":1,"crc32":"${await gzipped('{"a":1}\n')}"}`);
+  assertEquals(second, `{"index":0,"crc32":"${await gzipped('{"a":1}\n{"index":0}\n')}"}`);
 });

@@ -42,7 +42,7 @@ export function shardOfDirectory(path: string): Shard | null {
 }
 
 /** Files of the attempts at results of one name, in the order of their names. */
-function attemptsAt(dir: string, name: string): string[] {
+export function attemptsAt(dir: string, name: string): string[] {
   const after = `${name}.`;
   return namesIn(dir)
     .filter((file) => file.startsWith(after) && /^[0-9a-f]{16}\.jsonl$/.test(file.slice(after.length)))

@@ -14,7 +14,7 @@ import { type KeyedPredictions, predictionsResult, rankingOf } from "../predicti
 import type { Stopped } from "../predictions_schema.ts";
 import type { SettingProtocol } from "../setting_schema.ts";
 import { type AnsweredCell, askedOf, type CellResult, headsOf, type Task } from "../task.ts";
-import { Gathered, type Others } from "./attempts.ts";
+import { attemptsAt, Gathered, type Others } from "./attempts.ts";
 import type { Shard } from "./division.ts";
 import { otherRun, type ShardNote } from "./note.ts";
 import { placesOf } from "./run_shard.ts";
@@ -135,7 +135,7 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     const { dir } = this.shards[0];
     const read = <T extends Indexed>(name: string, header: unknown, parse: (value: unknown) => T) =>
       this.#gather(name, header, parse, name.startsWith(`${journal.name}.`) ? "refuse" : "skip");
-    return { kind: "done", run: { dir, path: `${dir}/shard.json`, results, read, has: () => true } };
+    return { kind: "done", run: { dir, path: `${dir}/shard.json`, results, read, has: this.#has.bind(this) } };
   }
 
   /** Comparisons of all further cells with the first; null where some are missing. */
@@ -202,6 +202,10 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     const gathered = new Gathered<T>();
     for (const { dir } of this.shards) gathered.addShard(dir, name, header, read, others);
     return gathered.entries;
+  }
+
+  #has(name: string): boolean {
+    return this.shards.some(({ dir }) => attemptsAt(dir, name).length > 0);
   }
 
   /** Notes the places before `end` that lack an entry. */

@@ -1,6 +1,7 @@
 /** What the directory of a shard says about the run that it is a part of: all that the results need beside answers. */
 import { z } from "zod";
 import { writeWhole } from "../../checkpoint/atomic.ts";
+import { sealed, unsealed } from "../../checksum.ts";
 import { InputError } from "../../errors.ts";
 import { printableJson } from "../../printable.ts";
 import { readJson } from "../../read.ts";
@@ -56,7 +57,7 @@ export function runsOf(indices: readonly number[]): [first: number, last: number
 
 /** Writes the note of a shard, whose directory is there; every attempt writes the same. */
 export function writeNote(dir: string, note: ShardNote): void {
-  writeWhole(pathOf(dir), `${printableJson(ShardNote.parse(note), 1)}\n`);
+  writeWhole(pathOf(dir), `${printableJson(sealed(ShardNote.parse(note)), 1)}\n`);
 }
 
 /**
@@ -67,7 +68,7 @@ export function writeNote(dir: string, note: ShardNote): void {
 export function readNote(dir: string): ShardNote | null {
   let json: unknown;
   try {
-    json = readJson(pathOf(dir), MAX_BYTES);
+    json = unsealed(readJson(pathOf(dir), MAX_BYTES), pathOf(dir), "remove it, and run this part again");
   } catch (thrown) {
     if (thrown instanceof InputError && thrown.code === "missing") return null;
     throw thrown;
