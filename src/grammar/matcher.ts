@@ -232,7 +232,8 @@ class Found {
   }
 
   add(terminal: Terminal, state: number, stack: Stack): void {
-    const key = terminal.id * 2 ** 20 + state, known = this.#threads.get(key);
+    // An automaton has fewer states: its table is one array of 32-bit numbers, with two for each state at least.
+    const key = terminal.id * 2 ** 30 + state, known = this.#threads.get(key);
     if (known === undefined) this.#threads.set(key, { terminal, state, stacks: [stack] });
     else known.stacks.push(stack);
   }

@@ -10,14 +10,16 @@ import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { ANY_VALUE, CLOSE_LIST, COMMA, list, OPEN_LIST, valuesNode } from "./json.ts";
 import { Matcher } from "./matcher.ts";
-import { all, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
+import { all, barren, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
 import { inner, ObjectGrammar, spendOnTexts } from "./schema_objects.ts";
+import { canonical } from "./same_value.ts";
+import { checkValues } from "./schema_values.ts";
 import { disjoint } from "./schema_disjoint.ts";
 import { isObject } from "../json_object.ts";
 import { type Schema, type SchemaObject, typeOf, typesOf, withoutNotes } from "./schema_merge.ts";
 import { KEYWORDS, scalarKey, TYPES } from "./schema_keywords.ts";
 import { SchemaSource } from "./schema_source.ts";
-import { countsOf, numberNode, stringNode } from "./schema_scalars.ts";
+import { countsOf, meetsBounds, numberNode, stringNode } from "./schema_scalars.ts";
 import { spend, withBudget } from "./dfa.ts";
 
 /** Schemas within schemas that are looked at, and how deep they may lie in each other. */
@@ -36,7 +38,10 @@ const COST_OF_SCHEMA = 200, COST_OF_NESTED = 1_000, COST_OF_PAIR = 20;
  * @throws {InputError} if it is no schema, says what is not known here, or becomes too large.
  */
 export function schemaGrammar(schema: unknown, where: string, most: number = MAX_COST): Node {
-  return withBudget(Math.min(most, MAX_COST), () => new SchemaGrammar(schema, where).node(schema, ""));
+  return withBudget(Math.min(most, MAX_COST), () => {
+    checkValues(schema, where);
+    return new SchemaGrammar(schema, where).node(schema, "");
+  });
 }
 
 class SchemaGrammar {
@@ -129,7 +134,7 @@ class SchemaGrammar {
     if (Object.hasOwn(schema, "const") || values !== undefined) {
       const given: unknown[] = values ?? [constant];
       const meant = Object.hasOwn(schema, "const")
-        ? given.filter((value) => JSON.stringify(value) === JSON.stringify(constant))
+        ? given.filter((value) => canonical(value) === canonical(constant))
         : given;
       return this.#values(meant, others, path);
     }
@@ -181,16 +186,24 @@ class SchemaGrammar {
     if (nested) spend(COST_OF_NESTED * values.length, this.where);
     if (Object.keys(others).length === 0) return valuesNode(values);
     spend(COST_OF_SCHEMA * values.length, this.where);
+    let rest: Matcher | "nothing" | undefined;
     const good = values.filter((value) => {
       const types = typesOf(others["type"] ?? TYPES), type = typeOf(value);
       const fits = types.includes(type) ||
         (type === "number" && types.includes("integer") && Number.isInteger(value));
       if (!fits || about.length === 0) return fits;
-      const matcher = new Matcher(this.#plain(others, path), this.#source.at(path));
+      if (typeof value === "number") return meetsBounds(value, others, this.#source.at(path));
+      rest ??= this.#matcherOf(others, path);
       const text = new TextEncoder().encode(JSON.stringify(value));
-      return matcher.bytes(matcher.start, text)?.ends === true;
+      return rest !== "nothing" && rest.bytes(rest.start, text)?.ends === true;
     });
     return good.length === 0 ? NOTHING : valuesNode(good);
+  }
+
+  /** Reads the values of a schema without references and alternatives. */
+  #matcherOf(schema: SchemaObject, path: string): Matcher | "nothing" {
+    const node = this.#plain(schema, path);
+    return barren(node).has(node) ? "nothing" : new Matcher(node, this.#source.at(path));
   }
 
   /** What is the same for equal keys is made once: equal automata take their place in masks once, too. */

@@ -1,5 +1,6 @@
 /** Whether two JSON Schemas exclude each other, as far as that can be seen at once. */
 import { isObject } from "../json_object.ts";
+import { canonical } from "./same_value.ts";
 import { type Schema, type SchemaObject, typesOf } from "./schema_merge.ts";
 
 /** Properties within properties that are looked at: schemas may refer to themselves without end. */
@@ -27,8 +28,8 @@ export function disjoint(a: Schema, b: Schema, resolved: (schema: Schema) => Sch
 
 /** The texts of all values that a schema takes, if it lists them. */
 function constants(schema: SchemaObject): string[] | null {
-  if (Object.hasOwn(schema, "const")) return [JSON.stringify(schema["const"])];
-  return Array.isArray(schema["enum"]) ? schema["enum"].map((value) => JSON.stringify(value)) : null;
+  if (Object.hasOwn(schema, "const")) return [canonical(schema["const"])];
+  return Array.isArray(schema["enum"]) ? schema["enum"].map(canonical) : null;
 }
 
 /** Types that a schema takes, where it says so; integers count as numbers. */

@@ -16,6 +16,8 @@ export const KEYWORDS: Readonly<Record<string, string | null>> = {
   else: null,
   properties: "object",
   required: "object",
+  dependentRequired: "object",
+  dependentSchemas: "object",
   additionalProperties: "object",
   patternProperties: "object",
   propertyNames: "object",

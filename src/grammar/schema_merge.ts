@@ -1,7 +1,10 @@
 /** Two JSON Schemas as one that asks for both. */
+import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
-import { spend } from "./dfa.ts";
+import { matches, quoted, spend } from "./dfa.ts";
+import { patternText } from "./pattern.ts";
+import { canonical } from "./same_value.ts";
 
 /** A schema: true takes anything, false nothing. */
 export type Schema = boolean | SchemaObject;
@@ -62,6 +65,9 @@ export class Merges {
     if (b === true) return a;
     if (a === false || b === false) return false;
     if (a === b) return a;
+    for (const one of [a, b]) {
+      if (!isObject(one)) throw InputError.of("wrong_value", { name: where }, "a JSON Schema", show(one));
+    }
     let row = this.#made.get(a);
     if (row === undefined) this.#made.set(a, row = new WeakMap());
     let merged = row.get(b);
@@ -82,20 +88,45 @@ export class Merges {
     );
   }
 
+  /** What lists begin with, place by place, and what follows: `items` of one are about places that the other names. */
+  #tuple(a: SchemaObject, b: SchemaObject, where: string): SchemaObject {
+    const sides = [a, b].map((side) => {
+      const prefix = side["prefixItems"] ?? [], rest = (side["items"] ?? true) as Schema;
+      if (!Array.isArray(prefix)) {
+        throw InputError.of("wrong_value", { name: `${where}.prefixItems` }, "a list of schemas", show(prefix));
+      }
+      return { prefix: prefix as readonly Schema[], rest };
+    });
+    const [one, other] = sides as [(typeof sides)[number], (typeof sides)[number]];
+    const count = Math.max(one.prefix.length, other.prefix.length), rest = this.merge(one.rest, other.rest, where);
+    spend(COST_OF_MERGE * count, where);
+    return {
+      prefixItems: Array.from(
+        { length: count },
+        (_, i) => this.merge(one.prefix[i] ?? one.rest, other.prefix[i] ?? other.rest, where),
+      ),
+      ...(rest === true ? {} : { items: rest }),
+    };
+  }
+
   #merge(first: SchemaObject, second: SchemaObject, where: string): Schema {
     const a = withoutNotes(first), b = withoutNotes(second), out: Record<string, unknown> = { ...a };
+    const tuples = [a, b].some((side) => side["prefixItems"] !== undefined);
     for (const [key, value] of Object.entries(b)) {
       const own = a[key];
-      if (key === "properties" || key === "additionalProperties") continue;
+      if (key === "properties" || key === "additionalProperties" || (tuples && isOfList(key))) continue;
       if (key === "patternProperties") this.#refusePatterns(a, b, where);
       if (own === undefined || JSON.stringify(own) === JSON.stringify(value)) {
         out[key] = value;
         continue;
       }
-      if (key === "const" && [own, value].every((one) => typeof one !== "object" || one === null)) return false;
+      if (key === "const") {
+        if (canonical(own) !== canonical(value)) return false;
+        continue;
+      }
       const joined = join(key, own, value);
       if (joined === undefined) {
-        if (key !== "items" && key !== "additionalProperties") {
+        if (key !== "items") {
           throw InputError.saying(
             "unsupported",
             { name: where },
@@ -113,6 +144,8 @@ export class Merges {
     const of = (side: SchemaObject, name: string): Schema => {
       const properties = side["properties"];
       if (isObject(properties) && Object.hasOwn(properties, name)) return properties[name] as Schema;
+      // What is said of a pattern's names stays in patternProperties, and additionalProperties say nothing of them.
+      if (side["additionalProperties"] !== undefined && isPatterned(side, name, where)) return true;
       return (side["additionalProperties"] ?? true) as Schema;
     };
     spend(COST_OF_MERGE * (1 + names.size), where);
@@ -122,6 +155,7 @@ export class Merges {
       );
     }
     if (a["patternProperties"] !== undefined) this.#refusePatterns(b, a, where);
+    if (tuples) Object.assign(out, this.#tuple(a, b, where));
     const rest = this.merge(
       (a["additionalProperties"] ?? true) as Schema,
       (b["additionalProperties"] ?? true) as Schema,
@@ -130,6 +164,18 @@ export class Merges {
     if (rest !== true) out["additionalProperties"] = rest;
     return out;
   }
+}
+
+const isOfList = (key: string): boolean => key === "prefixItems" || key === "items";
+
+/** Whether a pattern of a schema is about a name. */
+function isPatterned({ patternProperties }: SchemaObject, name: string, where: string): boolean {
+  if (!isObject(patternProperties)) return false;
+  const bytes = new TextEncoder().encode(JSON.stringify(name));
+  return Object.keys(patternProperties).some((pattern) => {
+    const text = patternText(pattern, `${where}.patternProperties.${pattern}`);
+    return text !== null && matches(quoted(text), bytes);
+  });
 }
 
 /** Most alternatives of two lists of them. */
@@ -151,8 +197,8 @@ function join(key: string, a: unknown, b: unknown): unknown {
   }
   if (key === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
   if (key === "enum" && Array.isArray(a) && Array.isArray(b)) {
-    const known = new Set(a.map((value) => JSON.stringify(value)));
-    return b.filter((value) => known.has(JSON.stringify(value)));
+    const known = new Set(a.map(canonical));
+    return b.filter((value) => known.has(canonical(value)));
   }
   if (key === "type") {
     const left = typesOf(a), right = typesOf(b);

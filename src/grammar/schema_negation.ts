@@ -116,13 +116,50 @@ function unsupported(what: string, { where }: Context): InputError {
   return InputError.saying("unsupported", { name: where }, `not of ${what} is not supported`);
 }
 
-/** A schema that says the same without `not`, `if`, `then` and `else`. */
+/** @throws {InputError} where these are no names of properties. */
+function namesOf(value: unknown, where: string): readonly string[] {
+  if (Array.isArray(value) && value.every((name) => typeof name === "string")) return value;
+  throw InputError.of("wrong_value", { name: where }, "a list of names", show(value));
+}
+
+/**
+ * What must be met where a property is there, name by name: no object, one without the property, or what it asks for.
+ *
+ * @throws {InputError} where these are no names with what they ask for.
+ */
+function dependents(key: string, value: unknown, asked: (inner: unknown, at: string) => unknown, { where }: Context) {
+  if (value === undefined) return [];
+  if (!isObject(value)) throw InputError.of("wrong_value", { name: `${where}.${key}` }, "an object", show(value));
+  return Object.entries(value).map(([name, inner]): Schema => ({
+    anyOf: [
+      ofTypes(...TYPES.filter((type) => type !== "object")),
+      { type: "object", properties: { [name]: false } },
+      { allOf: [{ type: "object", required: [name] }, asked(inner, `${where}.${key}.${name}`)] },
+    ],
+  }));
+}
+
+/** A schema that says the same without `not`, `if`, `then`, `else`, `dependentRequired` and `dependentSchemas`. */
 export function withoutConditions(schema: SchemaObject, context: Context): Schema {
-  const { not, if: condition, then = true, else: otherwise = true, allOf = [], ...rest } = schema as Record<
-    string,
-    unknown
-  >;
-  const more: unknown[] = [];
+  const {
+    not,
+    if: condition,
+    then = true,
+    else: otherwise = true,
+    dependentRequired,
+    dependentSchemas,
+    allOf = [],
+    ...rest
+  } = schema as Record<string, unknown>;
+  const more: unknown[] = [
+    ...dependents(
+      "dependentRequired",
+      dependentRequired,
+      (required, at) => ({ required: namesOf(required, at) }),
+      context,
+    ),
+    ...dependents("dependentSchemas", dependentSchemas, (met) => met, context),
+  ];
   if (not !== undefined) more.push(negated(not as Schema, context));
   if (condition !== undefined) {
     const unmet = negated(condition as Schema, context);
@@ -135,5 +172,7 @@ export function withoutConditions(schema: SchemaObject, context: Context): Schem
 
 /** Whether a schema has a keyword that {@linkcode withoutConditions} takes away. */
 export function isConditional(schema: SchemaObject): boolean {
-  return ["not", "if", "then", "else"].some((key) => Object.hasOwn(schema, key));
+  return ["not", "if", "then", "else", "dependentRequired", "dependentSchemas"].some((key) =>
+    Object.hasOwn(schema, key)
+  );
 }

@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { combined, type Dfa, quoted } from "./dfa.ts";
 import { FORMATS, LONGEST } from "./formats.ts";
 import { bytes, type Node, NOTHING } from "./node.ts";
-import { numbers } from "./numbers.ts";
+import { isMultiple, numbers } from "./numbers.ts";
 import { patternText } from "./pattern.ts";
 import { Patterns, type SchemaObject } from "./schema_merge.ts";
 import { anyString, stringOfLength, textOfLength } from "./strings.ts";
@@ -68,7 +68,8 @@ export function numberNode(schema: SchemaObject, integer: boolean, where: string
     if (value !== undefined) list.push(change(value));
   };
   const inside = (towards: 1 | -1) => (value: number) =>
-    integer
+    // From 2 ** 53 on one more is not always another number.
+    integer && Math.abs(value) < 2 ** 53
       ? (towards > 0 ? Math.floor(value) + 1 : Math.ceil(value) - 1)
       // The next number is the first that readers do not round to the bound itself.
       : neighbour(value, towards);
@@ -80,12 +81,26 @@ export function numberNode(schema: SchemaObject, integer: boolean, where: string
   if (multipleOf !== undefined && multipleOf <= 0) {
     throw InputError.of("wrong_value", { name: `${where}.multipleOf` }, "a number above 0", multipleOf);
   }
+  // Above the largest number there is none.
+  if (lows.includes(Infinity) || highs.includes(-Infinity)) return NOTHING;
   return bytes(numbers({
     integer,
     ...(lows.length > 0 ? { minimum: Math.max(...lows) } : {}),
     ...(highs.length > 0 ? { maximum: Math.min(...highs) } : {}),
     ...(multipleOf === undefined ? {} : { multipleOf }),
   }, where));
+}
+
+/**
+ * Whether a number keeps what a schema says of numbers.
+ *
+ * @throws {InputError} if its keywords are wrong.
+ */
+export function meetsBounds(value: number, schema: SchemaObject, where: string): boolean {
+  const of = (name: string) => numberOf(schema, name, where), multipleOf = of("multipleOf");
+  return value >= (of("minimum") ?? -Infinity) && value > (of("exclusiveMinimum") ?? -Infinity) &&
+    value <= (of("maximum") ?? Infinity) && value < (of("exclusiveMaximum") ?? Infinity) &&
+    (multipleOf === undefined || isMultiple(value, multipleOf));
 }
 
 /**

@@ -9,6 +9,8 @@ import { isConditional, withoutConditions } from "./schema_negation.ts";
 export class SchemaSource {
   readonly merges = new Merges();
   readonly #plain = new WeakMap<SchemaObject, Schema>();
+  /** Schemas that are being resolved. */
+  readonly #open = new Set<SchemaObject>();
 
   /** @param where What messages begin with. */
   constructor(readonly root: unknown, readonly where: string) {}
@@ -28,6 +30,18 @@ export class SchemaSource {
    * @throws {InputError} where a condition is none that a grammar can be made of.
    */
   resolved(schema: Schema, path: string): Schema {
+    if (!isObject(schema)) return schema;
+    // What a schema is must not depend on what it is itself, as where it negates itself.
+    if (this.#open.has(schema)) throw this.wrong(path, "references that lead to a schema", "a circle");
+    this.#open.add(schema);
+    try {
+      return this.#resolved(schema, path);
+    } finally {
+      this.#open.delete(schema);
+    }
+  }
+
+  #resolved(schema: Schema, path: string): Schema {
     const at = this.#referred(schema, path);
     if (!isObject(at) || !isConditional(at)) return at;
     let plain = this.#plain.get(at);

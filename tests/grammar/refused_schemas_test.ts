@@ -10,6 +10,13 @@ function deep(levels: number): unknown {
   return levels === 0 ? {} : { type: "array", items: deep(levels - 1) };
 }
 
+/** Lists in lists that are no schema. */
+function nested(levels: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < levels; i++) value = [value];
+  return value;
+}
+
 const REFUSED: readonly [schema: unknown, message: string][] = [
   [
     object({ a: { type: "array", uniqueItems: true } }),
@@ -48,6 +55,23 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   [{ $ref: "#" }, "schema: expected a schema that a value can meet"],
   [{ type: "string", minLength: 6000 }, "schema.minLength: expected a count of at most 5000, got 6000"],
   [deep(300), "schema: expected schemas nested at most 200 deep"],
+  [{ const: nested(10_000) }, "schema: expected lists and objects nested at most 500 deep"],
+  [{ const: JSON.parse("1e999") }, "schema.const: expected a number below 1.8e308, got Infinity"],
+  [object({ a: { enum: [1, -Infinity] } }), "schema.properties.a.enum[1]: expected a number below 1.8e308"],
+  [{ oneOf: [{ const: { a: 1, b: 2 } }, { const: { b: 2, a: 1 } }] }, "schema.oneOf: expected alternatives that"],
+  [
+    { $ref: "#/$defs/x", $defs: { x: { $ref: "#/$defs/x", type: "string" } } },
+    "expected references that lead to a schema",
+  ],
+  [{ not: { $ref: "#" } }, "schema: expected references that lead to a schema, got"],
+  [{ allOf: [{ properties: { a: 3 } }, { properties: { a: true } }] }, "expected a JSON Schema, got 3"],
+  [{ allOf: [{ properties: { a: 3 } }, { properties: { a: {} } }] }, "schema: expected a JSON Schema, got 3"],
+  [{ dependentRequired: { a: "b" } }, "schema.dependentRequired.a: expected a list of names"],
+  [{ dependentRequired: ["b"] }, "schema.dependentRequired: expected an object"],
+  [
+    { $defs: { b: {} }, properties: { a: { $id: "http://host/x", $ref: "#/$defs/b" } } },
+    "schema.properties.a.$ref: a reference in a schema with an $id is not supported",
+  ],
 ];
 
 Deno.test("schemaGrammar() refuses by name what it does not know, and schemas that no value meets", () => {

@@ -1,40 +1,10 @@
 /** Replies under a mask are values of the schema, however they are drawn; and every value can be drawn. */
 import { Constraint, TokenMasks } from "../../src/grammar/mask.ts";
-import { Vocabulary } from "../../src/grammar/vocabulary.ts";
-import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { dose } from "../soak.ts";
-import { TINY } from "../text/goldens.ts";
+import { draw, masks, tokenizer } from "./draw.ts";
 import { matcherOf, newJudge } from "./judge.ts";
-import { type Dice, dice, randomSchema, spelled } from "./random_schema.ts";
-
-const tokenizer = await Tokenizer.fromDirectory(TINY);
-const masks = new TokenMasks(new Vocabulary(tokenizer));
-
-/** With what an unfinished text is brought to its end. */
-const CLOSING = ['"', "x", "}", "]", "n", "t", "0", "1", "5", "-", ":", ",", "[", "{"].map((text) =>
-  tokenizer.encode(text)[0]!
-);
-
-/** A text drawn from equal logits; after a while what closes is preferred. */
-function draw(constraint: Constraint, roll: Dice): string {
-  const bytes: number[] = [], logits = new Float32Array(tokenizer.vocabSize + 9);
-  for (let count = 0; !constraint.ends || (count < 40 && roll(2) === 0); count++) {
-    logits.fill(0);
-    constraint.apply(logits);
-    const allowed = [...logits.keys()].filter((id) => logits[id] === 0);
-    if (allowed.length === 0) {
-      assert(constraint.ends, "nothing may follow, and the text is not complete");
-      break;
-    }
-    assert(count < 3000, "the text does not end");
-    const closing = count > 20 ? CLOSING.filter((id) => constraint.allows(id)) : [];
-    const id = closing.length > 0 && roll(8) > 0 ? closing[0]! : allowed[roll(allowed.length)]!;
-    constraint.push(id);
-    bytes.push(...tokenizer.bytes(id));
-  }
-  return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes));
-}
+import { dice, randomSchema, spelled } from "./random_schema.ts";
 
 Deno.test("what is drawn at random under a mask is a value that ajv accepts", () => {
   for (let seed = 1; seed <= dose(10, 250); seed++) {
