@@ -159,12 +159,12 @@ export class FailureError extends Error {
    * @param text What failed, in one line.
    */
   constructor(readonly text: Text) {
-    super(spelled(text));
+    super(inOneLine(text));
   }
 
   /** The message with options and commands spelled in another way. */
   line(spelling?: Spelling): string {
-    return spelled(this.text, spelling);
+    return inOneLine(this.text, spelling);
   }
 }
 

@@ -65,6 +65,21 @@ export function spelled(text: Text, { option, command }: Spelling = PLAIN): stri
   }).join("");
 }
 
+/**
+ * A text in which an option is said in another way.
+ *
+ * @param alone What stands for it.
+ * @param before What stands for it and the blank between it and its value.
+ */
+export function withOption(text: Text, name: string, alone: string, before: string): Text {
+  const pieces = piecesOf(text).filter((piece) => piece !== "");
+  const isIt = (piece: Piece | undefined) => typeof piece === "object" && "option" in piece && piece.option === name;
+  return pieces.flatMap((piece, i): Piece[] => {
+    if (isIt(piece)) return [pieces[i + 1] === " " ? before : alone];
+    return piece === " " && isIt(pieces[i - 1]) ? [] : [piece];
+  });
+}
+
 const isList = (text: Text): text is readonly Piece[] => Array.isArray(text);
 
 function piecesOf(text: Text): readonly Piece[] {

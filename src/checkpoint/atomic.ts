@@ -219,6 +219,27 @@ export function cannotWrite(path: string, thrown: unknown): unknown {
 }
 
 /**
+ * {@linkcode makeDirectory}, and a file in it that is removed again: what cannot be written is refused before anything
+ * is computed, by the name that was given.
+ *
+ * @throws {InputError} if it cannot be made, is a file, or takes no files.
+ * @throws {FailureError} when the disk is full or fails.
+ */
+export function makeWritableDirectory(path: string): void {
+  makeDirectory(path);
+  const probe = temporaryName(`${path}/probe`);
+  try {
+    Deno.openSync(probe, { write: true, createNew: true }).close();
+    Deno.removeSync(probe);
+  } catch (thrown) {
+    const refused = cannotWrite(path, thrown);
+    if (refused === thrown || !(refused instanceof InputError)) throw refused;
+    const subject = { option: "out", file: path };
+    throw InputError.of("unreadable", subject, `a directory that can be written to: ${systemReason(thrown)}`);
+  }
+}
+
+/**
  * Makes the directory that results go to, if it is not there.
  *
  * @throws {InputError} if it cannot be made or is a file.

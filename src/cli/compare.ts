@@ -1,5 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
-import { makeDirectory, removeIfThere } from "../checkpoint/atomic.ts";
+import { makeWritableDirectory, removeIfThere } from "../checkpoint/atomic.ts";
 import { userHashesOf } from "./user_hashes.ts";
 import { inDirectory, inMemory } from "../eval/stores.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";
@@ -22,7 +22,7 @@ import { CompareResults, SCHEMA_VERSION } from "../eval/results_schema.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../session/setting.ts";
 import { judge } from "./compare_gate.ts";
 import type { COMPARE } from "./compare_options.ts";
-import { type SideChoices, sideChoices } from "./compare_sides.ts";
+import { inSide, type SideChoices, sideChoices, SIDES } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "./calibrate.ts";
 import { keptIndices } from "./eval/kept.ts";
@@ -194,8 +194,9 @@ async function planSides(
   if (calibrate !== undefined) {
     refuseNeedless(settings);
     // What cannot be measured or planned is refused before anything is written.
-    for (const setting of settings) {
-      planCalibrated({ ...setting, inputScales: await pretendedScales([])(calibrate, setting, null) }, () => {});
+    for (const [i, setting] of settings.entries()) {
+      const inputScales = await pretendedScales([])(calibrate, setting, null);
+      inSide(SIDES[i]!, () => planCalibrated({ ...setting, inputScales }, () => {}));
     }
     if (out !== undefined && !dry) openDirectory(out);
   }
@@ -208,18 +209,18 @@ async function planSides(
     if (calibrate !== undefined) {
       const { backend, dtype, kvCacheDtype } = setting;
       const key = JSON.stringify([choices[i]!.model, backend, dtype, kvCacheDtype]);
-      const kept = out === undefined ? null : { open: inDirectory(out), name: `calibration.${"ab"[i]}` };
+      const kept = out === undefined ? null : { open: inDirectory(out), name: `calibration.${SIDES[i]}` };
       inputScales = measured.get(key) ?? await measure(calibrate, setting, kept);
       measured.set(key, inputScales);
     }
-    planned.push(planCalibrated({ ...setting, inputScales }, warn));
+    planned.push(inSide(SIDES[i]!, () => planCalibrated({ ...setting, inputScales }, warn)));
   }
   refuseIdleRule(planned);
   return planned;
 }
 
 function openDirectory(out: string): void {
-  makeDirectory(out);
+  makeWritableDirectory(out);
   refuseOtherResults(out, COMPARISONS, null);
 }
 

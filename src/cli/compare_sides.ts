@@ -1,5 +1,7 @@
 /** The two sides of `mxoss compare`: what `--a` and `--b` say, and what the other options say for both. */
 import { UsageError } from "./spelling.ts";
+import { InputError } from "../errors.ts";
+import { type Text, withOption } from "../words.ts";
 import type { z } from "zod";
 import { type Choices, DEFAULTS, USED_BY, uses } from "../session/setting.ts";
 import { closest } from "./closest.ts";
@@ -8,6 +10,9 @@ import { schemeName } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { type OptionValues, withGiven } from "./options.ts";
 import { BACKEND_CHOICES, BACKEND_OPTIONS, type BackendChoices, backendChoices, refuseUnused } from "./settings.ts";
+
+/** The options of the sides. */
+export const SIDES = ["a", "b"] as const;
 
 /** What a side of the comparison can say of itself: options of the command line by their short names. */
 const SIDE_KEYS = {
@@ -62,6 +67,28 @@ export function parseSide(name: "a" | "b", words: string | undefined): SideOptio
   return side;
 }
 
+/**
+ * Carries something out for a side whose scheme, which has no option of its own here, is named as the side has it.
+ *
+ * @throws What it throws.
+ */
+export function inSide<T>(name: "a" | "b", work: () => T): T {
+  try {
+    return work();
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+    const own = (text: Text) => withOption(text, "scheme", `--${name} scheme`, `--${name} scheme=`);
+    const { mistake } = thrown, { subject, expected, got, problem } = mistake;
+    const asked = typeof got === "number" || got === undefined ? {} : { got: own(got) };
+    const named = { ...subject, ...(subject.name === undefined ? {} : { name: own(subject.name) }) };
+    throw new UsageError(
+      problem === undefined
+        ? { ...mistake, subject: named, expected: own(expected), ...asked }
+        : { ...mistake, subject: named, problem: own(problem), ...asked },
+    );
+  }
+}
+
 /** How a side is computed, and the directory of its model. */
 export interface SideChoices extends Choices {
   readonly model: string | undefined;
@@ -73,7 +100,7 @@ export interface SideChoices extends Choices {
  * @throws {InputError} where a side cannot be read, or an option means nothing to the backend that it is for.
  */
 export function sideChoices(options: OptionValues<typeof COMPARE.options>): readonly SideChoices[] {
-  const sides = (["a", "b"] as const).map((name) => ({ name, own: parseSide(name, options[name]) }));
+  const sides = SIDES.map((name) => ({ name, own: parseSide(name, options[name]) }));
   const shared = backendChoices(options);
   refuseUnused(shared, sides.map(({ own }) => own.backend ?? options.backend));
   const models = options.model ?? [];

@@ -49,7 +49,9 @@ function lookAt(path: string, subject: Subject): Deno.FileInfo | null {
     return Deno.statSync(path);
   } catch (thrown) {
     const { NotFound, NotADirectory } = Deno.errors;
-    if (!(thrown instanceof NotFound || thrown instanceof NotADirectory)) return null;
+    // No system has a name as long as that.
+    const tooLong = thrown instanceof Error && "code" in thrown && thrown.code === "ENAMETOOLONG";
+    if (!(thrown instanceof NotFound || thrown instanceof NotADirectory || tooLong)) return null;
     throw UsageError.of("missing", subject, "a directory", "nothing of that name");
   }
 }

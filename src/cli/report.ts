@@ -4,7 +4,7 @@ import { joinShards } from "../eval/shards/join.ts";
 import { findRuns, type Found, type FoundResults, inRuns, parsed, unfinished } from "./report_inputs.ts";
 import { type EvalResults, type FinishedRun, finishedRun } from "../eval/finished_run.ts";
 import { z } from "zod";
-import { makeDirectory, removeIfThere, writeWhole } from "../checkpoint/atomic.ts";
+import { makeWritableDirectory, removeIfThere, writeWhole } from "../checkpoint/atomic.ts";
 import type { Indexed } from "../eval/journal.ts";
 import { InputError } from "../errors.ts";
 import { mergeRuns } from "../eval/merge.ts";
@@ -71,7 +71,7 @@ async function merged<Work extends Asked<Results["protocol"]>, Entry extends Ind
   const results = alone ? run.results : mergeRuns(task, [run, ...more], bandwidth);
   const text = resultsText(task.results, results);
   if (out !== undefined) {
-    makeDirectory(out);
+    makeWritableDirectory(out);
     refuseOtherResults(out, task, task.identity(results.protocol));
     const samples = mergedSamples(task, runs, results), there = samples !== null && samples !== "missing";
     writeWhole(`${out}/results.json`, text);
@@ -101,7 +101,7 @@ async function compared(found: readonly FoundResults[], { out, bandwidth, json }
   const results: CompareResults = { ...stored, bandwidth: bandwidth ?? stored.bandwidth };
   const text = resultsText(CompareResults, results);
   if (out !== undefined) {
-    makeDirectory(out);
+    makeWritableDirectory(out);
     refuseOtherResults(out, { schema: "mxoss.compare", protocol: z.unknown(), identity: () => null }, null);
     await writeComparison(out, results, passagesIn(one!.dir, stored));
   }

@@ -1,6 +1,6 @@
 /** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
 import { pause } from "../breath.ts";
-import { clip, FailureError, InputError, oneLine, reason } from "../errors.ts";
+import { clip, FailureError, InputError, reason } from "../errors.ts";
 import { availableMemory } from "../memory.ts";
 import { printableLine } from "../printable.ts";
 import { allCommands, type Command, COMMANDS, DEFAULT_COMMAND, type ParsedCommand } from "./commands.ts";
@@ -137,7 +137,7 @@ function report(thrown: unknown, traced: boolean): number {
   }
   if (traced && thrown instanceof Error) writeError(`${thrown.stack ?? thrown.message}\n`);
   if (thrown instanceof InputError || thrown instanceof FailureError) {
-    say(`error: ${oneLine(thrown.line(COMMAND_LINE))}`);
+    say(`error: ${thrown.line(COMMAND_LINE)}`);
     return thrown.exitCode;
   }
   if (thrown instanceof Deno.errors.NotCapable) {

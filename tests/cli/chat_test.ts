@@ -163,6 +163,12 @@ const REFUSED: readonly (readonly [line: string, said: RegExp])[] = [
   ["/undo", /^error: \/undo: nothing was said yet/],
 ];
 
+Deno.test("chat refuses an --out that no directory can be, before the first question", async () => {
+  const { code, stderr } = await inProcess(["chat", "--out", "x".repeat(300)], { stdin: "Hi\n" });
+  assertMatch(stderr, /^error: --out: x+…x+: expected a directory, got nothing of that name\n$/);
+  assertEquals(code, 2);
+});
+
 Deno.test("chat refuses what it does not know, with what is most like it", async () => {
   for (const [line, expected] of everyNth(2, REFUSED)) {
     const { code, stderr } = await inProcess(["chat"], { stdin: `${line}\n/exit\n` });

@@ -6,6 +6,7 @@ import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { BrokenCheckpoint } from "./broken.ts";
 import { inProcess } from "./in_process.ts";
 import { type Finished, mxoss, TINY } from "./program.ts";
+import { withoutPrivileges } from "./without_privileges.ts";
 
 const PROBLEM = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have " +
   "together?<|end|><|start|>assistant<|channel|>analysis<|message|>Ben has 14 - 8 = 6. Together they have 14 + 6 = " +
@@ -132,6 +133,10 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--b", "scheme=w_mxfp5"], /--b: scheme: expected w_mxfp4, /],
   [["--b", "dtype=f32,dtype=bf16"], /--b: dtype: expected once, got twice/],
   [["--b", `model=${TINY}/nowhere`], /tiny-gpt-oss\/nowhere/],
+  [
+    ["--b", "scheme=fp8"],
+    /^error: --b scheme=fp8: static FP8 inputs need a calibrated scale, .* "mxoss quantize --scheme /,
+  ],
   [["--fail-above", "kl=high"], /--fail-above: expected kl=NUMBER, a number of at least 0, got "kl=high"/],
   [["--fail-above", "kl=-1"], /--fail-above: expected kl=NUMBER, a number of at least 0, got "kl=-1"/],
   [["--fail-above", "kl=1=2"], /--fail-above: expected kl=NUMBER, a number of at least 0, got "kl=1=2"/],
@@ -174,4 +179,16 @@ Deno.test("parseSide() reads settings", () => {
   assertEquals(parseSide("a", "scheme=w_mxfp4_a_fp8, kv=fp8,tp=2"), { scheme: "w_mxfp4_a_fp8", kv: "fp8", tp: 2 });
   assertEquals(parseSide("b", undefined), {});
   assertThrows(() => parseSide("b", "=3"), InputError, "--b: : unknown setting");
+});
+
+Deno.test("compare and eval name the directory of --out that they may not write to", async () => {
+  using dir = new TemporaryDirectory();
+  const out = `${dir.path}/locked`, text = dir.write("text.txt", "Wen has 14 peaches.");
+  Deno.mkdirSync(out);
+  Deno.chmodSync(out, 0o555);
+  for (const command of [["compare"], ["eval", "perplexity"]]) {
+    const { code, stderr } = await withoutPrivileges([...command, "--model", TINY, "--text", text, "--out", out]);
+    assertMatch(stderr, /^error: --out: \S+\/locked: expected a directory that can be written to: Permission denied/);
+    assertEquals(code, 2);
+  }
 });

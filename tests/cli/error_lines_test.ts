@@ -1,5 +1,5 @@
 /** The one line of an error: short, however long what it quotes is. */
-import { clip, InputError, reason } from "../../src/errors.ts";
+import { clip, FailureError, InputError, reason } from "../../src/errors.ts";
 import { SCHEME_NAMES } from "../../src/library/checkpoint.ts";
 import { asMessage } from "../../src/cli/prompt.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -45,6 +45,11 @@ Deno.test("names and values in a mistake are those that were given, with their l
   ) assertEquals((await inProcess(args)).stderr, `error: ${line}\n`);
   const { message } = InputError.of("missing", { file: "a\nb", tensor: "c\nd", key: "e\nf" }, "g", "h\ni");
   assertEquals(message, "a\\u000ab: tensor c\\u000ad: e\\u000af: expected g, got h\\u000ai");
+});
+
+Deno.test("names in a failure keep their line breaks, too", () => {
+  const failure = new FailureError("/a\nb: cannot be written: no space left");
+  assertEquals([failure.message, failure.line()], Array(2).fill("/a\\u000ab: cannot be written: no space left"));
 });
 
 Deno.test("an error about a long name is a line of 300 characters", async () => {

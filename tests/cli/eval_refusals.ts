@@ -11,6 +11,14 @@ export const REFUSED_EVALS: readonly [args: string[], what: RegExp][] = [
   [[], /TASK: expected gsm8k or perplexity, got none/],
   [["mmlu"], /TASK: expected gsm8k or perplexity, got "mmlu"/],
   [["gsm8k"], /--data: required/],
+  [
+    ["gsm8k", "--data", PROBLEMS, "--model", "models/tiny-gpt-oss", "--model", "models/../models/tiny-gpt-oss"],
+    /--model: expected every model once, got models\/\.\.\/models\/tiny-gpt-oss twice\n/,
+  ],
+  [
+    ["gsm8k", "--data", PROBLEMS, "--out", "x", "--shard", "2/1"],
+    /--shard: expected I\/N with I from 1 to N, such as 3\/8, or auto or none, got "2\/1"\n/,
+  ],
   [["gsm8k", "--data", "/nowhere.jsonl"], /--data: \/nowhere\.jsonl: no such file/],
   [["gsm8k", "--data", `${TINY}/config.json`], /config\.json:1: expected a JSON object/],
   [["gsm8k", "--data", PROBLEMS, "--text", PROBLEMS], /--text: expected with mxoss eval perplexity only/],

@@ -4,12 +4,12 @@ import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { run, someScales } from "../quantize/run.ts";
 import { everyNth, ONLY_SOAKED, SOAK } from "../soak.ts";
+import { withoutPrivileges } from "./without_privileges.ts";
 import { inProcess } from "./in_process.ts";
 import { pausedAfter } from "./paused.ts";
 import { mxoss, TINY } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name).toSorted();
 const contents = (dir: string) => names(dir).map((name) => [name, Deno.readFileSync(`${dir}/${name}`)] as const);
 
@@ -145,18 +145,6 @@ Deno.test("mxoss quantize refuses an empty text", async () => {
   assertMatch(stderr, /^error: --calibrate: .*empty\.txt: expected a text, got an empty file\n$/);
   assertEquals(code, 2);
 });
-
-/**
- * Runs the program as somebody who may read a file of mode 0444 and not write it: root without its privileges, or who
- * we are.
- */
-async function withoutPrivileges(args: readonly string[]) {
-  const root = Deno.build.os === "linux" && Deno.uid() === 0;
-  const deno = [Deno.execPath(), "run", "--no-prompt", "--allow-read", "--allow-write", "--allow-ffi", MAIN, ...args];
-  const [first, ...rest] = root ? ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", ...deno] : deno;
-  const { code, stderr } = await new Deno.Command(first!, { args: rest, env: { NO_COLOR: "1" } }).output();
-  return { code, stderr: new TextDecoder().decode(stderr) };
-}
 
 Deno.test("mxoss quantize takes source files that nobody may write, as an ordinary user", async () => {
   using dir = new TemporaryDirectory();

@@ -156,6 +156,15 @@ Deno.test("every request is a line of the log, with what it took and no text of 
   assert(!JSON.stringify(line).includes("Ann"));
 });
 
+Deno.test("a line of the log is short, however long a path is", async () => {
+  await using serving = await openServing({ slots: 1, context: 64 });
+  const path = `/v1/${"x".repeat(5000)}`;
+  assertEquals((await serving.app.fetch(new Request(`http://localhost${path}`))).status, 404);
+  const [line] = serving.log;
+  assertEquals([line!["path"], line!["status"]], [`${path.slice(0, 119)}…`, 404]);
+  assert(JSON.stringify(line).length < 700 && /^GET \/v1\/x+…x+: no such endpoint$/.test(`${line!["error"]}`));
+});
+
 Deno.test("metrics have the names that dashboards ask for", async () => {
   await using serving = await openServing({ slots: 1, context: 64 });
   await (await serving.post("/v1/completions", COMPLETION)).json();

@@ -8,6 +8,7 @@ import { type Cell, cellsOf, modelNames } from "../../eval/matrix.ts";
 import { modelDirectory, openModel } from "../open_model.ts";
 import { type EVAL, TASK_DEFAULTS } from "./options.ts";
 import type { OptionValues } from "../options.ts";
+import { UsageError } from "../spelling.ts";
 
 /** What the command line holds. */
 export type GivenOptions = OptionValues<typeof EVAL.options>;
@@ -42,9 +43,21 @@ export interface NamedModel {
 export async function openModels({ model }: Pick<GivenOptions, "model">): Promise<[NamedModel, ...NamedModel[]]> {
   const given = model ?? [undefined], directories: string[] = [];
   for (const one of given) directories.push(await modelDirectory(one));
+  const places = directories.map((directory) => placeOf(directory));
+  const twice = places.findIndex((place, i) => places.indexOf(place) < i);
+  if (twice >= 0) throw UsageError.of("wrong_value", { option: "model" }, "every model once", `${given[twice]} twice`);
   const names = modelNames(directories), opened: NamedModel[] = [];
   for (const [i, one] of given.entries()) opened.push({ name: names[i]!, checkpoint: await openModel(one) });
   return opened as [NamedModel, ...NamedModel[]];
+}
+
+/** Where a directory is, links followed; as it is called where the system does not say. */
+function placeOf(directory: string): string {
+  try {
+    return Deno.realPathSync(directory);
+  } catch {
+    return directory;
+  }
 }
 
 /** The cells that the options ask for. */

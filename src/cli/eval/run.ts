@@ -1,5 +1,5 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
-import { makeDirectory } from "../../checkpoint/atomic.ts";
+import { makeWritableDirectory } from "../../checkpoint/atomic.ts";
 import { keepsResults, openCells } from "./hashed_cells.ts";
 import { adopting, shardsIn } from "../../eval/shards/attempts.ts";
 import { inDirectory, inMemory } from "../../eval/stores.ts";
@@ -64,7 +64,7 @@ export async function runEval<
   using interrupt = new Interrupt();
   const planned = await settingsBefore(matrixOf(models, options), models, options);
   if (out !== null) {
-    makeDirectory(out);
+    makeWritableDirectory(out);
     refuseOtherResults(out, task, task.identity(work.protocol));
   }
   const first = shard !== null || (out !== null && keepsResults(out));

@@ -25,7 +25,7 @@ function shardChoice() {
     if (given === "auto" || given === "none") return given;
     const [, number, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(given)?.map(Number) ?? [];
     if (number! >= 1 && number! <= of! && of! <= MOST_SHARDS) return { number: number!, of: of! };
-    context.addIssue({ code: "custom", message: "expected a part of several from 1/8 to 8/8, auto or none" });
+    context.addIssue({ code: "custom", message: "expected I/N with I from 1 to N, such as 3/8, or auto or none" });
     return z.NEVER;
   });
 }

@@ -1,6 +1,7 @@
 /** From endpoints to a function from requests to responses, without a socket. */
 import { type Context, Hono, type HonoRequest } from "hono";
 import { cors } from "hono/cors";
+import { clip } from "../../errors.ts";
 import { ApiError, asApiError } from "../api_error.ts";
 import type { Service } from "../engine/service.ts";
 import { allowedOrigin, type Guard, refuseStranger } from "./guard.ts";
@@ -72,14 +73,14 @@ export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS
     exchange.streams = true;
     const stream = eventStream(given.events, given.done, ({ thrown, left }) => {
       abort.abort();
-      if (thrown !== null) exchange.note({ error: asApiError(thrown).message });
+      if (thrown !== null) exchange.note({ error: clip(asApiError(thrown).message) });
       exchange.end(200, left);
     });
     return new Response(stream, { headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" } });
   };
   const refuse = (exchange: Exchange, error: ApiError): Response => {
     exchange.abort.abort();
-    exchange.note({ error: error.message });
+    exchange.note({ error: clip(error.message) });
     return refusal(error, exchange.id);
   };
 

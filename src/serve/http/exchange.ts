@@ -3,6 +3,14 @@
 /** A line of the log: one for each request. */
 export type LogLine = Readonly<Record<string, string | number | boolean | null>>;
 
+/** Characters of a path in the log; every endpoint's has fewer. */
+const MOST_PATH = 120;
+
+/** A path whose end, in which nothing is told from other such paths, is left out. */
+function shortened(path: string): string {
+  return path.length <= MOST_PATH ? path : `${path.slice(0, MOST_PATH - 1)}…`;
+}
+
 /** One request. */
 export class Exchange {
   readonly id: string = crypto.randomUUID();
@@ -43,7 +51,7 @@ export class Exchange {
       time: new Date().toISOString(),
       id: this.id,
       method: this.request.method,
-      path: this.path,
+      path: shortened(this.path),
       status,
       ms: Math.round(performance.now() - this.#started),
       ...this.#fields,
