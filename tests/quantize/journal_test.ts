@@ -191,3 +191,38 @@ Deno.test("Journal.open() refuses a directory that another run is filling", () =
   first[Symbol.dispose]();
   Journal.open(dir.path, run("a"))[Symbol.dispose]();
 });
+
+Deno.test("an interrupted run with a damaged note is refused, and one of a version without checksums goes on", () => {
+  using dir = new TemporaryDirectory();
+  const to = `${dir.path}/to`, note = `${to}/${JOURNAL}`;
+  {
+    using journal = Journal.open(to, run("w_mxfp4"));
+    journal.keep({ inputs: new Map([["a.b", 0.125]]), kv: [{ k: 0.5, v: 2 }], unseenExperts: 1 });
+  }
+  const whole = Deno.readTextFileSync(note);
+  const open = () => {
+    using journal = Journal.open(to, run("w_mxfp4"));
+    return journal.observed;
+  };
+  const kept = open();
+  assertEquals(kept?.inputs.get("a.b"), 0.125);
+  for (let at = 0; at < whole.length; at++) {
+    const turned = new TextEncoder().encode(whole);
+    turned[at]! ^= 1;
+    Deno.writeFileSync(note, turned);
+    let found: unknown;
+    try {
+      found = open();
+    } catch (thrown) {
+      assert(thrown instanceof InputError && thrown.message.includes(to), String(thrown));
+      continue;
+    }
+    // The checksum's own name was turned: all else is whole.
+    assertEquals(found, kept, `byte ${at}`);
+  }
+  Deno.writeTextFileSync(note, whole.replace("0.125", "0.875"));
+  assertThrows(open, InputError, `${note}: is damaged: expected checksum "`);
+  const { crc32: _, ...old } = JSON.parse(whole);
+  Deno.writeTextFileSync(note, JSON.stringify(old));
+  assertEquals(open(), kept);
+});
