@@ -6,18 +6,17 @@ import { logitRowsFor } from "../backends/gpu/batches.ts";
 import { refuseAbsent } from "../backends/gpu/devices.ts";
 import { stepsAhead } from "../backends/gpu/paced.ts";
 import { createRankIds } from "../backends/gpu/ranks.ts";
-import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { groupSizes } from "../checkpoint/shard.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
-import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS, type Picks } from "../model/engine.ts";
-import type { Tap, TensorName } from "../model/gpt_oss.ts";
+import type { DecodeRequest, DecodeResult, Engine, Picks } from "../model/engine.ts";
+import type { TensorName } from "../model/gpt_oss.ts";
+import { computeTogether } from "./compute.ts";
 import type { RunControl } from "./control.ts";
 import { type HostedOptions, type HostedRanks, startRanks } from "./hosted.ts";
 import type { DeviceChoice, RankCommand, RankReply } from "./messages.ts";
 import type { Processes } from "./processes.ts";
 import { Queue } from "./queue.ts";
 import { joinedInfo, type Ranks, type TokensReply } from "./ranks.ts";
-import { gatherTaps } from "./taps.ts";
 import { tune } from "./tuning.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -94,10 +93,8 @@ export async function openDeviceRanks(
 
 /** The engine that {@linkcode openDeviceRanks} and {@linkcode openDeviceApart} open. */
 export class DeviceEngine implements Engine {
-  readonly #config: ModelConfig;
   readonly ranks: Ranks;
   readonly control: RunControl;
-  readonly #logits: Float32Array;
 
   constructor(
     readonly hosted: HostedRanks,
@@ -106,29 +103,17 @@ export class DeviceEngine implements Engine {
     readonly watchdog: Watchdog | null,
     readonly info: BackendInfo,
   ) {
-    this.#config = request.config;
     this.ranks = hosted.ranks;
     this.control = hosted.control;
-    this.#logits = hosted.logits;
   }
 
   get failure(): Error | undefined {
     return this.ranks.failure;
   }
 
-  async compute(
-    batch: Batch,
-    rows: Int32Array,
-    onRow: (row: number, logits: Float32Array) => void,
-    tap?: Tap,
-  ): Promise<void> {
-    const { vocab } = this.#config, tapped = tap !== undefined;
-    this.ranks.onTap = tap && gatherTaps(tap, this.#config, this.hosted.ranges);
-    for (let at = 0; at === 0 || at < rows.length; at += LOGIT_ROWS) {
-      const part = rows.slice(at, at + LOGIT_ROWS);
-      await this.#all(at === 0 ? { kind: "compute", batch, rows: part, tapped } : { kind: "logits", rows: part });
-      part.forEach((row, i) => onRow(row, this.#logits.subarray(i * vocab, (i + 1) * vocab)));
-    }
+  compute(...asked: Parameters<Engine["compute"]>): Promise<void> {
+    const { request: { config }, hosted: { ranks, ranges, logits } } = this;
+    return computeTogether({ ranks, ranges, logits, config }, (command) => this.#all(command), ...asked);
   }
 
   canDecode(batch: Batch): boolean {

@@ -15,13 +15,13 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { groupSizes, type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { type Available, availableMemory } from "../memory.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS } from "../model/engine.ts";
-import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
+import { type TensorName, workspace } from "../model/gpt_oss.ts";
+import { computeTogether } from "./compute.ts";
 import { abort, createSharedCommunication } from "./communicator.ts";
 import { RunControl } from "./control.ts";
 import { Queue } from "./queue.ts";
 import type { RankBackend, RankReply, RankSetup } from "./messages.ts";
 import { joinedInfo, Ranks, type TokensReply } from "./ranks.ts";
-import { gatherTaps } from "./taps.ts";
 
 /** What {@linkcode openRanks} needs besides the request for the whole model. */
 export interface RanksOptions {
@@ -177,21 +177,8 @@ class RankedEngine implements Engine {
     return this.ranks.failure;
   }
 
-  async compute(
-    batch: Batch,
-    rows: Int32Array,
-    onRow: (row: number, logits: Float32Array) => void,
-    tap?: Tap,
-  ): Promise<void> {
-    this.ranks.onTap = tap && gatherTaps(tap, this.config, this.ranges);
-    for (let at = 0; at === 0 || at < rows.length; at += LOGIT_ROWS) {
-      const part = rows.slice(at, at + LOGIT_ROWS);
-      await this.ranks.all(() =>
-        at === 0 ? { kind: "compute", batch, rows: part, tapped: tap !== undefined } : { kind: "logits", rows: part }
-      );
-      const { vocab } = this.config;
-      part.forEach((row, i) => onRow(row, this.logits.subarray(i * vocab, (i + 1) * vocab)));
-    }
+  compute(...asked: Parameters<Engine["compute"]>): Promise<void> {
+    return computeTogether(this, (command) => this.ranks.all(() => command), ...asked);
   }
 
   copySlot(from: number, to: number, length: number): void {
