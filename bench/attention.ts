@@ -1,19 +1,28 @@
 /**
  * Times the WASM kernel `attention` on one thread for one token of gpt-oss-20b's shape, 64 query heads of which 8 share
- * keys and values: nanoseconds of processor time for a key and a query head, medians.
+ * keys and values: nanoseconds of processor time for a key and a query head, medians with
+ * their intervals, and of another module how many times as long this tree takes.
  *
  *     deno run -A bench/attention.ts [--keys 128,1024,8192] [--together 1,2,4,8] [--rounds 40] [--formats bf16,fp8]
  *     deno run -A bench/attention.ts --against OTHER.wasm     another module too, in turns; outputs must agree
  */
 import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { compileKernels, instantiate } from "../src/wasm.ts";
-import { median } from "./machine.ts";
+import { choicesOf, countOf, countsOf, optionsOrEnd } from "./options.ts";
+import { pairedRatio } from "./paired.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["keys", "together", "rounds", "formats", "against"],
   default: { keys: "128,1024,8192", together: "1,2,4,8", rounds: "40", formats: "bf16,fp8" },
 });
+const { formats, counts, togethers, ROUNDS } = optionsOrEnd(() => ({
+  formats: choicesOf("--formats", options.formats, ["bf16", "fp8"]),
+  counts: countsOf("--keys", options.keys),
+  togethers: countsOf("--together", options.together),
+  ROUNDS: countOf("--rounds", options.rounds),
+}));
 const HEADS = 64, KV_HEADS = 8, HEAD_DIM = 64, MIB = 2 ** 20;
 const DESCRIPTOR = MIB, SCRATCH = 2 * MIB, QUERY = 8 * MIB, OUT = 9 * MIB, SLOT = 10 * MIB, SINKS = 11 * MIB;
 const KEYS = 32 * MIB, VALUES = 96 * MIB;
@@ -34,9 +43,9 @@ new Float32Array(memory.buffer, QUERY, HEADS * HEAD_DIM).forEach((_, i, query) =
 
 /** Formats: name, number, bytes of a number. */
 for (const [name, format, size] of [["bf16", 0, 2], ["fp8", 3, 1]] as const) {
-  if (!options.formats.split(",").includes(name)) continue;
-  for (const keys of options.keys.split(",").map(Number)) {
-    for (const together of options.together.split(",").map(Number)) {
+  if (!formats.includes(name)) continue;
+  for (const keys of counts) {
+    for (const together of togethers) {
       const head = keys * HEAD_DIM * size, units = HEADS / together;
       words.set([0, keys - 1], SLOT / 4);
       words.set([
@@ -44,7 +53,7 @@ for (const [name, format, size] of [["bf16", 0, 2], ["fp8", 3, 1]] as const) {
         ...[HEADS, KV_HEADS, HEAD_DIM, SLOT, SLOT + 4, SINKS, 0, bits(1), bits(1), bits(0.125), 1, together],
       ], DESCRIPTOR / 4);
       const times = builds.map((): number[] => []);
-      for (let round = 0; round < Number(options.rounds); round++) {
+      for (let round = 0; round < ROUNDS; round++) {
         const outs = builds.map(({ attention }, i) => {
           const before = process.cpuUsage();
           attention(DESCRIPTOR, 0, units, SCRATCH);
@@ -54,7 +63,8 @@ for (const [name, format, size] of [["bf16", 0, 2], ["fp8", 3, 1]] as const) {
         });
         if (outs.some((out) => out.some((bits, i) => bits !== outs[0]![i]))) throw new Error("outputs differ");
       }
-      const text = builds.map(({ name }, i) => `${median(times[i]!).toFixed(1)} ns ${name}`);
+      const text = builds.map(({ name }, i) => `${spreadText(spreadOf(times[i]!))} ns ${name}`);
+      if (builds.length > 1) text.push(`ratio ${spreadText(pairedRatio(times[0]!, times[1]!))}`);
       console.log(`${name}, ${keys} keys, ${together} heads together: ${text.join(", ")}`);
     }
   }

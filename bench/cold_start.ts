@@ -6,7 +6,8 @@
  * "Cold" means a new process; the files are in the page cache and Deno has the modules in its own cache after a first,
  * uncounted run.
  */
-import { machine, median } from "./machine.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
+import { machine } from "./machine.ts";
 
 const RUNS = 5;
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
@@ -43,10 +44,9 @@ async function repeat<T>(measure: () => Promise<T>): Promise<T[]> {
 await run(["--max-tokens", "1"]);
 const starts = await repeat(async () => (await run(["--max-tokens", "1"])).milliseconds);
 const replies = await repeat(async () => JSON.parse((await run(["--json"])).stdout) as Reply);
-const format = (values: readonly number[], digits: number, unit: string) =>
-  `${median(values).toFixed(digits)} ${unit} (${values.map((value) => value.toFixed(digits)).join(", ")})`;
+const format = (values: readonly number[], unit: string) => `${spreadText(spreadOf(values))} ${unit}`;
 
 console.log(machine());
-console.log(`whole process to the first token: ${format(starts.map((ms) => ms / 1000), 3, "s")}; target: under 0.6 s`);
-console.log(`prefill: ${format(replies.map(({ timings }) => timings.prefill_tokens_per_second), 0, "tok/s")}`);
-console.log(`decode: ${format(replies.map(({ timings }) => timings.decode_tokens_per_second), 0, "tok/s")}`);
+console.log(`whole process to the first token: ${format(starts.map((ms) => ms / 1000), "s")}; target: under 0.6 s`);
+console.log(`prefill: ${format(replies.map(({ timings }) => timings.prefill_tokens_per_second), "tok/s")}`);
+console.log(`decode: ${format(replies.map(({ timings }) => timings.decode_tokens_per_second), "tok/s")}`);

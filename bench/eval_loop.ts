@@ -13,8 +13,12 @@ import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../src/session/open.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
-import { machine, median } from "./machine.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
+import { machine } from "./machine.ts";
+import { pairedRatio } from "./paired.ts";
+import { countOf, optionsOrEnd } from "./options.ts";
 
+const ROUNDS = optionsOrEnd(() => countOf("ROUNDS", Deno.args[0] ?? "5"));
 const SEQUENCES = 16, PROMPT = 16, GENERATED = 6, CHUNK = 128;
 const VOCAB = SHAPES["gpt-oss-20b"].vocab;
 
@@ -57,15 +61,17 @@ async function loop(worth: number): Promise<void> {
   });
 }
 
+/** What the others are compared with. */
+const FIRST = "the batches alone";
 const ways = {
-  "the batches alone": plain,
+  [FIRST]: plain,
   "log probabilities in line": () => loop(Infinity),
   "log probabilities on a thread": () => loop(1),
 };
 const tokens = SEQUENCES * (PROMPT + GENERATED - 1);
 const times = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
 await plain();
-for (let round = 0; round < Number(Deno.args[0] ?? 5); round++) {
+for (let round = 0; round < ROUNDS; round++) {
   for (const [name, way] of Object.entries(ways)) {
     const began = threadTime();
     await way();
@@ -74,6 +80,7 @@ for (let round = 0; round < Number(Deno.args[0] ?? 5); round++) {
 }
 console.log(`${machine()}; load ${Deno.loadavg()[0]!.toFixed(1)}`);
 for (const [name, list] of times) {
-  console.log(`${name}: ${median(list).toFixed(2)} ms a token (${list.map((time) => time.toFixed(2)).join(", ")})`);
+  const more = name === FIRST ? "" : `, ${spreadText(pairedRatio(list, times.get(FIRST)!))} times ${FIRST}`;
+  console.log(`${name}: ${spreadText(spreadOf(list))} ms a token${more}`);
 }
 Deno.exit(0);

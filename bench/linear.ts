@@ -13,7 +13,9 @@
 import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
 import { BLOCK, bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
-import { median } from "../src/median.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
+import { choicesOf, countOf, countsOf, optionsOrEnd } from "./options.ts";
+import { pairedRatio } from "./paired.ts";
 import { compileKernels, instantiate, type Kernel } from "../src/wasm.ts";
 import { fixedStride } from "../src/backends/emulate/areas.ts";
 import { PEAK_INSTRUCTIONS, peakLoop } from "./peak.ts";
@@ -34,9 +36,17 @@ const options = parseArgs(Deno.args, {
     shares: "1",
   },
 });
-const ROWS = Number(options.rows), COLS = 2880, ROUNDS = Number(options.rounds);
+const asked = optionsOrEnd(() => ({
+  weights: choicesOf("--weights", options.weights, Object.keys(STORED_FORMATS) as WeightFormat[]),
+  inputs: choicesOf("--inputs", options.inputs, Object.keys(KINDS) as Kind[]),
+  tokens: countsOf("--tokens", options.tokens),
+  rounds: countOf("--rounds", options.rounds),
+  rows: countOf("--rows", options.rows),
+  shares: countOf("--shares", options.shares),
+}));
+const ROWS = asked.rows, COLS = 2880, ROUNDS = asked.rounds;
 /** Units of a call of `linear`. */
-const share = Math.ceil(ROWS / 8 / Number(options.shares));
+const share = Math.ceil(ROWS / 8 / asked.shares);
 /** Times that inputs are prepared for one look at the clock. */
 const PREPARATIONS = 20;
 const MIB = 2 ** 20;
@@ -90,10 +100,13 @@ function placeWeights(format: WeightFormat): number[] {
   return [wasm, 0, ROWS, COLS, WEIGHTS, stride, ...(mx ? [SCALES, COLS / BLOCK, SCALE_NUMBER.e8m0] : [0, 0, 0])];
 }
 
-const peaks = PEAK_INSTRUCTIONS.map((instruction) => ({ instruction, loop: peakLoop(instruction), rates: [0] }));
-for (const weights of options.weights.split(",") as WeightFormat[]) {
-  for (const inputs of options.inputs.split(",") as Kind[]) {
-    for (const tokens of options.tokens.split(",").map(Number)) {
+const peaks = PEAK_INSTRUCTIONS.map((instruction) => ({
+  ...{ instruction, loop: peakLoop(instruction) },
+  rates: [] as number[],
+}));
+for (const weights of asked.weights) {
+  for (const inputs of asked.inputs) {
+    for (const tokens of asked.tokens) {
       const matrix = placeWeights(weights);
       fillNormal(X, tokens * COLS);
       const timings = builds.map(() => ({ linear: [] as number[], prepare: [] as number[] }));
@@ -128,19 +141,19 @@ for (const weights of options.weights.split(",") as WeightFormat[]) {
           if (round >= 0) rates.push(products / time / 1e9);
         }
       }
-      const rates = timings.map(({ linear }) => ROWS * COLS * tokens / median(linear) / 1e9);
+      const rates = timings.map(({ linear }) => linear.map((time) => ROWS * COLS * tokens / time / 1e9));
       const [first, second] = outputs;
       if (second?.some((value, i) => !Object.is(value, first![i]))) throw new Error("outputs differ");
       const label = `${weights} x ${inputs}, ${tokens} tokens`;
-      const ratio = rates.length > 1 ? `  (${(rates[0]! / rates[1]!).toFixed(2)} times)` : "";
-      console.log(label.padEnd(32), rates.map((rate) => `${rate.toFixed(1).padStart(6)} GMAC/s`).join("  "), ratio);
+      const ratio = rates.length > 1 ? `  (${spreadText(pairedRatio(rates[0]!, rates[1]!))} times)` : "";
+      console.log(label.padEnd(32), rates.map((rate) => `${spreadText(spreadOf(rate))} GMAC/s`).join("  "), ratio);
       const bytes = PREPARATIONS * tokens * COLS * 4;
-      const preparing = timings.map(({ prepare }) => bytes / median(prepare) / 1e9);
-      const text = preparing.map((rate) => `${rate.toFixed(1).padStart(6)} GB/s  `);
+      const preparing = timings.map(({ prepare }) => spreadOf(prepare.map((time) => bytes / time / 1e9)));
+      const text = preparing.map((rate) => `${spreadText(rate)} GB/s  `);
       console.log(`  prepare`.padEnd(32), text.join("  "));
     }
   }
 }
 for (const { instruction, rates } of peaks) {
-  console.log(`plain loop of ${instruction.padEnd(10)} ${median(rates).toFixed(1).padStart(6)} GMAC/s`);
+  console.log(`plain loop of ${instruction.padEnd(10)} ${spreadText(spreadOf(rates))} GMAC/s`);
 }

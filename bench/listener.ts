@@ -4,8 +4,10 @@
  *
  *     deno run --allow-all bench/listener.ts [--turns=11]
  */
-import { intervalText, medianText, type Spread, spreadOf } from "../src/bench/spread.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { Listener } from "../src/serve/http/listener.ts";
+import { countOf, optionsOrEnd } from "./options.ts";
+import { pairedRatio } from "./paired.ts";
 
 const KINDS = ["Deno.serve", "node:http"] as const, CLIENTS = 16, REQUESTS = 4000, PIECES = 512;
 const BODY = JSON.stringify({ prompt: "Tom has 3 apples and buys 4 more.", max_tokens: 20, temperature: 0 });
@@ -103,16 +105,13 @@ async function compare(turns: number): Promise<void> {
       if (i >= 0) found[at]!.push(figures);
     }
   }
-  const text = (spread: Spread) => `${medianText(spread)} ${intervalText(spread)}`;
   for (const what of Object.keys(found[0]![0]!)) {
     const [old, own] = found.map((all) => all.map((figures) => figures[what]!));
-    const ratio = spreadOf(own!.map((value, i) => value / old![i]!));
-    console.log(
-      `${what}: ${KINDS[0]} ${text(spreadOf(old!))}, ${KINDS[1]} ${text(spreadOf(own!))}, ratio ${text(ratio)}`,
-    );
+    const [before, now] = [old!, own!].map((values) => spreadText(spreadOf(values)));
+    console.log(`${what}: ${KINDS[0]} ${before}, ${KINDS[1]} ${now}, ratio ${spreadText(pairedRatio(own!, old!))}`);
   }
   console.log(`medians of ${turns} turns, intervals that hold them with 95% where there are enough`);
 }
 
 const kind = option("serve");
-await (kind === undefined ? compare(Number(option("turns") ?? 11)) : serve(kind));
+await (kind === undefined ? compare(optionsOrEnd(() => countOf("--turns", option("turns") ?? "11"))) : serve(kind));

@@ -19,10 +19,3 @@ function processor(): string {
     return "unknown processor";
   }
 }
-
-/** The middle of a list of numbers; the mean of the two middle ones where their count is even. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
-}

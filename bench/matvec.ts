@@ -15,14 +15,22 @@ import process from "node:process";
 import { fixedStride } from "../src/backends/emulate/areas.ts";
 import { bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
 import { STREAMS } from "../src/bench/probe_messages.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { compileKernels, instantiate } from "../src/wasm.ts";
-import { median } from "./machine.ts";
+import { choicesOf, countOf, optionsOrEnd } from "./options.ts";
+import { pairedRatio } from "./paired.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["against", "weights", "inputs", "rounds", "pairs"],
   default: { pairs: "1", weights: "mxfp4,mxfp6_e2m3,mxfp6_e3m2,fp8_e4m3,bf16", inputs: "bf16,wide,e2m1", rounds: "60" },
 });
-const MIB = 2 ** 20, COLS = 2880, ROUNDS = Number(options.rounds), PAIRS = Number(options.pairs);
+const { weights, inputs, ROUNDS, PAIRS } = optionsOrEnd(() => ({
+  weights: choicesOf("--weights", options.weights, Object.keys(STORED_FORMATS) as WeightFormat[]),
+  inputs: choicesOf("--inputs", options.inputs, ["bf16", "wide", "e2m1", "fp8"]),
+  ROUNDS: countOf("--rounds", options.rounds),
+  PAIRS: countOf("--pairs", options.pairs),
+}));
+const MIB = 2 ** 20, COLS = 2880;
 /** What `prepare` makes of inputs there, by its word `kind`, and the bits of a scale of 1. */
 const KINDS: Readonly<Record<string, number>> = { e2m1: 1, fp8: 4 }, ONE = 0x3f800000;
 /** Offsets of fixed rows in wasm/ABI.md. */
@@ -58,7 +66,7 @@ let state = 1;
 const uniform = () => (state = Math.imul(state, 1_103_515_245) + 12_345 >>> 0) / 2 ** 32;
 const normal = () => Math.sqrt(-2 * Math.log(uniform() + 1e-12)) * Math.cos(2 * Math.PI * uniform());
 
-for (const format of options.weights.split(",") as WeightFormat[]) {
+for (const format of weights) {
   const { wasm, mx } = STORED_FORMATS[format], stride = bytesOf(format, COLS);
   const rows = Math.floor(WEIGHT_BYTES / stride / CALL) * CALL;
   // Finite numbers in every format, of many exponents.
@@ -67,7 +75,7 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
     bytes.copyWithin(WEIGHTS + at, WEIGHTS, WEIGHTS + Math.min(MIB, rows * stride - at));
   }
   if (mx) { for (let i = 0; i < rows * COLS / 32; i++) bytes[SCALES + i] = 118 + i % 4; }
-  for (const input of options.inputs.split(",")) {
+  for (const input of inputs) {
     const x = new Float32Array(memory.buffer, X, PAIRS * COLS);
     x.forEach((_, i) => x[i] = normal() * (input === "wide" ? 2 ** (-16 * uniform()) : 1));
     words.subarray(X / 4, X / 4 + PAIRS * COLS).forEach((bits, i) => words[X / 4 + i] = bits & 0xffff0000);
@@ -125,16 +133,16 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
         reads[i]!.push(seconds(() => builds[0]!.kernel("probe_read")(DESCRIPTOR, 0, 1, SCRATCH)));
       });
     }
-    const rates = reads.map((times) => CALL * stride / median(times) / 1e9), read = Math.max(...rates);
-    console.log(
-      `  plain loops of ${STREAMS.join(", ")} streams: ${rates.map((rate) => rate.toFixed(1)).join(", ")} GB/s`,
-    );
+    const rates = reads.map((times) => times.map((time) => CALL * stride / time / 1e9)), plain = rates.map(spreadOf);
+    const read = rates[plain.indexOf(plain.toSorted((a, b) => b.median - a.median)[0]!)]!;
+    console.log(`  plain loops of ${STREAMS.join(", ")} streams: ${plain.map(spreadText).join(", ")} GB/s`);
     builds.forEach(({ name }, i) => {
-      const rate = CALL * (stride + (mx ? COLS / 32 : 0)) / median(times[i]!) / 1e9;
-      const per = median(times[i]!) / (CALL * COLS / 32) / PAIRS * 1e9;
+      const rate = times[i]!.map((time) => CALL * (stride + (mx ? COLS / 32 : 0)) / time / 1e9);
+      const per = times[i]!.map((time) => time / (CALL * COLS / 32) / PAIRS * 1e9);
+      const more = i === 0 ? "" : `, ${spreadText(pairedRatio(times[i]!, times[0]!))} times as long as this tree`;
       console.log(
-        `${format}, ${input} inputs, ${name}: ${rate.toFixed(1)} GB/s of ${read.toFixed(1)} read ` +
-          `(${(rate / read).toFixed(2)}), ${per.toFixed(2)} ns a block of 32 and input row`,
+        `${format}, ${input} inputs, ${name}: ${spreadText(spreadOf(rate))} GB/s, of what is read ` +
+          `${spreadText(pairedRatio(rate, read))}, ${spreadText(spreadOf(per))} ns a block of 32 and input row${more}`,
       );
     });
   }

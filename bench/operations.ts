@@ -14,7 +14,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { collectGarbage } from "../src/bench/garbage.ts";
 import { measureLimits } from "../src/bench/limits.ts";
 import { Stopwatch } from "../src/bench/shares.ts";
-import { intervalText, medianText, spreadOf } from "../src/bench/spread.ts";
+import { quotient, spreadOf, spreadText } from "../src/bench/spread.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
@@ -23,7 +23,7 @@ import type { Feed } from "../src/session/batch.ts";
 import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
-import { machine, median } from "./machine.ts";
+import { machine } from "./machine.ts";
 import { countOf, optionsOrEnd } from "./options.ts";
 
 const flags = parseArgs(Deno.args, {
@@ -134,16 +134,19 @@ for (const [what, byThreads] of found) {
   };
   console.log(`\n${scheme}, ${shape.layers} layers, ${named[what]}: ms with ${counts.join(", ")} threads`);
   const columns = [...byThreads.values()].map((times) =>
-    new Map([...times].map(([name, values]) => [name, median(values)]))
+    new Map([...times].map(([name, values]) => [name, spreadOf(values)]))
   );
-  const names = [...columns[0]!].sort((a, b) => b[1] - a[1]).map(([name]) => name);
+  const names = [...columns[0]!].sort((a, b) => b[1].median - a[1].median).map(([name]) => name);
   const perRun = { decode: 1, prefill: prompt, batch: sequences }[what];
   const rates = [...byThreads.values()].map((times) => spreadOf(times.get("all")!.map((time) => 1000 * perRun / time)));
-  console.log(`tok/s: ${rates.map((rate) => `${medianText(rate)} ${intervalText(rate)}`).join(", ")}`);
+  console.log(`tok/s: ${rates.map((rate) => spreadText(rate)).join(", ")}`);
   for (const name of names) {
-    const cells = columns.map((column) => (column.get(name) ?? 0).toFixed(2).padStart(9));
-    const gain = columns.map((column) => (columns[0]!.get(name)! / column.get(name)!).toFixed(1).padStart(6));
-    console.log(`${name.padEnd(24)}${cells.join("")}   ${gain.slice(1).join("")}`);
+    const texts = columns.map((column) => column.has(name) ? spreadText(column.get(name)!) : "-");
+    const cells = texts.map((text) => ` ${text.padStart(20)}`);
+    const gain = columns.slice(1).map((column) =>
+      column.has(name) ? ` ${spreadText(quotient(columns[0]!.get(name)!, column.get(name)!)).padStart(16)}` : ""
+    );
+    console.log(`${name.padEnd(24)}${cells.join("")}   ${gain.join("")}`);
   }
 }
 Deno.exit(0);

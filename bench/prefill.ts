@@ -1,6 +1,6 @@
 /**
  * Where the time of a prompt goes, by operation: processor time of one thread, medians of rounds in which chunks of
- * several sizes take turns, on layers of gpt-oss-20b's shape with random weights. Linux.
+ * several sizes take turns, with their intervals, on layers of gpt-oss-20b's shape with random weights. Linux.
  *
  *     deno run -A bench/prefill.ts [--schemes w_mxfp4,w_mxfp4_a_mxfp4] [--chunks 128,512] [--layers 2] [--tokens 512]
  *         [--rounds 3] [--sequences 32] [--input-scale 1]
@@ -13,7 +13,7 @@
 import { parseArgs } from "node:util";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
-import { median } from "../src/median.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { missingScales } from "../src/plan/planned.ts";
 import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
@@ -96,13 +96,12 @@ for (const scheme of schemes) {
     }
   }
   for (const { chunk, session, looks } of sessions) {
-    const total = median(looks.map((look) => [...look.values()].reduce((sum, time) => sum + time)));
-    const parts = [...looks[0]!.keys()].map((name) => ({ name, time: median(looks.map((look) => look.get(name)!)) }));
-    const shown = parts.filter(({ time }) => time > LEAST * total).map(({ name, time }) =>
-      `${name} ${time.toFixed(0)}`
-    );
+    const total = spreadOf(looks.map((look) => [...look.values()].reduce((sum, time) => sum + time)));
+    const parts = [...looks[0]!.keys()].map((name) => ({ name, time: spreadOf(looks.map((look) => look.get(name)!)) }));
+    const shown = parts.filter(({ time }) => time.median > LEAST * total.median)
+      .map(({ name, time }) => `${name} ${spreadText(time)}`);
     const what = SEQUENCES > 0 ? `${SEQUENCES} sequences` : `chunks of ${chunk}`;
-    console.log(`${scheme}, ${what}: ${total.toFixed(0)} ms for ${TOKENS} tokens: ${shown.join(", ")}`);
+    console.log(`${scheme}, ${what}: ${spreadText(total)} ms for ${TOKENS} tokens: ${shown.join(", ")}`);
     await session.close();
   }
 }

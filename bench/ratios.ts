@@ -16,7 +16,8 @@ import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../src/session/open.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
-import { machine, median } from "./machine.ts";
+import { median } from "../src/median.ts";
+import { machine } from "./machine.ts";
 import { type Account, Accounts, undisturbed } from "./undisturbed.ts";
 
 const SCHEMES = ["w_mxfp4", "w_mxfp4_a_mxfp4"];

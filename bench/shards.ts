@@ -20,12 +20,15 @@ import { bytesText } from "../src/amounts.ts";
 import { fullProtocolOf } from "../src/session/protocol.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 import { VERSION } from "../src/cli/version.ts";
+import { countOf, optionsOrEnd } from "./options.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const given = parseArgs(Deno.args, { string: ["shards", "answers", "settings", "tokens"] });
-const [shards, each, settings, tokens] = (["shards", "answers", "settings", "tokens"] as const).map((name, i) =>
-  Number(given[name] ?? [1000, 100, 1, 200][i])
-) as [number, number, number, number];
+const [shards, each, settings, tokens] = optionsOrEnd(() =>
+  (["shards", "answers", "settings", "tokens"] as const).map((name, i) =>
+    countOf(`--${name}`, given[name] ?? `${[1000, 100, 1, 200][i]}`)
+  ) as [number, number, number, number]
+);
 const asked = shards * each;
 
 const checkpoint = openCheckpoint(`${ROOT}models/tiny-gpt-oss`);

@@ -1,13 +1,15 @@
 /**
  * The standalone binary's start to the first token of the embedded model, against that of `deno run`: medians of whole
- * processes.
+ * processes and of the ratio of two in turn, with their intervals.
  *
  *     deno task compile && deno run --allow-all bench/standalone.ts [dist/mxoss]
  *
  * Both kinds of process take turns, so that a machine that is busy for a while slows both. The files are in the page
  * cache, the binary is unpacked and Deno has compiled code in its cache after a first, uncounted run of each.
  */
-import { machine, median } from "./machine.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
+import { machine } from "./machine.ts";
+import { pairedRatio } from "./paired.ts";
 
 const PAIRS = 15;
 const TARGET = 1.3;
@@ -42,9 +44,8 @@ for (let i = 0; i < PAIRS; i++) {
 }
 await Deno.remove(cache, { recursive: true });
 
-const show = (values: readonly number[]) =>
-  `${median(values).toFixed(0)} ms (${Math.min(...values).toFixed(0)} to ${Math.max(...values).toFixed(0)})`;
+const show = (values: readonly number[]) => `${spreadText(spreadOf(values))} ms`;
 console.log(machine());
 console.log(`first start, which unpacks ${(Deno.statSync(binary).size / 1e6).toFixed(1)} MB: ${first.toFixed(0)} ms`);
 console.log(`start to first token, median of ${PAIRS}: binary ${show(ours)}, deno run ${show(theirs)}`);
-console.log(`ratio: ${(median(ours) / median(theirs)).toFixed(2)}; target: at most ${TARGET}`);
+console.log(`ratio: ${spreadText(pairedRatio(ours, theirs))}; target: at most ${TARGET}`);

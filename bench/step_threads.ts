@@ -17,6 +17,7 @@ import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../src/session/open.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 import { machine } from "./machine.ts";
+import { countOf, countsOf, optionsOrEnd } from "./options.ts";
 
 const flags = parseArgs(Deno.args, {
   string: ["threads", "counts", "scheme", "layers", "context", "rounds", "steps"],
@@ -30,14 +31,15 @@ const flags = parseArgs(Deno.args, {
     steps: "8",
   },
 });
-const { scheme } = flags, counts: number[] = flags.counts.split(",").map(Number);
-const [threads, layers, context, rounds, steps] = [
-  flags.threads,
-  flags.layers,
-  flags.context,
-  flags.rounds,
-  flags.steps,
-].map(Number) as [number, number, number, number, number];
+const { scheme } = flags;
+const { counts, threads, layers, context, rounds, steps } = optionsOrEnd(() => ({
+  counts: countsOf("--counts", flags.counts),
+  threads: countOf("--threads", flags.threads),
+  layers: countOf("--layers", flags.layers),
+  context: countOf("--context", flags.context),
+  rounds: countOf("--rounds", flags.rounds),
+  steps: countOf("--steps", flags.steps),
+}));
 const PROMPT = 256, ROOM = PROMPT + context + 2 * counts.length * (steps + 2);
 
 let most = threads;

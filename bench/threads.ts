@@ -17,17 +17,28 @@ import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../src/session/open.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
+import { countOf, countsOf, optionsOrEnd } from "./options.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    threads: { type: "string" },
-    layers: { type: "string", default: "4" },
-    scheme: { type: "string", default: "w_mxfp4" },
-    prefill: { type: "string", default: "256" },
-    context: { type: "string", default: "128" },
-    seconds: { type: "string", default: "60" },
-    json: { type: "string" },
-  },
+const { flags, counts, layers, prefill, context, seconds } = optionsOrEnd(() => {
+  const { values: flags } = parseArgs({
+    options: {
+      threads: { type: "string" },
+      layers: { type: "string", default: "4" },
+      scheme: { type: "string", default: "w_mxfp4" },
+      prefill: { type: "string", default: "256" },
+      context: { type: "string", default: "128" },
+      seconds: { type: "string", default: "60" },
+      json: { type: "string" },
+    },
+  });
+  return {
+    flags,
+    counts: flags.threads === undefined ? allCounts() : countsOf("--threads", flags.threads),
+    layers: countOf("--layers", flags.layers),
+    prefill: countOf("--prefill", flags.prefill),
+    context: countOf("--context", flags.context),
+    seconds: countOf("--seconds", flags.seconds),
+  };
 });
 
 /** What one number of threads gave. */
@@ -46,16 +57,15 @@ function allCounts(): number[] {
 }
 
 async function measure(threads: number): Promise<Row> {
-  const { layers, scheme, prefill, context, seconds } = flags;
   const checkpoint = randomCheckpoint({
-    shape: { ...SHAPES["gpt-oss-20b"]!, layers: Number(layers) },
+    shape: { ...SHAPES["gpt-oss-20b"]!, layers },
     layout: "hf_mxfp4",
   });
-  const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, threads });
+  const setting = planSetting({ ...DEFAULTS, checkpoint, scheme: flags.scheme, threads });
   const found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
-  const request = { setting, shape: "gpt-oss-20b", batches: [], batchContexts: [], seconds: Number(seconds) };
+  const request = { setting, shape: "gpt-oss-20b", batches: [], batchContexts: [], seconds: seconds };
   await bench(
-    { ...request, prefill: [Number(prefill)], contexts: [Number(context)] },
+    { ...request, prefill: [prefill], contexts: [context] },
     { open: openSetting, onProgress: () => {} },
     found,
   );
@@ -108,7 +118,7 @@ const print = (cells: readonly string[]) =>
   console.log(cells.map((cell, i) => cell.padStart(columns[i]!.length)).join("  "));
 print(columns);
 const rows: Row[] = [];
-for (const threads of flags.threads?.split(",").map(Number) ?? allCounts()) {
+for (const threads of counts) {
   const row = await measure(threads);
   rows.push(row);
   const first = rows[0]!.threads === 1 ? rows[0] : undefined;

@@ -11,7 +11,8 @@ import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { workspace } from "../src/model/gpt_oss.ts";
 import { completeAll } from "../src/eval/batcher.ts";
 import { Session } from "../src/session/session.ts";
-import { median, stepTable } from "./device_tables.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
+import { stepTable } from "./device_tables.ts";
 
 /** What to measure. */
 export interface BatchesOptions {
@@ -50,12 +51,11 @@ export async function benchmarkBatches(
         await engine.decode(request);
         speeds.push(n * steps / (performance.now() - started) * 1000);
       }
-      const speed = median(speeds.slice(1));
-      results[`decode${n}`] = speed;
+      // The first run records.
+      const speed = spreadOf(speeds.slice(1)), step = spreadOf(speeds.slice(1).map((speed) => 1000 * n / speed));
+      results[`decode${n}`] = speed.median;
       console.log(
-        `decode of ${n} sequences from ${from}: ${speed.toFixed(0)} tok/s in all, ${
-          (1000 * n / speed).toFixed(2)
-        } ms a step (${speeds.map((s) => s.toFixed(0)).join(", ")})`,
+        `decode of ${n} sequences from ${from}: ${spreadText(speed)} tok/s in all, ${spreadText(step)} ms a step`,
       );
     }
     for (const n of profiled) {
@@ -98,9 +98,9 @@ async function replies(engine: GpuEngine, vocab: number, context: number, steady
   const speed = generated / (performance.now() - started) * 1000;
   console.log(
     `${REPLIES} replies, ${TOGETHER} at once, ${generated} tokens after prompts of ${PROMPT}: ${
-      speed.toFixed(0)
+      spreadText(spreadOf([speed]))
     } tok/s, ` +
-      `${(speed / steady).toFixed(2)} of the batch that is always full`,
+      `${(speed / steady).toPrecision(2)} of the batch that is always full`,
   );
   return { speed, share: speed / steady };
 }

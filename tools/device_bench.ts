@@ -11,7 +11,8 @@ import type { Batch } from "../src/model/backend.ts";
 import { workspace } from "../src/model/gpt_oss.ts";
 import type { Shape } from "../src/checkpoint/random/layouts.ts";
 import { type LoadingLimits, loadingLimits } from "./device_limits.ts";
-import { median, stepTable } from "./device_tables.ts";
+import { type Spread, spreadOf, spreadText } from "../src/bench/spread.ts";
+import { stepTable } from "./device_tables.ts";
 import { writeRandomCheckpoint } from "./random_checkpoint.ts";
 
 /** Prompts of one measurement. */
@@ -44,8 +45,8 @@ class Results {
 /** Repetitions of a measurement; the first one is not counted. */
 const REPEATS = 4;
 
-/** The median of those that count. */
-const counted = (values: readonly number[]): number => median(values.slice(1));
+/** The median of those that count, with its interval. */
+const counted = (values: readonly number[]): Spread => spreadOf(values.slice(1));
 const each = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(", ");
 
 /** Bytes read and sent, and when: opening the device and making the tables takes its time before. */
@@ -137,9 +138,10 @@ async function measurePrefill(results: Results, engine: GpuEngine, ids: Int32Arr
     return times;
   };
   for (const [slots, name] of [[1, "prefill"], [PROMPTS, "prefillPrompts"]] as const) {
-    const times = await milliseconds(slots), speed = slots * prefill / counted(times) * 1000;
+    const times = await milliseconds(slots), speed = counted(times.map((time) => slots * prefill / time * 1000));
     const what = slots === 1 ? `${prefill} tokens in chunks of ${chunk}` : `${slots} prompts`;
-    results.say(`${name}TokensPerSecond`, speed, `prefill of ${what}: ${speed.toFixed(0)} tok/s (${each(times)} ms)`);
+    const text = `prefill of ${what}: ${spreadText(speed)} tok/s (${each(times)} ms)`;
+    results.say(`${name}TokensPerSecond`, speed.median, text);
   }
 }
 
@@ -164,10 +166,12 @@ async function measureDecode(
     host.push(1000 * hostMilliseconds / steps);
   }
   const speed = counted(speeds), microseconds = counted(host);
-  const decode = `decode of ${sequences} sequences from ${prefill}: ${speed.toFixed(1)} tok/s in all (${each(speeds)})`;
-  results.say(`decode${sequences}`, speed, decode);
-  const launches = `  host: ${microseconds.toFixed(1)} us a step in launches and copies`;
-  results.say(`hostMicroseconds${sequences}`, microseconds, launches);
+  const decode = `decode of ${sequences} sequences from ${prefill}: ${spreadText(speed)} tok/s in all (${
+    each(speeds)
+  })`;
+  results.say(`decode${sequences}`, speed.median, decode);
+  const launches = `  host: ${spreadText(microseconds)} us a step in launches and copies`;
+  results.say(`hostMicroseconds${sequences}`, microseconds.median, launches);
 }
 
 /** The limits of loading, on a device that nothing else uses. */

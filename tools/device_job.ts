@@ -28,29 +28,51 @@ import { planModel } from "../src/plan/planned.ts";
 import { SCHEME_GOLDENS } from "../tests/model/scheme_goldens.ts";
 import { argmaxAgreement, logitsOf, rmsDistance } from "../tests/model/tiny.ts";
 import { compareBackends, OPERATION_CASES } from "../tests/backends/operations.ts";
+import { choiceOf, choicesOf, countOf, countsOf, optionsOrEnd } from "../bench/options.ts";
 import { benchmarkBatches } from "./device_batches.ts";
 import { benchmark } from "./device_bench.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    backend: { type: "string", default: "cuda" },
-    parts: { type: "string", default: "devices,goldens,schemes,operations,bench" },
-    filter: { type: "string", default: "" },
-    layers: { type: "string", default: "24" },
-    prefill: { type: "string", default: "2048" },
-    chunk: { type: "string", default: "512" },
-    dir: { type: "string", default: "/tmp/random-gpt-oss" },
-    out: { type: "string" },
-    "no-matrix": { type: "boolean", default: false },
-    "hip-library": { type: "string" },
-    kernels: { type: "string" },
-    sequences: { type: "string", default: "1,4,16,64,256" },
-    profiled: { type: "string", default: "16,64,256" },
-    "no-overlap": { type: "boolean", default: false },
-  },
+/** Parts, in the order of the file. */
+const PARTS = ["devices", "goldens", "schemes", "operations", "batches", "bench"] as const;
+
+const { flags, kind, layers, prefill, chunk, sequences, profiled, chosen } = optionsOrEnd(() => {
+  const { values: flags } = parseArgs({
+    options: {
+      backend: { type: "string", default: "cuda" },
+      parts: { type: "string", default: "devices,goldens,schemes,operations,bench" },
+      filter: { type: "string", default: "" },
+      layers: { type: "string", default: "24" },
+      prefill: { type: "string", default: "2048" },
+      chunk: { type: "string", default: "512" },
+      dir: { type: "string", default: "/tmp/random-gpt-oss" },
+      out: { type: "string" },
+      "no-matrix": { type: "boolean", default: false },
+      "hip-library": { type: "string" },
+      kernels: { type: "string" },
+      sequences: { type: "string", default: "1,4,16,64,256" },
+      profiled: { type: "string", default: "16,64,256" },
+      "no-overlap": { type: "boolean", default: false },
+    },
+  });
+  // Sizes of batches; none where the text is empty.
+  const sizes = (name: "sequences" | "profiled", most: number) => {
+    const all = flags[name] === "" ? [] : countsOf(`--${name}`, flags[name]), large = all.find((n) => n > most);
+    if (large === undefined) return all;
+    throw new TypeError(`--${name}: expected numbers up to ${most}, the largest of --sequences, got "${large}"`);
+  };
+  const sequences = sizes("sequences", Infinity);
+  return {
+    ...{ flags, sequences },
+    // There is memory for the sequences that are decoded.
+    profiled: sizes("profiled", Math.max(0, ...sequences)),
+    kind: choiceOf("--backend", flags.backend, ["cuda", "hip"]),
+    layers: countOf("--layers", flags.layers),
+    prefill: countOf("--prefill", flags.prefill),
+    chunk: countOf("--chunk", flags.chunk),
+    chosen: choicesOf("--parts", flags.parts, PARTS),
+  };
 });
-const kind = flags.backend === "hip" ? "hip" : "cuda";
 const options: GpuOptions = {
   matrix: !flags["no-matrix"],
   overlap: !flags["no-overlap"],
@@ -58,18 +80,6 @@ const options: GpuOptions = {
 };
 const openLibrary = () => openGpuLibrary(kind, flags["hip-library"]);
 const results: Record<string, unknown> = { backend: kind };
-
-/** Sizes of batches, by the name of their flag. */
-const numbers = (name: "sequences" | "profiled"): number[] =>
-  flags[name] === "" ? [] : flags[name].split(",").map(Number);
-// There is memory for the sequences that are decoded.
-const most = Math.max(0, ...numbers("sequences"));
-for (const name of ["sequences", "profiled"] as const) {
-  const bad = numbers(name).find((n) => !(Number.isInteger(n) && n >= 1 && n <= most));
-  if (bad === undefined) continue;
-  console.error(`error: --${name} ${flags[name]}: expected numbers from 1 to ${most}, the largest of --sequences`);
-  Deno.exit(2);
-}
 let failures = 0;
 
 function check(ok: boolean, what: string): void {
@@ -203,7 +213,7 @@ async function operations(): Promise<void> {
   );
 }
 
-const parts: Record<string, () => void | Promise<void>> = {
+const parts: Readonly<Record<typeof PARTS[number], () => void | Promise<void>>> = {
   devices: () => {
     const reports = findGpus({
       ...options,
@@ -222,27 +232,27 @@ const parts: Record<string, () => void | Promise<void>> = {
       dir: flags.dir,
       from: 512,
       steps: 128,
-      sequences: numbers("sequences"),
-      profiled: numbers("profiled"),
+      sequences,
+      profiled,
     });
   },
   bench: async () => {
     results["bench"] = await benchmark({
       openLibrary,
       options,
-      shape: { ...SHAPES["gpt-oss-20b"], layers: Number(flags.layers) },
+      shape: { ...SHAPES["gpt-oss-20b"], layers },
       steps: 256,
       dir: flags.dir,
-      prefill: Number(flags.prefill),
-      chunk: Number(flags.chunk),
+      prefill,
+      chunk,
     });
   },
 };
 
-for (const part of flags.parts.split(",")) {
+for (const part of chosen) {
   console.log(`== ${part}`);
   try {
-    await parts[part]!();
+    await parts[part]();
   } catch (thrown) {
     check(false, `${part}: ${thrown instanceof Error ? thrown.stack ?? thrown.message : thrown}`);
   }

@@ -13,10 +13,8 @@
  * than ranks, these take turns, which is enough for `goldens` and `logits`. tools/device_ranks.sh packs and runs it
  * on a machine without a network.
  */
-import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
-import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import type { Engine } from "../src/model/engine.ts";
 import { DeviceEngine } from "../src/parallel/device_engine.ts";
 import { openSetting, type Room } from "../src/session/open.ts";
@@ -24,42 +22,18 @@ import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 import { floats, integers, readGolden } from "../tests/golden.ts";
 import { exists } from "./device_bench.ts";
-import { median } from "./device_tables.ts";
+import { rankOptions, type Sizes } from "./device_ranks_options.ts";
+import { quotient, type Spread, spreadOf, spreadText } from "../src/bench/spread.ts";
+import { median } from "../src/median.ts";
 import { compare, distances, largest, logitsOf } from "./rank_distances.ts";
 import { rankSteps } from "./rank_steps.ts";
 import { writeRandomCheckpoint } from "./random_checkpoint.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    ranks: { type: "string", default: "1x1,2x1,1x2" },
-    parts: { type: "string", default: "goldens,logits,bench" },
-    shape: { type: "string", default: "gpt-oss-20b" },
-    layers: { type: "string" },
-    dir: { type: "string", default: "/tmp/random-gpt-oss" },
-    backend: { type: "string", default: "cuda" },
-    "hip-library": { type: "string" },
-    "collectives-library": { type: "string" },
-    chunk: { type: "string", default: "1024" },
-    dtype: { type: "string", default: "bf16" },
-    steps: { type: "string", default: "256" },
-    repeats: { type: "string", default: "5" },
-    prefill: { type: "string", default: "2048" },
-    batches: { type: "string", default: "16" },
-    out: { type: "string" },
-  },
-});
-const BATCHES = flags.batches.split(",").map(Number),
-  FROM = Number(flags.prefill) / 4,
-  REPEATS = 1 + Number(flags.repeats),
-  PREFILL = Number(flags.prefill),
-  STEPS = Number(flags.steps);
-const chunk = Number(flags.chunk);
-/** `emulate` is for `distances`. */
-const BACKENDS = ["cuda", "hip", "emulate"] as const;
-const dtype = flags.dtype === "f32" ? "f32" : "bf16";
+const { flags, ranks, parts, shape, backend, dtype, layers, BATCHES, PREFILL, STEPS, REPEATS, chunk } = rankOptions();
+const FROM = Math.floor(PREFILL / 4);
 const STEP_OPTIONS = {
   ...{ dir: flags.dir, dtype, chunk, library: flags["hip-library"] } as const,
-  backend: flags.backend === "hip" ? "hip" : "cuda",
+  backend: backend === "hip" ? "hip" : "cuda",
 } as const;
 const results: Record<string, Record<string, unknown>> = {};
 let failures = 0;
@@ -69,17 +43,12 @@ function check(ok: boolean, what: string): void {
   if (!ok) failures++;
 }
 
-interface Sizes {
-  readonly tp: number;
-  readonly ep: number;
-}
-
 async function open(dir: string, { tp, ep }: Sizes, dtype: "f32" | "bf16", room: Room): Promise<Session> {
   const setting = planSetting({
     ...DEFAULTS,
     ...{
       checkpoint: openCheckpoint(dir),
-      backend: BACKENDS.find((name) => name === flags.backend) ?? "cuda",
+      backend,
       dtype,
       tp,
       ep,
@@ -129,18 +98,11 @@ async function goldens(sizes: Sizes, name: string): Promise<void> {
 
 const GREEDY = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
 
-/** Several measurements: their median, the smallest and the largest. */
-interface Spread {
-  readonly median: number;
-  readonly range: readonly [number, number];
+/** Percent of the time that is spent in communication: what ranks that do not talk are faster by. */
+function talking(of: Spread, silent: Spread): Spread {
+  const { median, low, high, ...rest } = quotient(of, silent), part = (kept: number) => 100 * (1 - kept);
+  return { median: part(median), low: part(high), high: part(low), ...rest };
 }
-
-const spreadOf = (all: readonly number[]): Spread => ({
-  median: median(all),
-  range: [Math.min(...all), Math.max(...all)],
-});
-const show = ({ median, range: [low, high] }: Spread, digits = 0) =>
-  `${median.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
 
 /** Tokens per second in all, without the first run, which records; `results` gets the tokens, which all runs give. */
 async function decode(
@@ -208,11 +170,11 @@ async function bench(session: Session, name: string): Promise<void> {
   const base = (Object.values(results)[0]!["bench"] as typeof tables)["chosen"]!;
   for (const [what, speed] of Object.entries(tables["chosen"]!)) {
     const silent = tables["not"]?.[what], library = tables["library"]?.[what];
-    const times = `${(speed.median / base[what]!.median).toFixed(3)} x ${Object.keys(results)[0]}`;
-    const share = (of: Spread) => `${(100 * (1 - of.median / silent!.median)).toFixed(0)} % communication`;
+    const times = `${spreadText(quotient(speed, base[what]!))} x ${Object.keys(results)[0]}`;
+    const share = (of: Spread) => `${spreadText(talking(of, silent!))} % communication`;
     console.log(
-      `${name} ${what}: ${show(speed)} tok/s, ${times}` + (silent === undefined ? "" : `, ${share(speed)}; ` +
-        `by the library ${show(library!)} tok/s, ${share(library!)}; without sums ${show(silent)} tok/s`),
+      `${name} ${what}: ${spreadText(speed)} tok/s, ${times}` + (silent === undefined ? "" : `, ${share(speed)}; ` +
+        `by the library ${spreadText(library!)} tok/s, ${share(library!)}; without sums ${spreadText(silent)} tok/s`),
     );
   }
 }
@@ -233,28 +195,24 @@ async function sums({ engine }: Session, name: string): Promise<void> {
   }
   results[name]!["sums"] = times.map((time, i) => ({ tokens: tokens[i], ...time }));
   times.forEach(({ library, exchange }, i) => {
-    const by = `by the library ${show(spreadOf(library), 1)} us`;
-    console.log(`${name} sum of ${tokens[i]} tokens: ${show(spreadOf(exchange), 1)} us from memory to memory, ${by}`);
+    const by = `by the library ${spreadText(spreadOf(library))} us`;
+    console.log(
+      `${name} sum of ${tokens[i]} tokens: ${spreadText(spreadOf(exchange))} us from memory to memory, ${by}`,
+    );
   });
 }
 
-const parts = flags.parts.split(",");
 if (parts.some((part) => part !== "goldens") && !exists(`${flags.dir}/config.json`)) {
-  const shape = SHAPES[flags.shape as keyof typeof SHAPES];
-  const started = performance.now(), layers = flags.layers === undefined ? shape.layers : Number(flags.layers);
-  const bytes = writeRandomCheckpoint(flags.dir, { shape: { ...shape, layers }, layout: "hf_mxfp4" });
+  const started = performance.now(), cut = { ...shape, layers: layers ?? shape.layers };
+  const bytes = writeRandomCheckpoint(flags.dir, { shape: cut, layout: "hf_mxfp4" });
   console.log(`wrote ${(bytes / 1e9).toFixed(2)} GB in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
 if (parts.includes("distances")) {
-  const all = flags.ranks.split(",").map((word) => {
-    const [tp, ep] = word.split("x").map(Number) as [number, number];
-    return { tp, ep };
-  });
-  await distances(flags.dir, all, open, (name, what) => Object.assign(results[name] ??= {}, what));
+  await distances(flags.dir, ranks, open, (name, what) => Object.assign(results[name] ??= {}, what));
 }
 let expected: Float32Array | null = null;
-for (const word of flags.ranks.split(",")) {
-  const [tp, ep] = word.split("x").map(Number) as [number, number], name = `tp ${tp} ep ${ep}`, own = { tp, ep };
+for (const own of ranks) {
+  const { tp, ep } = own, name = `tp ${tp} ep ${ep}`;
   results[name] ??= {};
   console.log(`== ${name}`);
   try {

@@ -1,8 +1,5 @@
-/** What the measurements on a device share: medians, and a table of the time of each kind of step. */
+/** What the measurements on a device share: a table of the time of each kind of step. */
 import type { StepTime } from "../src/backends/gpu/profile.ts";
-
-export const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 /** Prints and returns the steps. */
 export function stepTable(title: string, steps: readonly StepTime[]): readonly StepTime[] {

@@ -13,8 +13,9 @@
  */
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
-import { countOf, optionsOrEnd } from "../bench/options.ts";
-import { InputError } from "../src/errors.ts";
+import { choiceOf, countOf, optionsOrEnd } from "../bench/options.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
+import { largest } from "../src/largest.ts";
 import { Random } from "../src/session/random.ts";
 import { FreePort } from "./free_port.ts";
 
@@ -236,12 +237,6 @@ export function problemsOf({ answers, problems, milliseconds, codes, lines, left
   ];
 }
 
-/** What starts the processes. */
-function starterOf(text: string): KillOptions["by"] {
-  if (text === "torchrun" || text === "mpirun") return text;
-  throw new InputError(`--by: expected torchrun or mpirun, got "${text}"`);
-}
-
 if (import.meta.main) {
   const { values, positionals } = parseArgs({
     options: {
@@ -255,13 +250,14 @@ if (import.meta.main) {
     },
     allowPositionals: true,
   });
-  const { kills, processes, within, by } = optionsOrEnd(() => ({
+  const { kills, processes, within, seed, by } = optionsOrEnd(() => ({
     kills: countOf("--kills", values.kills),
     processes: countOf("--processes", values.processes),
     within: countOf("--within", values.within),
-    by: starterOf(values.by),
+    seed: countOf("--seed", values.seed, 0),
+    by: choiceOf("--by", values.by, ["torchrun", "mpirun"]),
   }));
-  const draws = new Random(BigInt(values.seed));
+  const draws = new Random(BigInt(seed));
   const options: KillOptions = {
     ...{ by, processes, within },
     ...{ program: values.program.split(" "), args: positionals, random: () => draws.fraction() },
@@ -286,10 +282,10 @@ if (import.meta.main) {
       console.log(`FAIL ${kill}: ${thrown instanceof Error ? thrown.message : thrown}`);
     }
   }
-  const times = all.map(({ milliseconds }) => milliseconds).sort((a, b) => a - b);
+  const times = all.map(({ milliseconds }) => milliseconds);
   console.log(
-    `${all.length} kills, ${failures} failures; ms until the others ended: median ${times[times.length >> 1]}, ` +
-      `largest ${times.at(-1)}`,
+    `${all.length} kills, ${failures} failures; ms until the others ended: ` +
+      (times.length === 0 ? "not known" : `median ${spreadText(spreadOf(times))}, largest ${largest(times)}`),
   );
   if (values.out !== undefined) Deno.writeTextFileSync(values.out, JSON.stringify(all, null, 1));
   Deno.exit(failures > 0 ? 1 : 0);

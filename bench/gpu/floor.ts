@@ -17,7 +17,7 @@ import { mlpStateWords } from "../../kernels/abi/experts.ts";
 import { compileArguments } from "../../kernels/sources.ts";
 import { STEP_SHARED_PERCENT } from "../../src/backends/gpu/calls.ts";
 import { committedKernels, KernelSet } from "../../src/backends/gpu/kernels.ts";
-import { intervalText, medianText, type Spread, spreadOf } from "../../src/bench/spread.ts";
+import { type Spread, spreadOf, spreadText } from "../../src/bench/spread.ts";
 import { openFirstGpu } from "../../tests/kernels/first_gpu.ts";
 import { countOf, optionsOrEnd } from "../options.ts";
 import { type Way, ways } from "./floor_ways.ts";
@@ -291,9 +291,7 @@ const named: { name: string; chain: (layer: number) => readonly Step[] }[] = [
 const turns = byTurns(named.map(({ chain }) => chain), 25);
 console.log("\nby turns, us a layer with the choice, and without it");
 const base = turns[0]!.median;
-named.forEach(({ name }, i) =>
-  console.log(`  ${medianText(turns[i]!)} ${intervalText(turns[i]!)}  ${us(turns[i]!.median - base)}  ${name}`)
-);
+named.forEach(({ name }, i) => console.log(`  ${spreadText(turns[i]!)}  ${us(turns[i]!.median - base)}  ${name}`));
 for (const { up, down } of sets) for (const set of [up, down]) set[Symbol.dispose]();
 results["turns"] = named.map(({ name }, i) => ({ name, ...turns[i]! }));
 if (flags.json) console.log(JSON.stringify(results));

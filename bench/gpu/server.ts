@@ -12,32 +12,48 @@
  * request has a token more, whose embedding the model's files hold as NaN: its failure is to be nobody else's.
  */
 import { parseArgs } from "node:util";
+import { spreadOf, spreadText } from "../../src/bench/spread.ts";
+import { median } from "../../src/median.ts";
+import { choiceOf, countOf, countsOf, optionsOrEnd } from "../options.ts";
 
-const { values: flags, positionals: more } = parseArgs({
-  options: {
-    model: { type: "string" },
-    backend: { type: "string", default: "cuda" },
-    clients: { type: "string", default: "1,16,64" },
-    tokens: { type: "string", default: "256" },
-    times: { type: "string", default: "3" },
-    replies: { type: "string", default: "1" },
-    mixed: { type: "boolean", default: false },
-    spoil: { type: "string" },
-    mxoss: { type: "string", default: `${Deno.execPath()} run -A main.ts` },
-    only: { type: "string" },
-    out: { type: "string" },
-  },
-  allowPositionals: true,
+const { flags, more, model, counts, TOKENS, TIMES, REPLIES, spoilt } = optionsOrEnd(() => {
+  const { values: flags, positionals: more } = parseArgs({
+    options: {
+      model: { type: "string" },
+      backend: { type: "string", default: "cuda" },
+      clients: { type: "string", default: "1,16,64" },
+      tokens: { type: "string", default: "256" },
+      times: { type: "string", default: "3" },
+      replies: { type: "string", default: "1" },
+      mixed: { type: "boolean", default: false },
+      spoil: { type: "string" },
+      mxoss: { type: "string", default: `${Deno.execPath()} run -A main.ts` },
+      only: { type: "string" },
+      out: { type: "string" },
+    },
+    allowPositionals: true,
+  });
+  const { model, spoil } = flags, counts = countsOf("--clients", flags.clients);
+  if (model === undefined) throw new TypeError("--model: expected a directory");
+  choiceOf("--backend", flags.backend, ["cuda", "hip", "emulate"]);
+  if (flags.only !== undefined) choiceOf("--only", flags.only, ["bench", "serve"]);
+  if (spoil !== undefined && counts.length < 2) {
+    throw new TypeError(`--spoil: expected two numbers of --clients, got "${flags.clients}"`);
+  }
+  return {
+    ...{ flags, more, model, counts },
+    TOKENS: countOf("--tokens", flags.tokens),
+    TIMES: countOf("--times", flags.times),
+    REPLIES: countOf("--replies", flags.replies),
+    spoilt: spoil === undefined ? null : countOf("--spoil", spoil, 0),
+  };
 });
-if (flags.model === undefined) throw new TypeError("--model: expected a directory");
-const counts = flags.clients.split(",").map(Number), TOKENS = Number(flags.tokens), TIMES = Number(flags.times);
 const [program, ...before] = flags.mxoss.split(" ");
-const common = ["--model", flags.model, "--backend", flags.backend, ...more];
+const common = ["--model", model, "--backend", flags.backend, ...more];
 const results: { model: string; tokens: number; bench?: unknown; serve?: unknown; failed?: unknown } = {
-  model: flags.model,
+  model,
   tokens: TOKENS,
 };
-const middle = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 /** Tokens per second of `mxoss bench`, by sequences. */
 async function bench(): Promise<Record<number, number>> {
@@ -59,7 +75,7 @@ const lengthOf = (client: number, turn: number) =>
 /** Replies of a client, one after another, as one. */
 async function askAll(url: string, client: number): Promise<Reply> {
   const all: Reply[] = [];
-  for (let turn = 0; turn < Number(flags.replies); turn++) {
+  for (let turn = 0; turn < REPLIES; turn++) {
     all.push(await ask(url, [client + 1 + 100 * turn], lengthOf(client, turn)));
   }
   const error = all.find((reply) => reply.error !== undefined)?.error;
@@ -152,17 +168,17 @@ async function serve(): Promise<void> {
       const sorted = waits.toSorted((a, b) => a - b);
       rates[clients] = {
         tokensPerSecond: seen.map(({ rate }) => Math.round(rate)),
-        middle: Math.round(middle(seen.map(({ rate }) => rate))),
-        processorMillisecondsPerToken: middle(seen.map(({ processor }) => processor)),
-        health: { median: middle(waits), p99: sorted[Math.floor(0.99 * sorted.length)], longest: sorted.at(-1) },
+        middle: spreadText(spreadOf(seen.map(({ rate }) => rate))),
+        processorMillisecondsPerToken: spreadText(spreadOf(seen.map(({ processor }) => processor))),
+        health: { median: median(waits), p99: sorted[Math.floor(0.99 * sorted.length)], longest: sorted.at(-1) },
         repeatedTheSame: same,
         firstAsAlone: seen.map(({ first }) => common16(first, alone)),
       };
       console.log(`serve ${clients}: ${JSON.stringify(rates[clients])}`);
     }
     results.serve = rates;
-    if (flags.spoil !== undefined) {
-      const prompts = Array.from({ length: 2 * counts[1]! }, (_, i) => i === 5 ? [1, Number(flags.spoil), 2] : [i + 1]);
+    if (spoilt !== null) {
+      const prompts = Array.from({ length: 2 * counts[1]! }, (_, i) => i === 5 ? [1, spoilt, 2] : [i + 1]);
       const replies = await Promise.all(prompts.map((prompt) => ask(url, prompt)));
       const failed = replies.flatMap(({ error }, i) => error === undefined ? [] : [[i, error]]);
       console.log(`spoilt: ${JSON.stringify(results.failed = failed)}`);

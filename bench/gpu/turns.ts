@@ -13,7 +13,8 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 import { committedKernels } from "../../src/backends/gpu/kernels.ts";
-import { intervalText, medianText, quotient, spreadOf } from "../../src/bench/spread.ts";
+import { spreadOf, spreadText } from "../../src/bench/spread.ts";
+import { pairedRatio } from "../paired.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../../src/session/open.ts";
@@ -94,12 +95,8 @@ for (const position of positions) {
     const spreads = times.map(spreadOf);
     console.log(`${count} at ${position}: ms a step${same ? ", the same bits of logits" : ", OTHER BITS of logits"}`);
     spreads.forEach((spread, k) => {
-      const rate = 1000 * count / spread.median, ratio = quotient(spread, spreads[0]!);
-      console.log(
-        `  ${medianText(spread)} ${intervalText(spread)}  ${rate.toFixed(0)} tok/s  ${medianText(ratio)} ${
-          intervalText(ratio)
-        }  ${folders[k]}`,
-      );
+      const rate = spreadOf(times[k]!.map((time) => 1000 * count / time)), ratio = pairedRatio(times[k]!, times[0]!);
+      console.log(`  ${spreadText(spread)}  ${spreadText(rate)} tok/s  ${spreadText(ratio)}  ${folders[k]}`);
     });
     results.push({ position, count, same, spreads });
   }

@@ -25,45 +25,74 @@ import type { Session } from "../../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { machine } from "../machine.ts";
+import { choicesOf, countOf, countsOf, optionsOrEnd } from "../options.ts";
 import { runCommand } from "./commands.ts";
 import { decode, prefill } from "./rates.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    models: { type: "string", default: "/dev/shm" },
-    out: { type: "string", default: "/tmp/cores.json" },
-    bench: { type: "string" },
-    batched: { type: "string" },
-    gguf: { type: "string" },
-    main: { type: "string" },
-    shape: { type: "string", default: "gpt-oss-20b" },
-    threads: { type: "string", default: `${navigator.hardwareConcurrency}` },
-    counts: { type: "string", default: "1,2,4,8,16" },
-    layers: { type: "string", default: "24" },
-    few: { type: "string", default: "4" },
-    seconds: { type: "string", default: "500" },
-    rounds: { type: "string", default: "9" },
-    starts: { type: "string", default: "7" },
-    data: { type: "string" },
-    problems: { type: "string", default: "128" },
-    evals: { type: "string", default: "2" },
-    reply: { type: "string", default: "48" },
-    deep: { type: "string", default: "8192" },
-    batches: { type: "string", default: "32,64" },
-    large: { type: "string", default: "36" },
-    tokenizer: { type: "string" },
-    schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8" },
-    parts: { type: "string", default: "turns,threads,eval" },
-  },
-});
-const started = performance.now(), all = Number(flags.threads), schemes = flags.schemes.split(",");
-/** Layers of the whole shape, and of what is measured on fewer of them. */
-const whole = Number(flags.layers), few = Number(flags.few);
-const CONTEXT = 128, PROMPT_TOKENS = 512, DEEP = flags.deep.split(",").map(Number), STEPS = 16;
-const PROMPT = "Tom has 12 apples. He buys 30 more. How many has he now?";
-const BATCHES = flags.batches.split(",").map(Number);
+/** Parts, in the order of the file. */
+const PARTS = ["turns", "threads", "eval", "start", "large"] as const;
 
-const left = (): number => Number(flags.seconds) - (performance.now() - started) / 1000;
+const { flags, counts, lists, chosen } = optionsOrEnd(() => {
+  const { values: flags } = parseArgs({
+    options: {
+      models: { type: "string", default: "/dev/shm" },
+      out: { type: "string", default: "/tmp/cores.json" },
+      bench: { type: "string" },
+      batched: { type: "string" },
+      gguf: { type: "string" },
+      main: { type: "string" },
+      shape: { type: "string", default: "gpt-oss-20b" },
+      threads: { type: "string", default: `${navigator.hardwareConcurrency}` },
+      counts: { type: "string", default: "1,2,4,8,16" },
+      layers: { type: "string", default: "24" },
+      few: { type: "string", default: "4" },
+      seconds: { type: "string", default: "500" },
+      rounds: { type: "string", default: "9" },
+      starts: { type: "string", default: "7" },
+      data: { type: "string" },
+      problems: { type: "string", default: "128" },
+      evals: { type: "string", default: "2" },
+      reply: { type: "string", default: "48" },
+      deep: { type: "string", default: "8192" },
+      batches: { type: "string", default: "32,64" },
+      large: { type: "string", default: "36" },
+      tokenizer: { type: "string" },
+      schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8" },
+      parts: { type: "string", default: "turns,threads,eval" },
+    },
+  });
+  type Count =
+    | "threads"
+    | "layers"
+    | "few"
+    | "seconds"
+    | "rounds"
+    | "starts"
+    | "problems"
+    | "evals"
+    | "reply"
+    | "large";
+  const count = (name: Count) => countOf(`--${name}`, flags[name]);
+  const list = (name: "counts" | "deep" | "batches") => countsOf(`--${name}`, flags[name]);
+  return {
+    flags,
+    counts: {
+      ...{ threads: count("threads"), layers: count("layers"), few: count("few"), large: count("large") },
+      ...{ seconds: count("seconds"), rounds: count("rounds"), starts: count("starts"), evals: count("evals") },
+      ...{ problems: count("problems"), reply: count("reply") },
+    },
+    lists: { counts: list("counts"), deep: list("deep"), batches: list("batches") },
+    chosen: choicesOf("--parts", flags.parts, PARTS),
+  };
+});
+const started = performance.now(), { threads: all, seconds } = counts, schemes = flags.schemes.split(",");
+/** Layers of the whole shape, and of what is measured on fewer of them. */
+const { layers: whole, few } = counts;
+const CONTEXT = 128, PROMPT_TOKENS = 512, DEEP = lists.deep, STEPS = 16;
+const PROMPT = "Tom has 12 apples. He buys 30 more. How many has he now?";
+const BATCHES = lists.batches;
+
+const left = (): number => seconds - (performance.now() - started) / 1000;
 const found: Record<string, unknown>[] = [];
 /** Notes a figure, and all of them in the file. */
 function note(figure: Record<string, unknown>): void {
@@ -153,7 +182,7 @@ async function ours(round: number, scheme: string): Promise<void> {
 let rounds = 0, roundTook = 0;
 
 async function turns(): Promise<void> {
-  for (let i = 0; i < Number(flags.rounds); i++) {
+  for (let i = 0; i < counts.rounds; i++) {
     if (left() < roundTook) return note({ what: "no time", part: "turns", left: left() });
     const began = performance.now();
     rounds++;
@@ -161,13 +190,13 @@ async function turns(): Promise<void> {
     for (const scheme of schemes) await ours(rounds, scheme);
     // Another round must leave a third of the time to the other parts.
     roundTook = (performance.now() - began) / 1000;
-    if (left() - roundTook < Number(flags.seconds) * 0.4) break;
+    if (left() - roundTook < seconds * 0.4) break;
   }
 }
 
 async function threads(): Promise<void> {
   for (const scheme of schemes.slice(0, 2)) {
-    for (const count of flags.counts.split(",").map(Number)) {
+    for (const count of lists.counts) {
       if (left() < 15) return;
       const { read, float32, int8 } = await measureLimits(count);
       note({ what: "limits", threads: count, read: read.median, float32: float32.median, int8: int8.median });
@@ -198,7 +227,7 @@ async function evaluation(): Promise<void> {
   });
   const dir = checkpointOf(few, "hf_mxfp4");
   if (flags.tokenizer !== undefined) Deno.copyFileSync(flags.tokenizer, `${dir}/tokenizer.json`);
-  for (let run = 0; run < Number(flags.evals) && left() > 30; run++) {
+  for (let run = 0; run < counts.evals && left() > 30; run++) {
     const out = await Deno.makeTempDir();
     const args = ["run", "-A", "--no-config", "--no-lock", "--no-prompt", flags.main!, "eval", "gsm8k", "--model", dir];
     const sizes = ["--limit", limit, "--max-tokens", maxTokens, "--sequences", `${sequences}`];
@@ -225,7 +254,7 @@ async function start(): Promise<void> {
     embedded: ["--max-tokens", "1", PROMPT],
   };
   // The first run of each fills caches.
-  for (let i = 0; i <= Number(flags.starts); i++) {
+  for (let i = 0; i <= counts.starts; i++) {
     for (const [model, args] of Object.entries(commands)) {
       const { first, whole } = await runCommand(flags.main!, args);
       note({ what: i === 0 ? "first start" : "start", model, first, whole });
@@ -242,21 +271,27 @@ async function memoryOf(dir: string): Promise<void> {
 
 /** gpt-oss-120b's shape from the page cache; it is deleted afterwards. */
 async function large(): Promise<void> {
-  const dir = checkpointOf(Number(flags.large), "hf_mxfp4", "gpt-oss-120b");
+  const dir = checkpointOf(counts.large, "hf_mxfp4", "gpt-oss-120b");
   for (let run = 0; run < 2; run++) await memoryOf(dir);
   Deno.removeSync(dir, { recursive: true });
 }
 
-const parts: Readonly<Record<string, () => Promise<void>>> = { turns, threads, eval: evaluation, start, large };
+const parts: Readonly<Record<typeof PARTS[number], () => Promise<void>>> = {
+  turns,
+  threads,
+  eval: evaluation,
+  start,
+  large,
+};
 note({ what: "machine", machine: machine(), load: Deno.loadavg()[0] });
-for (const part of flags.parts.split(",")) {
+for (const part of chosen) {
   // What a part needs at least, in seconds.
   if (left() < (part === "large" ? 60 : 20)) {
     note({ what: "no time", part, left: left() });
     continue;
   }
   try {
-    await parts[part]!();
+    await parts[part]();
   } catch (thrown) {
     note({ what: "failed", part, error: String(thrown) });
   }

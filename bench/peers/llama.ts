@@ -14,11 +14,12 @@
  */
 import { parseArgs } from "node:util";
 import type { BenchResults, Subject } from "../../src/bench/figures.ts";
-import { intervalText, medianText, type Spread, spreadOf } from "../../src/bench/spread.ts";
+import { spreadOf, spreadText } from "../../src/bench/spread.ts";
 import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { InputError } from "../../src/errors.ts";
 import { machine } from "../machine.ts";
 import { countOf } from "../options.ts";
+import { pairedRatio } from "../paired.ts";
 import { buildPeer, makeModel, output, type Peer, PeerError } from "./build.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -99,15 +100,13 @@ interface Turns {
   readonly ours: number[];
 }
 
-const text = (spread: Spread) => `${medianText(spread)} ${intervalText(spread)}`;
-
 function report(turns: readonly Turns[]): string[] {
   const rows = turns.map(({ what, scheme, theirs, ours }) => [
     what,
     scheme,
-    text(spreadOf(theirs)),
-    text(spreadOf(ours)),
-    text(spreadOf(ours.map((rate, i) => rate / theirs[i]!))),
+    spreadText(spreadOf(theirs)),
+    spreadText(spreadOf(ours)),
+    spreadText(pairedRatio(ours, theirs)),
   ]);
   const all = [["", "scheme", "llama.cpp tok/s", "mxoss tok/s", "ratio"], ...rows];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));

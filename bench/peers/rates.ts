@@ -1,4 +1,5 @@
 /** Tokens per second of a session, by the clock. */
+import { median } from "../../src/median.ts";
 import type { Session } from "../../src/session/session.ts";
 
 const tokenAt = (session: Session, i: number): number => (i * 7919 + 13) % session.limits.vocab;
@@ -34,6 +35,5 @@ export async function decode(session: Session, sequences: number, context: numbe
     await session.step(entries, () => {});
     times.push(performance.now() - began);
   }
-  const sorted = times.slice(1).sort((a, b) => a - b);
-  return 1000 * sequences / sorted[sorted.length >> 1]!;
+  return 1000 * sequences / median(times.slice(1));
 }

@@ -1,4 +1,5 @@
 /** A figure that was measured several times: its median, and how sure that is. */
+import { median } from "../median.ts";
 import { atPlace, type Rounding, unitsOf } from "../rounding.ts";
 
 /** A median with its interval. */
@@ -25,11 +26,10 @@ export const WANTED_COVERAGE = 0.95;
  * @param values At least one, in the order in which they were measured.
  */
 export function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b), runs = sorted.length, middle = (runs - 1) / 2;
-  const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
-  const independent = runs < FEWEST_IN_ORDER ? runs : independentRuns(values, median);
+  const sorted = values.toSorted((a, b) => a - b), runs = sorted.length, middle = median(sorted);
+  const independent = runs < FEWEST_IN_ORDER ? runs : independentRuns(values, middle);
   const [out, coverage] = leftOut(independent), left = Math.floor(out * runs / independent);
-  return { median, low: sorted[left]!, high: sorted[runs - 1 - left]!, coverage, runs, independent };
+  return { median: middle, low: sorted[left]!, high: sorted[runs - 1 - left]!, coverage, runs, independent };
 }
 
 /** How many of so many figures may be left out at either end, and what is covered then. */
@@ -133,4 +133,9 @@ export function intervalText(spread: Spread): string {
   if (spread.runs === 1) return "(one run)";
   const place = lastPlace(spread, MOST_DIGITS);
   return `[${writtenTo(spread.low, place, Math.floor)}, ${writtenTo(spread.high, place, Math.ceil)}]`;
+}
+
+/** A median with its interval. */
+export function spreadText(spread: Spread): string {
+  return `${medianText(spread)} ${intervalText(spread)}`;
 }

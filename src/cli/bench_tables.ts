@@ -1,7 +1,15 @@
 /** What `mxoss bench` prints. */
 import { bytesText, counted, durationText } from "../amounts.ts";
 import { type BenchResults, type Figure, type Skipped, subjectText } from "../bench/figures.ts";
-import { intervalText, medianText, quotient, scaled, type Spread, WANTED_COVERAGE } from "../bench/spread.ts";
+import {
+  intervalText,
+  medianText,
+  quotient,
+  scaled,
+  type Spread,
+  spreadText,
+  WANTED_COVERAGE,
+} from "../bench/spread.ts";
 import { cacheText } from "../session/cache_use.ts";
 import { tableLines } from "./table.ts";
 
@@ -58,10 +66,7 @@ export function facts({ machine, computed, limits }: BenchResults): string[][] {
   ];
 }
 
-const rateText = (spread: Spread, unit: number): string => {
-  const rate = scaled(spread, 1 / unit);
-  return `${medianText(rate)} ${intervalText(rate)}`;
-};
+const rateText = (spread: Spread, unit: number): string => spreadText(scaled(spread, 1 / unit));
 
 /** Prompts, then one sequence, then batches, the smaller first: figures are measured in another order. */
 export function inOrder(figures: readonly Figure[]): Figure[] {
@@ -110,7 +115,7 @@ function depthLine(figures: readonly Figure[]): string | null {
   const [first, last] = [single[0], single.at(-1)];
   if (first === undefined || last === undefined || first === last) return null;
   const kept = quotient(last.tokens_per_second, first.tokens_per_second);
-  return `${subjectText(last.subject)} : ${subjectText(first.subject)} = ${medianText(kept)} ${intervalText(kept)}`;
+  return `${subjectText(last.subject)} : ${subjectText(first.subject)} = ${spreadText(kept)}`;
 }
 
 /** Shares below this, in every column, are left to the JSON; and the digits of the others. */

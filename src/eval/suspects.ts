@@ -4,6 +4,7 @@
  * An operation's own error is its distance from the other side's result on equal inputs, so errors do not travel from
  * one operation to the next, and a defect shows where it is and nowhere else.
  */
+import { median } from "../median.ts";
 import { roughPercent, times } from "./report/numbers.ts";
 import type { OperationDivergence, RowDetails, Side, Suspect, TensorCounts } from "./comparison.ts";
 import { sameInputFormat } from "../formats/input.ts";
@@ -98,11 +99,11 @@ function judgeOwn(operations: readonly OperationDivergence[], o: OperationDiverg
   // Formats differ here by intention, but this layer suffers more than its peers.
   const peers = operations
     .filter((p) => p.operation === o.operation && p.layer !== o.layer && p.own !== null)
-    .map((p) => p.own!.relativeError)
-    .sort((x, y) => x - y);
-  const median = peers[Math.floor(peers.length / 2)];
-  if (median === undefined || o.explained === 0 || error <= EXCESS / 2 * Math.max(median, o.explained)) return null;
-  const hints = [`${times(error / median)} times the median of the other layers`];
+    .map((p) => p.own!.relativeError);
+  if (peers.length === 0 || o.explained === 0) return null;
+  const usual = median(peers);
+  if (error <= EXCESS / 2 * Math.max(usual, o.explained)) return null;
+  const hints = [`${times(error / usual)} times the median of the other layers`];
   return { error, excess, evidence: "own", hints };
 }
 

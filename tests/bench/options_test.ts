@@ -1,4 +1,4 @@
-import { countOf, inputScaleOf } from "../../bench/options.ts";
+import { choiceOf, choicesOf, countOf, countsOf, inputScaleOf } from "../../bench/options.ts";
 import { InputError } from "../../src/errors.ts";
 import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
 
@@ -20,6 +20,21 @@ Deno.test("a count is a whole number, and large enough", () => {
   }
 });
 
+Deno.test("lists of counts and of words name the part that is wrong", () => {
+  assertEquals([countsOf("--threads", "1,16"), choicesOf("--parts", "b,a,b", ["a", "b"])], [[1, 16], ["b", "a", "b"]]);
+  assertThrows(() => countsOf("--threads", "1,,2"), InputError, '--threads: expected a number of at least 1, got ""');
+  assertThrows(
+    () => choiceOf("--dtype", "f16", ["bf16", "f32"]),
+    InputError,
+    '--dtype: expected bf16 or f32, got "f16"',
+  );
+  assertThrows(
+    () => choicesOf("--parts", "a,d", ["a", "b", "c"]),
+    InputError,
+    '--parts: expected a, b or c, got "d"',
+  );
+});
+
 Deno.test("programs that measure refuse a count that is none before they begin", async () => {
   const wrong = [
     ["bench/operations.ts", "--times"],
@@ -27,12 +42,26 @@ Deno.test("programs that measure refuse a count that is none before they begin",
     ["bench/server_stress.ts", "--clients"],
     ["bench/peers/llama.ts", "--rounds"],
     ["bench/peers/processor_time.ts", "--prompt"],
+    ["bench/peers/cores.ts", "--threads"],
+    ["bench/peers/cores.ts", "--parts"],
+    ["bench/gpu/pages.ts", "--clients", "--model=DIR"],
+    ["bench/gpu/server.ts", "--tokens", "--model=DIR"],
+    ["bench/attention.ts", "--keys"],
+    ["bench/linear.ts", "--weights"],
+    ["bench/listener.ts", "--turns"],
+    ["bench/matvec.ts", "--rounds"],
+    ["bench/pool.ts", "--units"],
+    ["bench/shards.ts", "--shards"],
+    ["bench/step_threads.ts", "--steps"],
+    ["bench/threads.ts", "--seconds"],
+    ["tools/device_job.ts", "--sequences"],
+    ["tools/device_ranks.ts", "--ranks"],
     ["tools/kill_ranks.ts", "--kills"],
     ["tools/kill_ranks.ts", "--by"],
   ] as const;
-  await Promise.all(wrong.map(async ([script, option]) => {
+  await Promise.all(wrong.map(async ([script, option, ...more]) => {
     const path = new URL(`../../${script}`, import.meta.url).pathname;
-    const args = ["run", "--no-check", "-A", path, `${option}=many`];
+    const args = ["run", "--no-check", "-A", path, ...more, `${option}=many`];
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, stdin: "null" }).output();
     const [said, printed] = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes));
     assertEquals([code, printed], [2, ""], said);

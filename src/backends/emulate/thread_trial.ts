@@ -92,14 +92,8 @@ export class Trial {
 
   #decide(): boolean | null {
     const { pairs, slower, faster } = this.#manner, quotients = this.#quotients, done = quotients.length;
-    if (done === pairs) return middle(quotients) < GAIN;
+    if (done === pairs) return median(quotients) < GAIN;
     if (Math.min(...quotients) > slower[done - 1]!) return false;
     return Math.max(...quotients) < faster[done - 1]! ? true : null;
   }
-}
-
-/** The middle one, or the mean of the two in the middle. */
-function middle(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b), half = values.length >> 1;
-  return values.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }
