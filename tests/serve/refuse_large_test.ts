@@ -20,6 +20,25 @@ Deno.test("refuseLarge() refuses lists and objects of too many entries, however 
   for (const [body, message] of refused) assertThrows(() => refuseLarge(body), ApiError, message);
 });
 
+Deno.test("refuseLarge() refuses what lies too deep in each other, and numbers that JavaScript has not", () => {
+  const deep = (levels: number, open: string, close: string) =>
+    JSON.parse(`${open.repeat(levels)}1${close.repeat(levels)}`) as unknown;
+  for (const [open, close] of [["[", "]"], ['{"a":', "}"], ['[{"a":', "}]"]] as const) {
+    const levels = Math.floor(1_000 / (open.length > 5 ? 2 : 1));
+    refuseLarge({ tools: deep(levels, open, close) });
+    for (const more of [levels + 1, 1_000_000]) {
+      assertThrows(
+        () => refuseLarge({ model: "x", tools: deep(more, open, close) }),
+        ApiError,
+        "tools: expected lists and objects nested at most 1000 deep, got more",
+      );
+    }
+  }
+  for (const body of ['{"seed": 1e999}', '{"seed": [{"a": -1e999}]}']) {
+    assertThrows(() => refuseLarge(JSON.parse(body)), ApiError, "seed: expected numbers below 1.8e308, got ");
+  }
+});
+
 Deno.test("a body that is wrong in every entry is the client's mistake, not an error of the server", () => {
   const wrong = (length: number) => () => parseBody(Content, JSON.stringify(new Array(length).fill({ type: "x" })));
   assertThrows(wrong(1 << 14), ApiError, "0: is no text");

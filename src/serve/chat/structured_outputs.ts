@@ -2,6 +2,7 @@
 import { reason } from "../../errors.ts";
 import { wrongField } from "../api_error.ts";
 import type { FormatFields, StructuredOutputs } from "../endpoints/format_fields.ts";
+import { refuseLarge } from "../http/refuse_large.ts";
 import type { ReplyFormat } from "./reply_grammar.ts";
 
 const FIELD = "structured_outputs";
@@ -36,9 +37,13 @@ function structuredFormat({ json, json_object, choice, regex }: StructuredOutput
 
 function schemaOf(json: string | Record<string, unknown>): unknown {
   if (typeof json !== "string") return json;
+  let schema: unknown;
   try {
-    return JSON.parse(json);
+    schema = JSON.parse(json);
   } catch (thrown) {
     throw wrongField(`${FIELD}.json`, `is no JSON: ${reason(thrown)}`);
   }
+  // The body's own values were looked at when it was read.
+  refuseLarge({ [`${FIELD}.json`]: schema });
+  return schema;
 }
