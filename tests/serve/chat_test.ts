@@ -279,11 +279,11 @@ Deno.test("chat: what cannot be done is refused by name", async () => {
     assertEquals([status, json.error?.param], [400, param], JSON.stringify([body, json]));
     assertStringIncludes(json.error.message, message);
   }
-  const response_format = { type: "json_schema", json_schema: { name: "x", schema: { dependentRequired: {} } } };
+  const response_format = { type: "json_schema", json_schema: { name: "x", schema: { unevaluatedProperties: {} } } };
   const { status, json } = await server.post(PATH, { messages, response_format });
   assertEquals(status, 400);
   assertEquals(
     json.error.message,
-    'response_format.json_schema.schema: the keyword "dependentRequired" is not supported',
+    'response_format.json_schema.schema: the keyword "unevaluatedProperties" is not supported',
   );
 });

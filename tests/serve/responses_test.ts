@@ -240,9 +240,9 @@ Deno.test("responses: what cannot be done is refused by name", async () => {
     ],
     [{ input: "x", truncation: "auto" }, "truncation", 'expected "disabled"'],
     [
-      { input: "x", text: { format: { type: "json_schema", name: "a", schema: { dependentSchemas: {} } } } },
+      { input: "x", text: { format: { type: "json_schema", name: "a", schema: { unevaluatedProperties: {} } } } },
       "",
-      'the keyword "dependentSchemas" is not supported',
+      'the keyword "unevaluatedProperties" is not supported',
     ],
   ];
   for (const [body, param, message] of cases) {
