@@ -80,6 +80,7 @@ const OPTIONS = {
 /** What a change of settings does, operation by operation. */
 export const COMPARE: CommandSpec<typeof OPTIONS> = {
   name: "compare",
+  instead: { scheme: "each side has its own: --b scheme=w_mxfp4_a_mxfp4" },
   summary: "compare two settings layer by layer: error, router flips, clipping, KL divergence",
   positional: null,
   options: OPTIONS,

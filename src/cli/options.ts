@@ -51,6 +51,8 @@ export interface CommandSpec<O extends OptionTable = OptionTable> {
   readonly examples: readonly Example[];
   /** Paragraphs below the options in the command's help. */
   readonly notes: readonly string[];
+  /** What to type in place of options of other commands, by their names. */
+  readonly instead?: Readonly<Record<string, string>>;
 }
 
 /** A parsed command line. */
@@ -144,7 +146,8 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
   });
   const [positional, second] = parsed._;
   if (positional !== undefined && spec.positional === null) {
-    throw UsageError.of("wrong_value", { name: `mxoss ${spec.name}` }, "options only", `"${positional}"`);
+    const got = `"${positional}"${optionFor(positional, names)}`;
+    throw UsageError.of("wrong_value", { name: `mxoss ${spec.name}` }, "options only", got);
   }
   const many = spec.positional?.many === true;
   if (second !== undefined && !many) {
@@ -251,6 +254,13 @@ function saysGot(issue: z.core.$ZodIssue): boolean {
   return issue.code === "custom" && issue.params?.[SAYS_GOT] === true;
 }
 
+/** The option that a word alone seems to be the value of, as a hint; empty where none is likely. */
+function optionFor(word: string, names: readonly string[]): string {
+  const kind = /\.(?:txt|md)$/.test(word) ? "text" : /^(?:w_mx|fp8$|ptpc_fp8$|bf16$)/.test(word) ? "scheme" : "model";
+  // A word may as well be a prompt.
+  return names.includes(kind) && !names.includes("prompt") ? `; did you mean --${kind} ${word}?` : "";
+}
+
 function unknownOption(spec: CommandSpec, argument: string, names: readonly string[]): InputError {
   const [name, value] = splitOption(argument);
   // Without a value, help would have been shown.
@@ -260,7 +270,11 @@ function unknownOption(spec: CommandSpec, argument: string, names: readonly stri
     const positional = spec.positional ? `; a ${spec.positional.name} that begins with a dash goes after --` : "";
     return UsageError.saying("wrong_value", { name: argument }, `unknown option of mxoss ${spec.name}${positional}`);
   }
-  const near = closest(name, names);
-  const hint = near === undefined ? `; mxoss ${spec.name} --help lists them` : `; did you mean --${near}?`;
+  const instead = spec.instead?.[name], near = closest(name, names);
+  const hint = instead !== undefined
+    ? `; ${instead}`
+    : near === undefined
+    ? `; mxoss ${spec.name} --help lists them`
+    : `; did you mean --${near}?`;
   return UsageError.saying("wrong_value", { option: name }, `unknown option of mxoss ${spec.name}${hint}`);
 }

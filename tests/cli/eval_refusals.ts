@@ -17,7 +17,7 @@ export const REFUSED_EVALS: readonly [args: string[], what: RegExp][] = [
   ],
   [
     ["gsm8k", "--data", PROBLEMS, "--out", "x", "--shard", "2/1"],
-    /--shard: expected I\/N with I from 1 to N, such as 3\/8, or auto or none, got "2\/1"\n/,
+    /--shard: expected auto, none or I\/N with I from 1 to N, such as 3\/8, got "2\/1"\n/,
   ],
   [["gsm8k", "--data", "/nowhere.jsonl"], /--data: \/nowhere\.jsonl: no such file/],
   [["gsm8k", "--data", `${TINY}/config.json`], /config\.json:1: expected a JSON object/],

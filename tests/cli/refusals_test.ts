@@ -150,7 +150,11 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["logits", "--out", "x.safetensors", "--tokens", "1,2", "--prompt", "hi"], /--tokens.*--prompt/],
   [["logits", "--out", "x.safetensors", "--tokens", "1,,2"], /--tokens: expected token ids/],
   [["logits", "--out", "x.safetensors", "--tokens", "1,1024"], /--tokens: .*1024.*1023/],
-  [["logits", "hi"], /mxoss logits: expected options only, got "hi"/],
+  [["logits", "hi"], /mxoss logits: expected options only, got "hi"\n/],
+  [["inspect", "gpt-oss"], /mxoss inspect: expected options only, got "gpt-oss"; did you mean --model gpt-oss\?\n/],
+  [["compare", "a.txt"], /mxoss compare: expected options only, got "a\.txt"; did you mean --text a\.txt\?\n/],
+  [["serve", "fp8"], /mxoss serve: expected options only, got "fp8"; did you mean --scheme fp8\?\n/],
+  [["compare", "--scheme", "fp8"], /--scheme: unknown option of mxoss compare; each side has its own: --b scheme=/],
 ];
 
 for (const [i, [args, what]] of ARGUMENTS.entries()) {

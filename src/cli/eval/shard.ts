@@ -25,7 +25,7 @@ function shardChoice() {
     if (given === "auto" || given === "none") return given;
     const [, number, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(given)?.map(Number) ?? [];
     if (number! >= 1 && number! <= of! && of! <= MOST_SHARDS) return { number: number!, of: of! };
-    context.addIssue({ code: "custom", message: "expected I/N with I from 1 to N, such as 3/8, or auto or none" });
+    context.addIssue({ code: "custom", message: "expected auto, none or I/N with I from 1 to N, such as 3/8" });
     return z.NEVER;
   });
 }
@@ -73,8 +73,8 @@ export function chosenShard(options: Options, read: ReadVariable = environment):
   }
   const name = `${shardName(found)} (${found.from})`;
   if (out === undefined && !options["dry-run"]) {
-    const expected = `a directory that all parts share, as this is part ${name}; or --shard none, to answer everything`;
-    throw UsageError.of("missing", { option: "out" }, expected, "none");
+    const expected = `a directory that all parts share, as this is part ${name}`;
+    throw UsageError.of("missing", { option: "out" }, expected, "none; --shard none answers everything");
   }
   for (const other of ["json", "format", "export"] as const) {
     if (options[other] === undefined || options[other] === false || options["dry-run"]) continue;
