@@ -114,6 +114,8 @@ export const ATTENTIONS = {
   }),
 } as const;
 
+/** Blocks that share the logits of a row, where several do. */
+export const PICK_BLOCKS = 32;
 /** Launches of `sample_split` that pick a row's token, and what a row needs between them, in words of 4 bytes. */
 export const SAMPLE_STAGES = 4;
 export const SAMPLE_STATE_WORDS = 21_548;
@@ -151,9 +153,9 @@ export const PICKING = {
       counters: "i32*",
       rows: "i32",
     },
-    notes: { partial: "[rows * 32]", counters: "[rows], 0 before and after" },
-    grid: "(32, rows)",
-    blocks: ({ rows }) => [32, rows, 1],
+    notes: { partial: `[rows * ${PICK_BLOCKS}]`, counters: "[rows], 0 before and after" },
+    grid: `(${PICK_BLOCKS}, rows)`,
+    blocks: ({ rows }) => [PICK_BLOCKS, rows, 1],
   }),
   sample: signature({
     section: "picking",
@@ -167,8 +169,8 @@ export const PICKING = {
     names: ["sample_split"],
     arguments: { ...SAMPLE, states: "i32*", stage: "i32", rows: "i32" },
     notes: { states: `[rows * ${SAMPLE_STATE_WORDS}], 0 before the first launch`, stage: "0 to 3, a launch each" },
-    grid: "(32, rows)",
-    blocks: ({ rows }) => [32, rows, 1],
+    grid: `(${PICK_BLOCKS}, rows)`,
+    blocks: ({ rows }) => [PICK_BLOCKS, rows, 1],
   }),
   advance: signature({
     section: "picking",

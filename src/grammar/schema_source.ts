@@ -5,6 +5,9 @@ import { isObject } from "../json_object.ts";
 import { Merges, type Schema, type SchemaObject, withoutNotes } from "./schema_merge.ts";
 import { isConditional, withoutConditions } from "./schema_negation.ts";
 
+/** References that lead to references, one after the other, at most: more are a circle. */
+const MOST_REFERENCES = 100;
+
 /** The whole schema, which references in it lead to. */
 export class SchemaSource {
   readonly merges = new Merges();
@@ -55,7 +58,7 @@ export class SchemaSource {
   #referred(schema: Schema, path: string): Schema {
     let at = schema;
     for (let steps = 0; isObject(at) && at["$ref"] !== undefined; steps++) {
-      if (steps > 100) throw this.wrong(path, "references that lead to a schema", "a circle");
+      if (steps > MOST_REFERENCES) throw this.wrong(path, "references that lead to a schema", "a circle");
       const { $ref, ...others } = withoutNotes(at) as Record<string, unknown>;
       const target = this.target($ref, path);
       at = Object.keys(others).length === 0

@@ -1,5 +1,5 @@
 /** What kernels need between activations and caches, in the buffer of the activations. */
-import { SAMPLE_STATE_WORDS } from "../../../kernels/abi/attention.ts";
+import { PICK_BLOCKS, SAMPLE_STATE_WORDS } from "../../../kernels/abi/attention.ts";
 import { vocabPerRank } from "../../checkpoint/shard.ts";
 import { logitRowsFor, partialSizes } from "./batches.ts";
 import { exchangedBytes, tableBytes } from "./exchanged.ts";
@@ -80,7 +80,7 @@ export function layOutRegions(request: GpuRequest<string>, layout: Layout, prepa
     rowNumbers: layout.words(maxTokens),
     picked: layout.words(logitRows),
     sums: layout.words(logitRows),
-    pickedParts: layout.words(32 * logitRows),
+    pickedParts: layout.words(PICK_BLOCKS * logitRows),
     pickedCounters: layout.words(logitRows),
     sampleStates: layout.words(SAMPLE_STATE_WORDS * Math.min(logitRows, SPLIT_SAMPLES)),
     history: layout.words(HISTORY_STEPS * logitRows),
