@@ -8,75 +8,48 @@
 //
 // Blocks need not all run at once: before one waits for what others find, every share has an owner that runs. A block takes its own share when it
 // begins, and those that nobody has taken by then before it goes on to the second linear.
-#include "common/halves.h"
-#include "common/one_token.h"
-#include "common/row_notes.h"
-
-constexpr i32 places = 6, stagers = 4, staging = 32 * stagers, mlp_threads = threads + staging;
-// Most blocks; what a lane sees of them at once.
-constexpr i32 most_blocks = 256, most_looks = most_blocks / 32;
-typedef Team<chunks> All;
-
-// What lies in a place: a unit of rows of a choice's first or second linear, or that nothing comes any more.
-enum : u32 { SECOND = 1u << 28, END = 1u << 31, CHOICE = 24, UNIT = (1u << CHOICE) - 1, WHICH = SECOND | 15u << CHOICE };
-
-#if defined(MX_HOST)
-MX_DEVICE u32 take(MX_GLOBAL u32 *word, u32 before, u32 after) {
-  const u32 v = *word;
-  if (v == before) *word = after;
-  return v;
-}
-MX_DEVICE u32 look(const MX_GLOBAL u32 *word) { return *word; }
-MX_DEVICE void wait_a_little() { mx_host_yield(); }
-#else
-// Puts `after` in the place of `before`; gives what was there.
-MX_DEVICE u32 take(MX_GLOBAL u32 *word, u32 before, u32 after) {
-  u32 v;
-  __asm__ volatile("atom.relaxed.gpu.global.cas.b32 %0, [%1], %2, %3;" : "=r"(v) : "l"(word), "r"(before), "r"(after) : "memory");
-  return v;
-}
-MX_DEVICE u32 look(const MX_GLOBAL u32 *word) {
-  u32 v;
-  __asm__ volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(v) : "l"(word) : "memory");
-  return v;
-}
-MX_DEVICE void wait_a_little() { __asm__ volatile("nanosleep.u32 50;" : : : "memory"); }
-#endif
-
-// A launch's counter by block, how far shares are taken, and notes of the first linear's results, four in 16 bytes: two bf16 numbers and a mark
-// each.
-struct State {
-  MX_GLOBAL u32 *turns, *taken;
-  MX_GLOBAL u32x4 *notes;
-  MX_DEVICE State(i32 *words)
-      : turns(mx_global<u32>(words)), taken(turns + most_blocks), notes((MX_GLOBAL u32x4 *)(turns + 2 * most_blocks)) {}
-};
-
-// Rows in units, and who has which.
-struct Shares {
-  i32 up_units, down_units;
-  // The first of all chosen experts' units that a share has; each expert's are a part of its own.
-  MX_DEVICE i32 begin(i32 found, i32 share) const { return (i32)((u32)(found * up_units) * (u32)share / (u32)mx_grid_x()); }
-  MX_DEVICE i32 down_begin(i32 block) const { return (i32)((u32)down_units * (u32)block / (u32)mx_grid_x()); }
-};
+//
+// MX_RANKS: for one of several ranks. Rows of the second linear are short there, so that teams of the twelve warps have different units of it, which
+// come to one place together; and what a block has of the sum goes to the other ranks (see row_notes.h), whose blocks all run at once.
+#include "common/mlp.h"
 
 // Dynamic LDS: of a column 4.25 bytes of weights and scales a place, and 2.5 of each of five rows of inputs; besides parts of sums, the records of
 // both linears, and what lies before the first whole line.
+#if defined(MX_RANKS)
+// Columns as of so many of the second linear's rows as there are teams; scales lie off whole pieces.
+MX_TRAITS(expert_mlp_ranks_mxfp4_one, 640, 8, 1, 38, 17712)
+MX_ENTRY_RESIDENT(expert_mlp_ranks_mxfp4_one, 640, 1)(const MxLinear *up, const MxLinear *down, MxInput in, const i32 *ids, const f32 *weights, i32 first,
+                                                  i32 count, i32 top_k, f32 *out, i32 accumulate, f32 alpha, f32 limit, i32 *state,
+                                                  const void *inboxes, i32 *stop, i32 rank, i32 ranks, i32 *turns, i32 rows, i32 cols, i32 inner) {
+  constexpr bool over_ranks = true;
+#else
 MX_TRAITS(expert_mlp_mxfp4_one, 640, 8, 1, 38, 17520)
 MX_ENTRY_RESIDENT(expert_mlp_mxfp4_one, 640, 1)(const MxLinear *up, const MxLinear *down, MxInput in, const i32 *ids, const f32 *weights, i32 first,
                                                 i32 count, i32 top_k, f32 *out, i32 accumulate, f32 alpha, f32 limit, i32 *state, i32 rows, i32 cols,
                                                 i32 inner) {
+  constexpr bool over_ranks = false;
+  constexpr const void *inboxes = nullptr;
+  constexpr i32 *stop = nullptr, *turns = nullptr, rank = 0, ranks = 1;
+#endif
+  // Units of the second linear that come to one place at most.
+  constexpr i32 most_items = over_ranks ? 4 : 1;
   MX_SHARED Marks<places> marks;
   // That the second linear of a choice is asked for, and that its inputs are there.
   MX_SHARED u64 begun[most_choices], staged[most_choices];
-  MX_SHARED u32 items[places];
-  MX_SHARED f32 results[most_choices][block_rows];
+  MX_SHARED u32 items[places * most_items] __attribute__((aligned(16)));
+  MX_SHARED Results results;
   const i32 lane = mx_lane(), warp = mx_group(), own_block = mx_block_x(), grid = mx_grid_x();
-  const i32 up_blocks = cols / 32, down_blocks = inner / 32, most = mx_max(up_blocks, down_blocks);
-  const i32 unit_pieces = unit_rows * most, x_row = most * staged_pieces;
+  const i32 up_blocks = cols / 32, down_blocks = inner / 32;
+  // As in expert_one.hip, so that sums have the same order.
+  const i32 teams = !over_ranks || down_blocks > 6 * chunk_blocks ? 1 : down_blocks > 3 * chunk_blocks ? 2 : most_items;
+  const i32 most = mx_max(up_blocks, teams * down_blocks);
+  const i32 unit_pieces = unit_rows * most, x_row = mx_max(up_blocks, down_blocks) * staged_pieces;
+  // Of a unit of the second linear whole pieces come; with an odd number of blocks half of one more than there is.
+  const i32 down_scales = over_ranks ? (unit_rows * down_blocks + 15) & ~15 : unit_rows * down_blocks;
+  const i32 place_scales = over_ranks ? mx_max(unit_rows * up_blocks, teams * down_scales) : unit_pieces;
   u32x4 *const w = mx_lds_lines(), *const x = w + places * unit_pieces;
   u8 *const scales = (u8 *)(x + (1 + most_choices) * x_row);
-  f32 *const parts = (f32 *)(scales + places * unit_pieces);
+  f32 *const parts = (f32 *)(scales + places * place_scales);
   u64 *const near = (u64 *)(parts + places * All::unit_parts);
   const MxRecords ups(up, near, count, mlp_threads), downs(down, near + 8 * MxRecords::most, count, mlp_threads);
   marks.begin(places, chunks);
@@ -105,15 +78,20 @@ MX_ENTRY_RESIDENT(expert_mlp_mxfp4_one, 640, 1)(const MxLinear *up, const MxLine
   if (warp == chunks) {
     const Chosen chosen(ids, first, count, top_k);
     if (chosen.found != top_k) own_begin = shares.begin(chosen.found, own_block), own_end = shares.begin(chosen.found, own_block + 1);
+    // To all teams alike.
+    const auto say = [&](u32 item) __attribute__((always_inline)) {
+      if constexpr (over_ranks) *(u32x4 *)(items + most_items * place.at) = u32x4{item, item, item, item};
+      else items[place.at] = item;
+    };
     const auto put = [&](const MxLinear &l, i32 blocks, i32 unit, u32 item) __attribute__((always_inline)) {
       if (lane == 0) {
         if (place.turn > 0) mx_mark_await(&marks.read[place.at], place.turn - 1);
         const u32 bytes = (u32)(unit_rows * blocks);
         u64 *const filled = &marks.filled[place.at];
-        items[place.at] = item | (u32)unit;
+        say(item | (u32)unit);
         mx_mark_expect(filled, 17 * bytes);
         mx_bulk_copy(w + place.at * unit_pieces, mx_global<u8>(l.weight) + (u64)unit * (16 * bytes), 16 * bytes, filled);
-        mx_bulk_copy(scales + place.at * unit_pieces, mx_global<u8>(l.scale) + (u64)unit * bytes, bytes, filled);
+        mx_bulk_copy(scales + place.at * place_scales, mx_global<u8>(l.scale) + (u64)unit * bytes, bytes, filled);
       }
       place.move(1);
     };
@@ -146,58 +124,35 @@ MX_ENTRY_RESIDENT(expert_mlp_mxfp4_one, 640, 1)(const MxLinear *up, const MxLine
       }
     }
     if (lane != 0) return;
-    MX_NO_UNROLL
-    for (i32 j = 0; j < chosen.found; j++) {
-      const MxLinear l = downs.of(chosen.expert(j));
-      mx_mark_set(&begun[j]);
+    if constexpr (over_ranks) {
+      const Room room{items, w, scales, unit_pieces, place_scales};
+      put_for_teams<most_items>(room, marks, begun, place, chosen, downs, teams, down_blocks, first_unit, own_units);
+    } else {
       MX_NO_UNROLL
-      for (i32 u = 0; u < own_units; u++) put(l, down_blocks, first_unit + u, SECOND | (u32)j << CHOICE);
+      for (i32 j = 0; j < chosen.found; j++) {
+        const MxLinear l = downs.of(chosen.expert(j));
+        mx_mark_set(&begun[j]);
+        MX_NO_UNROLL
+        for (i32 u = 0; u < own_units; u++) put(l, down_blocks, first_unit + u, SECOND | (u32)j << CHOICE);
+      }
     }
     // One for each of the warps that add up.
     MX_NO_UNROLL
     for (i32 i = 0; i < finishers; i++, place.move(1)) {
       if (place.turn > 0) mx_mark_await(&marks.read[place.at], place.turn - 1);
-      items[place.at] = END;
+      say(END);
       mx_mark_set(&marks.filled[place.at]);
     }
     return;
   }
   if (warp > chunks + finishers) {
+    if (over_ranks && own_units == 0) return;
     const Chosen chosen(ids, first, count, top_k);
-    const i32 eights = inner / 8;
     MX_NO_UNROLL
     for (i32 j = 0; j < chosen.found; j++) {
-      const MX_GLOBAL u32x4 *const from = at.notes + (i64)j * (inner / 4);
-      u32x4 *const to = x + (1 + j) * x_row;
       // Not before they are needed: who asks for what is not there yet only keeps others from memory.
       mx_mark_await(&begun[j], 0);
-      constexpr i32 together = 3;
-      MX_NO_UNROLL
-      for (i32 i = mx_thread() - threads; i < eights; i += together * staging) {
-        u32x4 v[together][2];
-        const auto load = [&](i32 k) __attribute__((always_inline)) {
-          const MX_GLOBAL u32x4 *const two = from + 2 * mx_min(i + k * staging, eights - 1);
-          v[k][0] = mx_note_load(two), v[k][1] = mx_note_load(two + 1);
-        };
-        const auto missing = [&](i32 k) __attribute__((always_inline)) {
-          return v[k][0].y != turn || v[k][0].w != turn || v[k][1].y != turn || v[k][1].w != turn;
-        };
-        MX_UNROLL
-        for (i32 k = 0; k < together; k++) load(k);
-        MX_UNROLL
-        for (i32 k = 0; k < together; k++) {
-          // What was asked for together with others may have come meanwhile.
-          while (missing(k)) {
-            load(k);
-            if (missing(k)) wait_a_little();
-          }
-          const u32x4 a = v[k][0], b = v[k][1];
-          const i32 eight = i + k * staging;
-          // In the order of pairs of weights: 0 4, 1 5, 2 6, 3 7.
-          const u32x4 pairs = {mx_lows(a.x, b.x), mx_highs(a.x, b.x), mx_lows(a.z, b.z), mx_highs(a.z, b.z)};
-          if (eight < eights) to[eight / 4 * staged_pieces + eight % 4] = pairs;
-        }
-      }
+      take_found(at.notes + (i64)j * (inner / 4), x + (1 + j) * x_row, inner / 8, turn);
       mx_mark_set(&staged[j]);
     }
     return;
@@ -206,12 +161,32 @@ MX_ENTRY_RESIDENT(expert_mlp_mxfp4_one, 640, 1)(const MxLinear *up, const MxLine
   if (warp > chunks) {
     const Chosen chosen(ids, first, count, top_k);
     const i32 own_tid = mx_thread() - walking - 32;
+    MX_GLOBAL f32 *const to = mx_global<f32>(out) + first_unit * unit_rows + own_tid;
+    u32 over_turn = 0;
+    f32 old = 0.0f;
+    if constexpr (over_ranks) {
+      // Asked for long before it is needed.
+      if (inboxes) over_turn = mx_next_turn(mx_load_past_l1(turns + own_block));
+      if (accumulate && own_tid < own_units * unit_rows) old = *to;
+    }
     place.move(warp - chunks - 1);
     for (;;) {
       mx_mark_await(&marks.filled[place.at], place.turn);
-      const u32 item = mx_lds_peek(&items[place.at]);
+      const u32 item = mx_lds_peek(&items[most_items * place.at]);
       if (item & END) break;
       const bool second = item & SECOND;
+      if constexpr (over_ranks) {
+        if (second) {
+          const u32 *const of_place = items + most_items * place.at;
+          const f32 *const from = parts + place.at * All::unit_parts + lane;
+          u64 *const found = &marks.found[place.at], *const read = &marks.read[place.at];
+          if (teams == 1) add_up_teams<1>(of_place, from, found, place.turn, read, chosen, downs, weights, results, first_unit);
+          else if (teams == 2) add_up_teams<2>(of_place, from, found, place.turn, read, chosen, downs, weights, results, first_unit);
+          else add_up_teams<4>(of_place, from, found, place.turn, read, chosen, downs, weights, results, first_unit);
+          place.move(finishers);
+          continue;
+        }
+      }
       const i32 j = (i32)(item >> CHOICE & 15u), unit = (i32)(item & UNIT), own_row = unit * unit_rows + row;
       const MxLinear l = (second ? downs : ups).of(chosen.expert(j));
       const f32 bias = l.bias ? mx_element(l.bias, l.bias_format, own_row) : 0.0f;
@@ -233,48 +208,70 @@ MX_ENTRY_RESIDENT(expert_mlp_mxfp4_one, 640, 1)(const MxLinear *up, const MxLine
     }
     finishing_barrier();
     if (own_tid == 0) at.turns[own_block] = turn;
+    if (over_ranks && inboxes && own_tid == 0) mx_global<u32>(turns)[own_block] = over_turn;
     if (own_tid >= own_units * unit_rows) return;
     f32 total = 0.0f;
     MX_NO_UNROLL
     for (i32 j = 0; j < chosen.found; j++) total = total + results[chosen.slot(j)][own_tid];
-    MX_GLOBAL f32 *const to = mx_global<f32>(out) + first_unit * unit_rows + own_tid;
-    const f32 y = mx_round_bf16(total);
-    *to = accumulate ? mx_round_bf16(*to + y) : y;
+    f32 y = mx_round_bf16(total);
+    if constexpr (over_ranks) {
+      if (inboxes) {
+        const RowNotes notes{mx_global<u64>(inboxes), rank, ranks, over_turn, first_unit * unit_rows + own_tid};
+        y = mx_round_bf16(sum_over_ranks(y, notes, stop));
+      }
+      *to = accumulate ? mx_round_bf16(old + y) : y;
+    } else *to = accumulate ? mx_round_bf16(*to + y) : y;
     return;
   }
   stage<1>(in.x, 0, 1, cols, x);
   walking_barrier();
-  const i32 block = warp * chunk_blocks, t = lane & 3;
+  const i32 t = lane & 3;
   const bool odd = lane & 2;
+  // In the second linear.
+  const i32 team_warps = chunks / teams, team = over_ranks ? warp / team_warps : 0, team_chunk = over_ranks ? warp - team * team_warps : warp;
   u32x4 raw[2];
   u32 own_scales, item, aimed = 0, loaded = ~0u;
-  i32 one, two, scale_at, now = 0, turned = 0;
+  i32 one, two, scale_at, odd_at, now = 0, turned = 0;
   // Where a lane's weights lie in a place.
-  const auto aim = [&](i32 blocks) __attribute__((always_inline)) {
-    one = row * blocks + mx_min(block + t, blocks - 1), two = row * blocks + mx_min(block + 4 + t, blocks - 1);
-    scale_at = row * blocks + mx_min(block + 2 * t, blocks - 2);
+  const auto aim = [&](i32 chunk, i32 blocks, i32 before, i32 scales_before) __attribute__((always_inline)) {
+    const i32 block = chunk * chunk_blocks;
+    one = before + row * blocks + mx_min(block + t, blocks - 1), two = before + row * blocks + mx_min(block + 4 + t, blocks - 1);
+    scale_at = scales_before + row * blocks + mx_min(block + 2 * t, blocks - (over_ranks ? 1 : 2));
+    odd_at = scales_before + row * blocks + mx_min(block + 2 * t + 1, blocks - 1);
   };
-  aim(up_blocks);
+  aim(warp, up_blocks, 0, 0);
   const auto fetch = [&]() __attribute__((always_inline)) {
     mx_mark_await(&marks.filled[now], turned);
-    item = mx_lds_peek(&items[now]);
+    item = mx_lds_peek(&items[over_ranks ? most_items * now + team : now]);
     if ((item ^ aimed) & SECOND) {
       aimed = item;
-      aim(item & SECOND ? down_blocks : up_blocks);
+      if (item & SECOND) aim(team_chunk, down_blocks, team * (unit_rows * down_blocks), team * down_scales);
+      else aim(warp, up_blocks, 0, 0);
     }
     const u32x4 *const from = w + now * unit_pieces;
     raw[0] = from[one], raw[1] = from[two];
-    own_scales = *(const u16 *)(scales + now * unit_pieces + scale_at);
+    const u8 *const from_scales = scales + now * place_scales;
+    if constexpr (over_ranks) {
+      const u32 within = item >> 26 & 8u;
+      own_scales = from_scales[within + scale_at] | (u32)from_scales[within + odd_at] << 8;
+    } else own_scales = *(const u16 *)(from_scales + scale_at);
   };
   fetch();
   Inputs inputs;
   MX_NO_UNROLL
   while (!(item & END)) {
+    if (over_ranks && (item & IDLE)) {
+      u64 *const found = &marks.found[now];
+      if (++now == places) now = 0, turned ^= 1;
+      fetch();
+      if (lane == 0) mx_mark_set(found);
+      continue;
+    }
     if ((item ^ loaded) & WHICH) {
       const bool second = item & SECOND;
       const i32 j = (i32)(item >> CHOICE & 15u);
       if (second) mx_mark_await(&staged[j], 0);
-      inputs.load(x + (second ? 1 + j : 0) * x_row, warp, second ? down_blocks : up_blocks);
+      inputs.load(x + (second ? 1 + j : 0) * x_row, second ? team_chunk : warp, second ? down_blocks : up_blocks);
       loaded = item;
     }
     f32 c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
@@ -296,4 +293,8 @@ MX_ENTRY_RESIDENT(expert_mlp_mxfp4_one, 640, 1)(const MxLinear *up, const MxLine
     if (lane == 0) mx_mark_set(found);
   }
 }
+#if defined(MX_RANKS)
+MX_EXPORT(expert_mlp_ranks_mxfp4_one)
+#else
 MX_EXPORT(expert_mlp_mxfp4_one)
+#endif

@@ -48,10 +48,7 @@ namespace mx_pick {
 #include "sample_split.hip"
 }
 #include "common/host_batches.inc"
-namespace mx_expert_one {
-#include "expert_one.hip"
-#include "expert_mlp.hip"
-}
+#include "common/host_one.inc"
 namespace mx_norm_route_bf16 {
 #include "norm_route.hip"
 }

@@ -113,6 +113,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
   ],
   sm_90a: [
     { name: "expert_mlp", source: "expert_mlp.hip", defines: [] },
+    { name: "expert_mlp_ranks", source: "expert_mlp.hip", defines: ["-DMX_RANKS"] },
     { name: "expert_one", source: "expert_one.hip", defines: [] },
     { name: "expert_walk", source: "expert_walk.hip", defines: [] },
     ...["bf16", "mxfp4"].map((format) => ({

@@ -7,6 +7,29 @@ const EXPERT_INPUT = { experts: "const MxLinear*", in: "MxInput", ids: "const i3
 const LOCAL_EXPERTS = { first: "i32", count: "i32", topK: "i32" } as const;
 const SHAPE = { rows: "i32", cols: "i32" } as const;
 const SWIGLU = { swiglu: "flag", alpha: "f32", limit: "f32" } as const;
+/** What blocks sum their part of a row over ranks by. */
+const OVER_RANKS = { inboxes: "const void*|0", stop: "i32*|0", rank: "i32", ranks: "i32", turns: "i32*|0" } as const;
+const OVER_RANKS_NOTES = {
+  inboxes: "void *[ranks], each u64 [2][ranks][4096], 0 at first; null: no sum over ranks",
+  stop: "not 0: wait no longer",
+  turns: "[grid.x], 0 at first",
+} as const;
+/** Both linears of a token's experts. */
+const MLP = {
+  ...{ up: "const MxLinear*", down: "const MxLinear*", in: "MxInput", ids: "const i32*" } as const,
+  weights: "const f32*",
+  ...LOCAL_EXPERTS,
+  out: "f32*",
+  accumulate: "flag",
+  ...{ alpha: "f32", limit: "f32", state: "i32*" } as const,
+} as const;
+const MLP_SHAPE = { rows: "i32", cols: "i32", inner: "i32" } as const;
+const MLP_NOTES = {
+  state: "[2][256] and u64 [top_k][inner/2], 0 at first, of this launch of a step alone",
+  rows: "of the second linear",
+  cols: "of the first linear",
+  inner: "columns of the second linear",
+} as const;
 /** Down with the weighted sum of a token's experts. */
 const DOWN_COMBINE = {
   ...EXPERT_INPUT,
@@ -41,6 +64,10 @@ export const ONE_CHOICES = 4;
 export const MLP_BLOCKS = 256;
 /** What its blocks tell one another by, in words of 4 bytes; `inner`: columns of the second linear. */
 export const mlpStateWords = (topK: number, inner: number): number => 2 * MLP_BLOCKS + topK * inner;
+/** Columns that both linears' units take room like, where teams of warps have different units of the second one. */
+export const mlpRanksCols = (cols: number, inner: number): number =>
+  // Teams of three, six or twelve warps.
+  Math.max(cols, inner * (inner > 1536 ? 1 : inner > 768 ? 2 : 4));
 /** Most slot rows of a batch for the kernel whose blocks share out the rows of all chosen experts. */
 export const WALK_SLOT_ROWS = 64;
 /** Most teams of warps that share rows where these are short (kernels/common/teams.h, common/one_token.h). */
@@ -89,14 +116,10 @@ export const EXPERTS = {
     names: ["expert_down_combine_F_one"],
     arguments: {
       ...DOWN_COMBINE,
-      ...{ inboxes: "const void*|0", stop: "i32*|0", rank: "i32", ranks: "i32", turns: "i32*|0" } as const,
+      ...OVER_RANKS,
       ...SHAPE,
     },
-    notes: {
-      inboxes: "void *[ranks], each u64 [2][ranks][4096], 0 at first; null: no sum over ranks",
-      stop: "not 0: wait no longer",
-      turns: "[grid.x], 0 at first",
-    },
+    notes: OVER_RANKS_NOTES,
     sizes: ["multiprocessors"],
     grid: "(multiprocessors)",
     blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
@@ -105,25 +128,24 @@ export const EXPERTS = {
   expertMlpOne: signature({
     section: "experts",
     names: ["expert_mlp_F_one"],
-    arguments: {
-      ...{ up: "const MxLinear*", down: "const MxLinear*", in: "MxInput", ids: "const i32*" } as const,
-      weights: "const f32*",
-      ...LOCAL_EXPERTS,
-      out: "f32*",
-      accumulate: "flag",
-      ...{ alpha: "f32", limit: "f32", state: "i32*", rows: "i32", cols: "i32", inner: "i32" } as const,
-    },
-    notes: {
-      state: "[2][256] and u64 [top_k][inner/2], 0 at first, of this launch of a step alone",
-      rows: "of the second linear",
-      cols: "of the first linear",
-      inner: "columns of the second linear",
-    },
+    arguments: { ...MLP, ...MLP_SHAPE },
+    notes: MLP_NOTES,
     sizes: ["multiprocessors"],
     grid: "(multiprocessors)",
     blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
     staged: ({ cols, inner }) => ({ cols: Math.max(cols, inner), rows: 1 }),
     meaning: "both linears, SwiGLU and the weighted sum; results are rounded to bf16",
+  }),
+  expertMlpRanks: signature({
+    section: "experts",
+    names: ["expert_mlp_ranks_F_one"],
+    arguments: { ...MLP, ...OVER_RANKS, ...MLP_SHAPE },
+    notes: { ...MLP_NOTES, ...OVER_RANKS_NOTES },
+    sizes: ["multiprocessors"],
+    grid: "(multiprocessors)",
+    blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
+    staged: ({ cols, inner }) => ({ cols: mlpRanksCols(cols, inner), rows: 1 }),
+    meaning: "the same for one of several ranks, with the sum over them",
   }),
   expertSort: signature({
     section: "prefill",

@@ -16,7 +16,8 @@ const PLAIN: ReadonlySet<string> = new Set(["bf16", "f16", "f32"]);
 const CLUSTER_BLOCKS = 8;
 /** Kernels of a step of one token; see {@linkcode STEP_SHARED_PERCENT}. */
 const STEP_FAMILIES: ReadonlySet<Family> = new Set<Family>([
-  ...["linear", "attentionStep", "normRouteCluster", "expertUpOne", "expertDownCombineOne", "expertMlpOne"] as const,
+  ...["linear", "attentionStep", "normRouteCluster", "expertUpOne", "expertDownCombineOne"] as const,
+  ...["expertMlpOne", "expertMlpRanks"] as const,
 ]);
 /**
  * Of a multiprocessor's 228 KB on sm_90 for L1 and shared memory, what these kernels ask for as shared memory: 132, of

@@ -190,7 +190,7 @@ export class Executor {
         });
         break;
       case "expertMlp":
-        this.#experts.mlp(step);
+        this.#experts.mlp(step, step.group && this.ranks!.blockSum(step.group));
         break;
       case "expertGateUp":
         this.#experts.gateUp(step.experts, step.x, step.out, step.swiglu);

@@ -3,7 +3,7 @@ import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { quantizeFor } from "./abi.ts";
 import { expertBatchEntry, expertWalkEntry, WALK_TOKENS } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
-import { launchExpertMlp, mlpEntry, mlpKnows } from "./expert_mlp.ts";
+import { launchExpertMlp, mlpEntry, mlpKnows, mlpRanksEntry } from "./expert_mlp.ts";
 import { type BlockSum, normedArguments, type SumRows } from "./exchange_rows.ts";
 import type { Inputs } from "./inputs.ts";
 import {
@@ -83,19 +83,25 @@ export class Experts {
   /** Whether one kernel computes both products of such experts for this batch, as part of a model that has no other. */
   canMlp({ first: up }: ExpertTable, { first: down }: ExpertTable): boolean {
     const { n, few, calls, options: { config, matrixKernels, round, ranks } } = this.context;
-    return few && n === 1 && round && !ranks && matrixKernels.has(mlpEntry(up.suffix)) && this.knowsOne(up, down) &&
-      mlpKnows(calls, up, down, config.topK);
+    const entry = ranks ? mlpRanksEntry(up.suffix) : mlpEntry(up.suffix);
+    return few && n === 1 && round && matrixKernels.has(entry) && this.knowsOne(up, down) &&
+      mlpKnows(calls, up, down, config.topK, ranks);
   }
 
-  /** Both products and the weighted sum, where {@linkcode canMlp}. */
-  mlp({ x, up, down, out, accumulate }: Extract<Step, { kind: "expertMlp" }>): void {
-    const { calls, workspace: { mlpStates }, options: { config } } = this.context, { routing } = this;
+  /**
+   * Both products and the weighted sum, where {@linkcode canMlp}.
+   *
+   * @param over What they are summed over ranks by; null: they are not.
+   */
+  mlp({ x, up, down, out, accumulate }: Extract<Step, { kind: "expertMlp" }>, over: BlockSum | null): void {
+    const { calls, workspace: { mlpStates }, options: { config, ranks } } = this.context, { routing } = this;
     this.inputs.round(x, up.first);
     const input = this.inputs.of(x, null, quantizeFor(up.first)), known = this.#mlpStates;
     const state = known.get(up) ?? mlpStates[known.size]!;
     known.set(up, state);
     const swiglu = { alpha: config.swigluAlpha, limit: config.swigluLimit };
-    launchExpertMlp(calls, { up, down, input, routing, out, accumulate, swiglu, state });
+    const how = { out, accumulate, swiglu, state, over: over ?? (ranks ? "none" as const : null) };
+    launchExpertMlp(calls, { up, down, input, routing, ...how });
   }
 
   /**

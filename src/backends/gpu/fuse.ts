@@ -123,21 +123,13 @@ export function fuse(
       case "expertDown": {
         if (second?.kind !== "combine" || second.y !== o.out || !dead(o.out, i + 1)) break;
         if (!canFuse.downCombine(o.experts)) break;
-        const reduce = operations[i + 2];
-        const over = reduce?.kind === "allReduce" && reduce.x === second.out && canFuse.sumCombine(second.out);
-        // A sum over ranks that is not added to anything is a step of its own.
-        const all = over ? sumAfter(i + 2, second.out) : null, sum = all ?? sumAfter(i + 1, second.out);
+        const { group, sum, length } = summedAt(i + 1, second.out), after = i + 2 + length;
         const { out: y } = o, { a, experts } = o, out = sum ?? second.out, accumulate = sum !== null;
-        const group = all && over ? reduce.group : null;
-        const norm = group !== null
-          ? normAt("choices", i + 4, out)
-          : sum && !all
-          ? normAt("combined", i + 3, out)
-          : null;
+        const norm = sum && normAt(group === null ? "combined" : "choices", after, out);
         put({ kind: "expertDownCombine", y, a, experts, out, accumulate, group, norm }, i);
         elide(y);
         if (sum) elide(second.out);
-        return i + (all ? 4 : sum ? 3 : 2) + afterNorm(norm);
+        return after + afterNorm(norm);
       }
       case "combine": {
         const sum = sumAfter(i, o.out);
@@ -174,12 +166,12 @@ export function fuse(
     if (down?.kind !== "expertDown" || down.a !== swiglu.out || !dead(down.a, index + 2)) return null;
     if (combine?.kind !== "combine" || combine.y !== down.out || !dead(combine.y, index + 3)) return null;
     if (!canFuse.expertMlp(up.experts, down.experts)) return null;
-    const sum = sumAfter(index + 3, combine.out), out = sum ?? combine.out;
+    const { group, sum, length } = summedAt(index + 3, combine.out), out = sum ?? combine.out;
     const both = { x: up.x, up: up.experts, down: down.experts };
-    put({ kind: "expertMlp", ...both, out, accumulate: sum !== null }, index);
+    put({ kind: "expertMlp", ...both, out, accumulate: sum !== null, group }, index);
     for (const skipped of [up.out, down.a, down.out]) elide(skipped);
     if (sum) elide(combine.out);
-    return index + (sum ? 5 : 4);
+    return index + 4 + length;
   }
 
   /** A norm at `index`, the router and the choice after it, where one kernel computes them. */
@@ -253,6 +245,17 @@ export function fuse(
   function sumAfter(index: number, y: GpuTensor): GpuTensor | null {
     const add = operations[index + 1];
     return add?.kind === "add" && add.y === y && add.h !== y && dead(y, index + 1) ? add.h : null;
+  }
+
+  /**
+   * What the experts' weighted sum `y`, made at `index`, is added to, how many operations that takes, and over which
+   * ranks it is summed by its kernel: a sum over ranks that is not added to anything is a step of its own.
+   */
+  function summedAt(index: number, y: GpuTensor) {
+    const reduce = operations[index + 1];
+    const over = reduce?.kind === "allReduce" && reduce.x === y && canFuse.sumCombine(y);
+    const all = over ? sumAfter(index + 1, y) : null, sum = all ?? sumAfter(index, y);
+    return { group: all && over ? reduce.group : null, sum, length: all ? 2 : sum ? 1 : 0 };
   }
 
   function linearStep(index: number, x: GpuTensor, norm: GpuVector | null): number {

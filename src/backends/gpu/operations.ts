@@ -99,9 +99,10 @@ export type Step =
       readonly readers: readonly NormReader[];
     } | null;
   }
-  /** Both products of the experts, SwiGLU between them, and the weighted sum. */
+  /** Both products of the experts, SwiGLU between them, and the weighted sum, with `group` over its ranks. */
   | {
     readonly kind: "expertMlp";
+    readonly group: RankGroup | null;
     readonly x: GpuTensor;
     readonly up: ExpertTable;
     readonly down: ExpertTable;

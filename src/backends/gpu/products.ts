@@ -108,7 +108,7 @@ export function launchExpertUp(
 }
 
 /** What the kernel for one token is told where it sums over no ranks. */
-const ALONE: BlockSum = { inboxes: null, turns: null, stop: null, rank: 0, ranks: 1 };
+export const ALONE: BlockSum = { inboxes: null, turns: null, stop: null, rank: 0, ranks: 1 };
 
 /**
  * The second product of the experts for few tokens, with the weighted sum.

@@ -9,7 +9,7 @@ import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { CacheShape } from "./abi.ts";
 import { ATTENTION_BATCH, batchKnows } from "./attention.ts";
 import type { Calls } from "./calls.ts";
-import { mlpEntry } from "./expert_mlp.ts";
+import { mlpEntry, mlpRanksEntry } from "./expert_mlp.ts";
 import { scaledEntry } from "./products.ts";
 import { Bench, HEAD_DIM } from "./self_test_bench.ts";
 import { cachesOfAllFormats, linearsOfAllFormats, linearsOfCodes } from "./self_test_formats.ts";
@@ -148,7 +148,10 @@ function* judgements(
         yield* gemm(down, like, (bench) => bench.expertDownCombine(like, kind));
       }
     }
-    for (const like of experts) yield* gemm(mlpEntry(like.suffix), like, (bench) => bench.expertMlp(like));
+    for (const like of experts) {
+      yield* gemm(mlpEntry(like.suffix), like, (bench) => bench.expertMlp(like, null));
+      yield* gemm(mlpRanksEntry(like.suffix), like, (bench) => bench.expertMlp(like, "none"));
+    }
     for (const like of scaled) yield* gemm(scaledEntry(like)!, like, (bench) => bench.scaledGemm(like));
     for (const cache of caches) {
       const variant = `kv ${cache.format === NUMBER_FORMAT.bf16 ? "bf16" : "fp8"}`, limit = MAX_NMSE.attention;

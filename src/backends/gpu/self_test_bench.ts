@@ -114,8 +114,12 @@ export class Bench implements Disposable {
     return this.#samples.compare(run(entry), run(`${entry}_${kind}`), n);
   }
 
-  /** The same of the kernel of both, whose numbers are those of the kernels of one token each. */
-  expertMlp(like: GpuLinear): number {
+  /**
+   * The same of the kernel of both, whose numbers are those of the kernels of one token each.
+   *
+   * @param over "none": of the one for one of several ranks, with teams of warps.
+   */
+  expertMlp(like: GpuLinear, over: "none" | null): number {
     const inner = COLS_OF.one, up = this.#expertBench(like, inner, 2 * inner);
     const down = this.#tableOf(like, inner, ROWS), { ids } = up, routing = { ids, first: 0, topK: TOP_K };
     const weights = this.#samples.floats(Float32Array.from({ length: TOP_K }, () => this.#samples.random()));
@@ -128,7 +132,7 @@ export class Bench implements Disposable {
     launchExpertDownCombine(this.calls, entry, { ...second, accumulate: false, ...how });
     const state = this.#samples.take(4 * mlpStateWords(TOP_K, inner));
     this.calls.fill(state);
-    const both = { up: up.experts, down, input, routing: { ...routing, weights }, swiglu, state };
+    const both = { up: up.experts, down, input, routing: { ...routing, weights }, swiglu, state, over };
     launchExpertMlp(this.calls, { ...both, out: got, accumulate: false });
     return this.#samples.compare(expected, got, 1);
   }

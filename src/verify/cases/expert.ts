@@ -124,7 +124,7 @@ interface DownSpec {
 const ROW_NOTES = 4096;
 
 /** What the last of two ranks is given of the first one, which left `theirs` in the third launch. */
-function besideRank(theirs: Float32Array, blocks: number) {
+export function besideRank(theirs: Float32Array, blocks: number) {
   const turn = 3, own = new Int32Array(2 * 2 * 2 * ROW_NOTES);
   new Int32Array(theirs.buffer).forEach((bits, row) => own.set([bits, turn], 2 * (2 * (turn % 2) * ROW_NOTES + row)));
   const others = inout(new Int32Array(own.length)), turns = inout(new Int32Array(blocks).fill(turn - 1));
@@ -132,17 +132,17 @@ function besideRank(theirs: Float32Array, blocks: number) {
   return {
     arguments: [pointer(table), pointer(inout(new Int32Array(1))), i32(1), i32(2), pointer(turns)],
     /** How far off is what the other rank was given; Infinity where marks or counters are wrong. */
-    check: (sums: Float64Array, round: number): number => {
+    check: (sums: Float64Array, round: number, tolerance?: number): number => {
       const first = 2 * (2 * (turn % 2) + 1) * ROW_NOTES, given = ints(others).slice(first, first + 2 * sums.length);
       const marked = sums.every((_, row) => given[2 * row + 1] === turn);
       if (!marked || !ints(turns).every((count) => count === turn)) return Infinity;
-      return near(new Float32Array(Int32Array.from(sums, (_, row) => given[2 * row]!).buffer), sums, round);
+      return near(new Float32Array(Int32Array.from(sums, (_, row) => given[2 * row]!).buffer), sums, round, tolerance);
     },
   };
 }
 
 /** Without other ranks. */
-const ALONE = [pointer(null), pointer(null), i32(0), i32(1), pointer(null)];
+export const ALONE = [pointer(null), pointer(null), i32(0), i32(1), pointer(null)];
 
 function downCase(seed: number, s: DownSpec): KernelCase {
   const r = new Random(seed),

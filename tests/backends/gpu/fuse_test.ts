@@ -127,7 +127,7 @@ Deno.test("both products of the experts are one step where there is a kernel for
   const { steps, elided } = fuse(LAYER, nobody, can);
   const { kind, ...both } = steps.at(-1) as Extract<Step, { kind: "expertMlp" }>;
   assertEquals(kind, "expertMlp");
-  assertEquals(both, { x: t.normed, up: experts, down: experts, out: t.hidden, accumulate: true });
+  assertEquals(both, { x: t.normed, up: experts, down: experts, out: t.hidden, accumulate: true, group: null });
   for (const skipped of [t.gateUp, t.activated, t.expertOut, t.combined]) assert(elided.has(skipped), skipped.name);
   const after = LAYER.slice(0, -1), kept = (...seen: GpuTensor[]) => (tensor: GpuTensor) => seen.includes(tensor);
   const alone = fuse(after, kept(t.combined), can), last = alone.steps.at(-1)!;
@@ -137,6 +137,22 @@ Deno.test("both products of the experts are one step where there is a kernel for
     const found = fuse(LAYER, kept(t.hidden, looked), can);
     assert(!found.elided.has(looked) && found.steps.every(({ kind }) => kind !== "expertMlp"), looked.name);
   }
+});
+
+Deno.test("that step sums over ranks what is added, where a kernel can; else another one does", () => {
+  const can: CanFuse = { ...ALL, expertMlp: () => true };
+  const last = (canFuse: CanFuse, seen = nobody, operations = SUMMED) => {
+    const { steps, elided } = fuse(operations, seen, canFuse), at = steps.findIndex(({ kind }) => kind === "expertMlp");
+    const { out, accumulate, group } = steps[at] as Extract<Step, { kind: "expertMlp" }>;
+    const after = steps.slice(at + 1).map(show);
+    return [out.name, accumulate, group, elided.has(t.combined), ...after];
+  };
+  const apart = ["combined", false, null];
+  assertEquals(last(can), ["hidden", true, "world", true]);
+  assertEquals(last({ ...can, sumCombine: () => false }), [...apart, true, "allReduce combined -> hidden"]);
+  const looked = (tensor: GpuTensor) => tensor === t.hidden || tensor === t.combined;
+  assertEquals(last(can, looked), [...apart, false, "allReduce combined -> combined", "add"]);
+  assertEquals(last(can, nobody, SUMMED.slice(0, -1)), [...apart, false, "allReduce combined -> combined"]);
 });
 
 Deno.test("fuse() keeps every tensor that is looked at afterwards", () => {
