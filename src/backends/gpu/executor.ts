@@ -15,9 +15,10 @@ import type { NormReader, Step } from "./operations.ts";
 import { launchBatch, launchGemm, launchGroups, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
 import { launchNormRoute } from "./norm_route.ts";
+import { launchAdd, launchEmbed, launchRmsNorm, launchRoute, launchSwiglu } from "./rows.ts";
 import { launchRotate, launchRotateStore, launchStore } from "./rotary.ts";
 import { batchesLinears, linearEntry, Summed } from "./summed.ts";
-import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
+import type { ExpertTable, GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
 export class Executor {
@@ -100,44 +101,18 @@ export class Executor {
     return this.#summed.can(...parameters);
   }
 
+  /** Launches the kernels of a step, unless {@linkcode only} leaves it out. */
   run(step: Step): void {
     if (this.only?.(step) === false) return;
-    const { calls, workspace: w } = this, { config, round } = this.options, n = this.#context.n;
     switch (step.kind) {
       case "embed":
-        this.#first(() =>
-          calls.launch("embed", {
-            out: step.out.range,
-            outStride: step.out.stride,
-            table: step.table.range,
-            rowStride: step.table.rowStride,
-            format: step.table.format,
-            ids: w.ids,
-            width: step.out.width,
-            firstId: this.options.firstId,
-            idCount: step.table.rows,
-            round,
-            n,
-          })
-        );
+        launchEmbed(this.#context, step);
         break;
       case "rmsNorm":
-        calls.launch("rmsNorm", {
-          out: step.out.range,
-          outStride: step.out.stride,
-          x: step.x.range,
-          xStride: step.x.stride,
-          xRows: null,
-          weight: step.weight.range,
-          format: step.weight.format,
-          width: step.out.width,
-          eps: config.rmsNormEps,
-          round,
-          n,
-        });
+        launchRmsNorm(this.#context, step);
         break;
       case "linear":
-        this.#linear(step.linears, step.outs, step.x, step.norm, step.accumulate);
+        this.#linear(step);
         break;
       case "rotate":
         launchRotate(this.#context, step.q);
@@ -155,39 +130,19 @@ export class Executor {
       case "rotateAttention":
         launchStep(this.#context, step, this.#summed.leave(step.out, step.readers));
         break;
-      case "add": {
-        const { h, y } = step;
-        calls.launch("add", { h: h.range, hStride: h.stride, y: y.range, yStride: y.stride, width: h.width, round, n });
+      case "add":
+        launchAdd(this.#context, step);
         break;
-      }
       case "route":
         this.#experts.routed();
-        calls.launch("route", {
-          logits: step.logits.range,
-          stride: step.logits.stride,
-          experts: step.logits.width,
-          topK: config.topK,
-          ids: w.routeIds,
-          weights: w.routeWeights,
-          n,
-        });
+        launchRoute(this.#context, step);
         break;
       case "normRoute":
         this.#experts.routed();
         launchNormRoute(this.#context, this.#inputs, this.#summed, this.ranks, step);
         break;
       case "swiglu":
-        calls.launch("swiglu", {
-          out: step.out.range,
-          outStride: step.out.stride,
-          z: step.z.range,
-          zStride: step.z.stride,
-          width: step.out.width,
-          alpha: config.swigluAlpha,
-          limit: config.swigluLimit,
-          round,
-          rows: n * config.topK,
-        });
+        launchSwiglu(this.#context, step);
         break;
       case "expertMlp":
         this.#experts.mlp(step, step.group && this.ranks!.blockSum(step.group));
@@ -206,10 +161,7 @@ export class Executor {
         else this.#experts.downCombine(step, step.norm && this.#summed.rowsOf(step.out, step.norm));
         break;
       case "allReduce":
-        if (step.h !== null && step.norm !== null) {
-          const rows = this.#summed.rowsOf(step.h, step.norm);
-          this.ranks!.sumNorm(step.x, step.h, step.group, { ...rows, round, n });
-        } else this.ranks!.sum(step.x, step.h, step.group, n);
+        this.#allReduce(step);
         break;
       default:
         // Without this a kind that nobody launches would compile, and compute nothing.
@@ -218,15 +170,10 @@ export class Executor {
     this.#inputs.forget(step);
   }
 
-  /**
-   * Launches the first kernel of a step, which waits for everything ahead of it: so the later ones may read before they
-   * wait what no launch of their own step writes.
-   */
-  #first(launch: () => void): void {
-    const { calls } = this, { overlaps } = calls;
-    calls.overlaps = false;
-    launch();
-    calls.overlaps = overlaps;
+  #allReduce({ x, h, group, norm }: Extract<Step, { kind: "allReduce" }>): void {
+    const { n } = this.#context, ranks = this.ranks!;
+    if (h === null || norm === null) return ranks.sum(x, h, group, n);
+    ranks.sumNorm(x, h, group, { ...this.#summed.rowsOf(h, norm), round: this.options.round, n });
   }
 
   /** Logits of rows of x that `workspace.rows` names, to `workspace.allLogits`. */
@@ -260,13 +207,7 @@ export class Executor {
     this.#vectorLinear(head, rows > 1, { group, in: input, round: false, accumulate: false, n: rows });
   }
 
-  #linear(
-    linears: readonly GpuLinear[],
-    outs: readonly GpuTensor[],
-    x: GpuTensor,
-    norm: GpuVector | null,
-    accumulate: boolean,
-  ): void {
+  #linear({ linears, outs, x, norm, accumulate }: Extract<Step, { kind: "linear" }>): void {
     const { n, few } = this.#context, { round, invariant } = this.options;
     for (const indices of launchGroups(linears)) {
       const members = indices.map((i) => linears[i]!), targets: Rows[] = indices.map((i) => outs[i]!);
