@@ -128,14 +128,24 @@ export function medianText(spread: Spread, most = MOST_DIGITS): string {
   return writtenTo(spread.median, lastPlace(spread, most));
 }
 
-/** The interval, with the same digits, its ends rounded outward; of one run, that there is none. */
-export function intervalText(spread: Spread): string {
+/**
+ * The interval, with the same digits, its ends rounded outward; of one run, that there is none.
+ *
+ * @param most Digits that the median has at most.
+ */
+export function intervalText(spread: Spread, most = MOST_DIGITS): string {
   if (spread.runs === 1) return "(one run)";
-  const place = lastPlace(spread, MOST_DIGITS);
+  const place = lastPlace(spread, most);
   return `[${writtenTo(spread.low, place, Math.floor)}, ${writtenTo(spread.high, place, Math.ceil)}]`;
 }
 
 /** A median with its interval. */
 export function spreadText(spread: Spread): string {
   return `${medianText(spread)} ${intervalText(spread)}`;
+}
+
+/** A part of a whole in hundredths, with its interval. */
+export function partText(spread: Spread, most = MOST_DIGITS): string {
+  const hundredths = scaled(spread, 100);
+  return `${medianText(hundredths, most)}% ${intervalText(hundredths, most)}`;
 }

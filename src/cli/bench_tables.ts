@@ -4,6 +4,7 @@ import { type BenchResults, type Figure, type Skipped, subjectText } from "../be
 import {
   intervalText,
   medianText,
+  partText,
   quotient,
   scaled,
   type Spread,
@@ -86,7 +87,7 @@ export const FIGURE_HEADS: string[] = [
 /** A row of it. */
 export function figureRow(figure: Figure): string[] {
   const { tokens_per_second: rate, macs_per_second: macs, bytes_per_second: bytes, of_limits: limits } = figure;
-  const part = (spread: Spread | undefined) => spread === undefined ? "-" : `${medianText(scaled(spread, 100), 3)}%`;
+  const part = (spread: Spread | undefined) => spread === undefined ? "-" : partText(spread, 3);
   return [
     subjectText(figure.subject),
     medianText(rate),
@@ -138,7 +139,7 @@ function shareLines(figures: readonly Figure[]): string[] {
       name,
       ...columns.map((figure) => {
         const found = share(figure, name);
-        return found === undefined ? "-" : `${medianText(scaled(found, 100), SHARE_DIGITS)}%`;
+        return found === undefined ? "-" : partText(found, SHARE_DIGITS);
       }),
     ]);
   const heads = ["share of time", ...columns.map(({ subject }) => subjectText(subject))];

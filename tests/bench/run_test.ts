@@ -158,6 +158,9 @@ Deno.test("the table and the page of a benchmark name every figure", async () =>
   assertMatch(lines, /limits +4\.0 \(one run\) GB\/s read, 10 \(one run\) GMAC\/s float32, 40/);
   assertMatch(lines, /decode at 128 : decode at 4 = /);
   assertMatch(lines, /load 3\.5 before/);
+  // Parts of the limits, and shares of time, have their intervals or say that there was one run.
+  assertMatch(lines, /of int8\n.*\d% [[(].*\d% [[(].*\d% [[(]/);
+  assertMatch(lines, /share of time.*\n.*\d% [[(]/);
   assertMatch(lines, /prefill 512: some 1m 10s/);
   assertMatch(page, /<svg/);
 });
