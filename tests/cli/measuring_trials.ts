@@ -56,7 +56,7 @@ export function measuringTrials({ fp8, text, other, results }: Files): Readonly<
       refuses(predicted, ["--shard", "1/2"], /--out: expected a directory that all parts share/),
       refuses([...predicted, "--out", "OUT"], ["--shard", "1/2"], /--json: expected a run that answers everything/),
       refuses(predicted, ["--shard", "auto"], /--shard auto: expected a Slurm job array or step/),
-      refuses(predicted, ["--shard", "0/2"], /--shard: expected a part of several from 1\/8 to 8\/8/),
+      refuses(predicted, ["--shard", "0/2"], /--shard: expected auto, none or I\/N with I from 1 to N/),
     ],
     out: [changes(predicted, ["--out", "OUT"])],
     export: [
