@@ -9,12 +9,13 @@ const IPV4 = String.raw`${OCTET}(?:\.${OCTET}){3}`;
 const LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
 const HOST = String.raw`${LABEL}(?:\.${LABEL})*`;
 
-/** Days that there are, as `2024-02-29`. */
+/** Days that there are, as `2024-02-29`. The year 0, of which RFC 3339 speaks, is none to Python and databases. */
 const DATE = (() => {
   const day = String.raw`(?:0[1-9]|[12]\d|3[01])`, shorter = String.raw`(?:0[1-9]|[12]\d|30)`;
-  const february = String.raw`02-(?:0[1-9]|1\d|2[0-8])`;
-  const leap = String.raw`(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29`;
-  return String.raw`(?:\d{4}-(?:(?:0[13578]|1[02])-${day}|(?:0[469]|11)-${shorter}|${february})|${leap})`;
+  const february = String.raw`02-(?:0[1-9]|1\d|2[0-8])`, fours = "0[48]|[2468][048]|[13579][26]";
+  const year = String.raw`(?:\d{3}[1-9]|\d\d[1-9]0|\d[1-9]00|[1-9]000)`;
+  const leap = String.raw`(?:\d\d(?:${fours})|(?:${fours})00)-02-29`;
+  return `(?:${year}-(?:(?:0[13578]|1[02])-${day}|(?:0[469]|11)-${shorter}|${february})|${leap})`;
 })();
 const HOUR = String.raw`(?:[01]\d|2[0-3])`;
 const TIME = String.raw`${HOUR}:[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-]${HOUR}:[0-5]\d)`;
