@@ -133,9 +133,7 @@ class SchemaGrammar {
     if (values !== undefined && !Array.isArray(values)) throw this.#source.wrong(`${path}.enum`, "a list", values);
     if (Object.hasOwn(schema, "const") || values !== undefined) {
       const given: unknown[] = values ?? [constant];
-      const meant = Object.hasOwn(schema, "const")
-        ? given.filter((value) => canonical(value) === canonical(constant))
-        : given;
+      const meant = Object.hasOwn(schema, "const") ? this.#same(given, constant, path) : given;
       return this.#values(meant, others, path);
     }
     const types = schema["type"] === undefined ? TYPES : typesOf(schema["type"]);
@@ -169,6 +167,12 @@ class SchemaGrammar {
       default:
         throw this.#source.wrong(`${path}.type`, `one of ${[...TYPES, "integer"].join(", ")}`, type);
     }
+  }
+
+  /** Those of some values that are the same as a constant. */
+  #same(values: readonly unknown[], constant: unknown, path: string): unknown[] {
+    const at = this.#source.at(path), text = canonical(constant, at);
+    return values.filter((value) => canonical(value, at) === text);
   }
 
   /** The values of an enum or const that the rest of the schema takes too. */
@@ -234,10 +238,11 @@ class SchemaGrammar {
 
   #checkDisjoint(parts: readonly Schema[], path: string): void {
     const resolved = parts.map((part) => this.#source.resolved(part, path));
+    const context = { resolved: (schema: Schema) => this.#source.resolved(schema, path), where: this.where };
     for (let i = 0; i < resolved.length; i++) {
       spend(COST_OF_PAIR * i, this.where);
       for (let j = 0; j < i; j++) {
-        if (disjoint(resolved[i]!, resolved[j]!, (schema) => this.#source.resolved(schema, path))) continue;
+        if (disjoint(resolved[i]!, resolved[j]!, context)) continue;
         throw InputError.of(
           "unsupported",
           { name: this.#source.at(path) },

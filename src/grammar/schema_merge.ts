@@ -58,6 +58,9 @@ const COST_OF_MERGE = 10;
 /** Schemas that were joined, so that equal pairs give one object, by which circles are noticed. */
 export class Merges {
   readonly #made = new WeakMap<SchemaObject, WeakMap<SchemaObject, Schema>>();
+  readonly #together = new Map<string, Schema>();
+  readonly #numbers = new WeakMap<SchemaObject, number>();
+  #numbered = 0;
 
   /** A schema that takes what both take. */
   merge(a: Schema, b: Schema, where: string): Schema {
@@ -73,6 +76,24 @@ export class Merges {
     let merged = row.get(b);
     if (merged === undefined) row.set(b, merged = this.#merge(a, b, where));
     return merged;
+  }
+
+  /**
+   * The one schema that asks for some others and nothing else: schemas that refer to each other come to it again and
+   * again. Null where one is none that has a number.
+   */
+  #togetherOf(schemas: readonly unknown[]): Schema | null {
+    if (!schemas.every(isObject)) return null;
+    const key = schemas.map((schema) => this.#numberOf(schema)).sort((a, b) => a - b).join();
+    let together = this.#together.get(key);
+    if (together === undefined) this.#together.set(key, together = { allOf: schemas });
+    return together;
+  }
+
+  #numberOf(schema: SchemaObject): number {
+    let number = this.#numbers.get(schema);
+    if (number === undefined) this.#numbers.set(schema, number = this.#numbered++);
+    return number;
   }
 
   /** Names by pattern are not joined with what else is said of properties, but for the same once more. */
@@ -116,15 +137,15 @@ export class Merges {
       const own = a[key];
       if (key === "properties" || key === "additionalProperties" || (tuples && isOfList(key))) continue;
       if (key === "patternProperties") this.#refusePatterns(a, b, where);
-      if (own === undefined || JSON.stringify(own) === JSON.stringify(value)) {
+      if (own === undefined || sameText(own, value, where)) {
         out[key] = value;
         continue;
       }
       if (key === "const") {
-        if (canonical(own) !== canonical(value)) return false;
+        if (canonical(own, where) !== canonical(value, where)) return false;
         continue;
       }
-      const joined = join(key, own, value);
+      const joined = join(key, own, value, where);
       if (joined === undefined) {
         if (key !== "items") {
           throw InputError.saying(
@@ -162,7 +183,8 @@ export class Merges {
       where,
     );
     if (rest !== true) out["additionalProperties"] = rest;
-    return out;
+    const { allOf } = out;
+    return Object.keys(out).length === 1 && Array.isArray(allOf) ? this.#togetherOf(allOf) ?? out : out;
   }
 }
 
@@ -178,11 +200,23 @@ function isPatterned({ patternProperties }: SchemaObject, name: string, where: s
   });
 }
 
+/** Characters that are written and compared in the time of one unit of {@linkcode spend}. */
+const CHARACTERS_A_UNIT = 20;
+
+/** Whether two values are written alike. */
+function sameText(a: unknown, b: unknown, where: string): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object") return false;
+  const left = JSON.stringify(a), right = JSON.stringify(b);
+  spend((left.length + right.length) / CHARACTERS_A_UNIT, where);
+  return left === right;
+}
+
 /** Most alternatives of two lists of them. */
 const MOST_PAIRS = 256;
 
 /** The value of a keyword that asks for both; undefined where there is none. */
-function join(key: string, a: unknown, b: unknown): unknown {
+function join(key: string, a: unknown, b: unknown, where: string): unknown {
   if (typeof a === "number" && typeof b === "number") {
     if (key.startsWith("min") || key === "exclusiveMinimum") return Math.max(a, b);
     if (key.startsWith("max") || key === "exclusiveMaximum") return Math.min(a, b);
@@ -191,14 +225,18 @@ function join(key: string, a: unknown, b: unknown): unknown {
     const left = Patterns.of(a), right = Patterns.of(b);
     return left === null || right === null ? undefined : new Patterns([...new Set([...left, ...right])].sort());
   }
-  if (key === "allOf" && Array.isArray(a) && Array.isArray(b)) return [...a, ...b];
+  if (key === "allOf" && Array.isArray(a) && Array.isArray(b)) {
+    // Schemas that refer to each other would be there twice as often at each level.
+    spend(COST_OF_MERGE * (a.length + b.length), where);
+    return [...new Set([...a, ...b])];
+  }
   if (key === "anyOf" && Array.isArray(a) && Array.isArray(b) && a.length * b.length <= MOST_PAIRS) {
     return a.flatMap((one) => b.map((other) => ({ allOf: [one, other] })));
   }
   if (key === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
   if (key === "enum" && Array.isArray(a) && Array.isArray(b)) {
-    const known = new Set(a.map(canonical));
-    return b.filter((value) => known.has(canonical(value)));
+    const known = new Set(a.map((value) => canonical(value, where)));
+    return b.filter((value) => known.has(canonical(value, where)));
   }
   if (key === "type") {
     const left = typesOf(a), right = typesOf(b);
