@@ -1,6 +1,6 @@
 /**
  * How long a step of one token, or of one of each of a few sequences, takes with some of a pool's threads: numbers of
- * threads by turns, some steps each, forwards and then backwards. Medians of the steps with their quartiles, the
+ * threads by turns, some steps each, forwards and then backwards. Medians of the steps with their intervals, the
  * processors that were at work, what was stolen of them by others on the host (Linux), and how often a thread fell
  * asleep in a step.
  *
@@ -16,6 +16,7 @@ import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../src/session/open.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
+import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { machine } from "./machine.ts";
 import { countOf, countsOf, optionsOrEnd } from "./options.ts";
 
@@ -105,13 +106,11 @@ for (let round = 0; round < rounds; round++) {
   }
 }
 for (const [count, { times, elapsed, processor, stolen, sleeps }] of found) {
-  const sorted = times.toSorted((a, b) => a - b);
-  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!;
+  const rates = spreadOf(times.map((time) => 1000 / time));
   console.log(
-    `${String(count).padStart(3)} threads: ${at(0.5).toFixed(1)} ms [${at(0.25).toFixed(1)}, ${
-      at(0.75).toFixed(1)
-    }], ` +
-      `${(1000 / at(0.5)).toFixed(1)} tok/s; ${(processor / elapsed).toFixed(1)} processors, ` +
+    `${String(count).padStart(3)} threads: ${spreadText(spreadOf(times))} ms, ${spreadText(rates)} tok/s; ${
+      (processor / elapsed).toFixed(1)
+    } processors, ` +
       `${(stolen / elapsed).toFixed(2)} stolen, ${(sleeps / times.length).toFixed(0)} sleeps a step`,
   );
 }

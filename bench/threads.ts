@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import type { Figure } from "../src/bench/figures.ts";
 import { machineFacts } from "../src/bench/machine.ts";
 import { bench, type BenchSoFar } from "../src/bench/run.ts";
-import { medianText, scaled, type Spread } from "../src/bench/spread.ts";
+import { partText, quotient, scaled, type Spread, spreadText } from "../src/bench/spread.ts";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../src/session/open.ts";
@@ -73,15 +73,13 @@ async function measure(threads: number): Promise<Row> {
   return { threads, read: found.limits!.read, prefill: figure("prefill"), decode: figure("decode") };
 }
 
-const percent = (part: number): string => `${(100 * part).toFixed(0)}%`;
-
 /** Rate, times the first row's, and per thread of that. */
 function growth(figure: Figure | undefined, first: Figure | undefined, threads: number): string[] {
   if (figure === undefined) return ["-", "-", "-"];
   const rate = figure.tokens_per_second;
-  if (first === undefined) return [medianText(rate, 3), "-", "-"];
-  const times = rate.median / first.tokens_per_second.median;
-  return [medianText(rate, 3), `${times.toFixed(1)}x`, percent(times / threads)];
+  if (first === undefined || first === figure) return [spreadText(rate), "-", "-"];
+  const times = quotient(rate, first.tokens_per_second);
+  return [spreadText(rate), `${spreadText(times)} x`, partText(scaled(times, 1 / threads), 2)];
 }
 
 const topology = ["smt/active", "online"].map((file) => {
@@ -114,8 +112,10 @@ const columns = [
   "linear",
   "of read",
 ];
+/** Characters that a median and its interval have room in. */
+const WIDTH = 19;
 const print = (cells: readonly string[]) =>
-  console.log(cells.map((cell, i) => cell.padStart(columns[i]!.length)).join("  "));
+  console.log(cells.map((cell, i) => cell.padStart(Math.max(WIDTH, columns[i]!.length))).join("  "));
 print(columns);
 const rows: Row[] = [];
 for (const threads of counts) {
@@ -124,10 +124,10 @@ for (const threads of counts) {
   const first = rows[0]!.threads === 1 ? rows[0] : undefined;
   print([
     String(threads),
-    medianText(scaled(row.read, 1e-9), 3),
+    spreadText(scaled(row.read, 1e-9)),
     ...growth(row.prefill, first?.prefill, threads),
     ...growth(row.decode, first?.decode, threads),
-    row.decode?.of_limits ? percent(row.decode.of_limits.read.median) : "-",
+    row.decode?.of_limits ? partText(row.decode.of_limits.read, 2) : "-",
   ]);
 }
 if (flags.json !== undefined) {
