@@ -7,7 +7,7 @@
  * forever.
  */
 import { InputError } from "../errors.ts";
-import { type Dfa, explore, spend } from "./dfa.ts";
+import { type Dfa, explore, type Machine, spend } from "./dfa.ts";
 import { byte, choice, compile, type Expression, literal, repeat, sequence } from "./expression.ts";
 
 /** What a number must be. */
@@ -127,90 +127,123 @@ interface Bounds {
   readonly multipleOf: number | undefined;
 }
 
-function bounded({ integer, low, high, multipleOf }: Bounds, where: string): Dfa | null {
-  const lowAt = Number.isFinite(low) ? decimalOf(Math.abs(low)) : null;
-  const highAt = Number.isFinite(high) ? decimalOf(Math.abs(high)) : null;
-  const step = multipleOf === undefined ? null : decimalOf(multipleOf);
-  // A multiple of 0.25 is a multiple of 25 once its point is moved by two places.
-  const places = step?.fraction.length ?? 0, modulus = step === null ? 1 : Number(step.whole + step.fraction);
-  if (modulus > MAX_MODULUS) {
-    throw InputError.of(
-      "too_large",
-      { name: where },
-      `multipleOf of at most ${MAX_MODULUS} without its point`,
-      modulus,
-    );
-  }
-  // Zeros that complete the decimals, as remainders: the powers themselves are too large for exact numbers.
-  const zeros = [1 % modulus];
-  while (zeros.length <= places) zeros.push(zeros.at(-1)! * 10 % modulus);
-  const mostFraction = integer ? 0 : step === null ? MOST_DIGITS : places;
-  const after = (order: Order, bound: Decimal | null, reading: Reading, digit: number, inFraction: boolean): Order => {
-    if (bound === null) return order;
-    if (!inFraction) {
-      // While digits come, a longer whole part is the greater one.
-      if (reading.count >= bound.whole.length) return "greater";
-      return order === "equal" ? compare(digit, Number(bound.whole[reading.count])) : order;
-    }
-    return order === "equal" ? compare(digit, Number(bound.fraction[reading.count] ?? 0)) : order;
+function bounded(bounds: Bounds, where: string): Dfa | null {
+  return explore<Reading>(new BoundedNumber(bounds, where), ALPHABET, where);
+}
+
+/** Reads a number digit by digit, and knows of each whether it may be the last. */
+class BoundedNumber implements Machine<Reading> {
+  readonly start: Reading = {
+    negative: false,
+    phase: "start",
+    count: 0,
+    low: "equal",
+    high: "equal",
+    remainder: 0,
   };
-  /** The order when the whole part ends here. */
-  const ended = (order: Order, bound: Decimal | null, count: number): Order =>
-    bound === null || count >= bound.whole.length ? order : "less";
-  const wholeEnds = (reading: Reading): Reading => ({
-    ...reading,
-    low: ended(reading.low, lowAt, reading.count),
-    high: ended(reading.high, highAt, reading.count),
-  });
-  const start: Reading = { negative: false, phase: "start", count: 0, low: "equal", high: "equal", remainder: 0 };
-  return explore<Reading>(
-    {
-      start,
-      step: (reading, c) => {
-        const { phase, count } = reading;
-        if (c === 0) return null;
-        spend(COST_OF_DIGIT, where);
-        if (c === MINUS) return phase === "start" ? { ...reading, phase: "signed", negative: true } : null;
-        if (c === POINT) {
-          if (mostFraction === 0 || (phase !== "zero" && phase !== "whole")) return null;
-          return { ...wholeEnds(reading), phase: "point", count: 0 };
-        }
-        const digit = c - 1, inFraction = phase === "point" || phase === "fraction";
-        if (phase === "zero" || count >= (inFraction ? mostFraction : MOST_DIGITS)) return null;
-        return {
-          negative: reading.negative,
-          phase: inFraction ? "fraction" : count === 0 && digit === 0 ? "zero" : "whole",
-          count: count + 1,
-          low: after(reading.low, lowAt, reading, digit, inFraction),
-          high: after(reading.high, highAt, reading, digit, inFraction),
-          remainder: (reading.remainder * 10 + digit) % modulus,
-        };
-      },
-      accepts: (reading) => {
-        const { phase, negative } = reading;
-        if (phase === "start" || phase === "signed" || phase === "point") return false;
-        if (negative && phase === "zero") return false;
-        const at = phase === "fraction" ? reading : { ...wholeEnds(reading), count: 0 };
-        if (reading.remainder * zeros[Math.max(0, places - at.count)]! % modulus !== 0) return false;
-        const within = (order: Order, bound: Decimal | null, value: number, above: boolean): boolean => {
-          if (bound === null) return true;
-          // What follows in the bound's fraction is larger than nothing.
-          const rest = /[1-9]/.test(bound.fraction.slice(at.count));
-          const size = order === "equal" && rest ? "less" : order;
-          const boundNegative = value < 0;
-          if (negative !== boundNegative && !(value === 0 && size === "equal")) return negative !== above;
-          if (size === "equal") return true;
-          return (size === "greater") !== negative === above;
-        };
-        return within(at.low, lowAt, low, true) && within(at.high, highAt, high, false);
-      },
-      key: ({ negative, phase, count, low, high, remainder }) =>
-        (((remainder * 512 + count) * 8 + PHASES.indexOf(phase)) * 3 + ORDERS.indexOf(low)) * 6 +
-        ORDERS.indexOf(high) * 2 + Number(negative),
-    },
-    ALPHABET,
-    where,
-  );
+  readonly #low: Bound;
+  readonly #high: Bound;
+  /** Digits after the point, at most, and those that `multipleOf` has. */
+  readonly #mostFraction: number;
+  readonly #places: number;
+  /** `multipleOf` without its point: a multiple of 0.25 is one of 25 once its point is moved by two places. */
+  readonly #modulus: number;
+  /** Zeros that complete the decimals, as remainders: the powers themselves are too large for exact numbers. */
+  readonly #zeros: readonly number[];
+
+  /** @throws {InputError} where too many remainders would have to be told apart. */
+  constructor({ integer, low, high, multipleOf }: Bounds, readonly where: string) {
+    const step = multipleOf === undefined ? null : decimalOf(multipleOf);
+    const modulus = step === null ? 1 : Number(step.whole + step.fraction);
+    if (modulus > MAX_MODULUS) {
+      const expected = `multipleOf of at most ${MAX_MODULUS} without its point`;
+      throw InputError.of("too_large", { name: where }, expected, modulus);
+    }
+    this.#low = boundOf(low);
+    this.#high = boundOf(high);
+    this.#places = step?.fraction.length ?? 0;
+    this.#mostFraction = integer ? 0 : step === null ? MOST_DIGITS : this.#places;
+    this.#modulus = modulus;
+    const zeros = [1 % modulus];
+    while (zeros.length <= this.#places) zeros.push(zeros.at(-1)! * 10 % modulus);
+    this.#zeros = zeros;
+  }
+
+  step(reading: Reading, c: number): Reading | null {
+    const { phase, count } = reading;
+    if (c === 0) return null;
+    spend(COST_OF_DIGIT, this.where);
+    if (c === MINUS) return phase === "start" ? { ...reading, phase: "signed", negative: true } : null;
+    if (c === POINT) {
+      if (this.#mostFraction === 0 || (phase !== "zero" && phase !== "whole")) return null;
+      return { ...this.#wholeEnds(reading), phase: "point", count: 0 };
+    }
+    const digit = c - 1, inFraction = phase === "point" || phase === "fraction";
+    if (phase === "zero" || count >= (inFraction ? this.#mostFraction : MOST_DIGITS)) return null;
+    const after = inFraction ? afterFractionDigit : afterWholeDigit;
+    return {
+      negative: reading.negative,
+      phase: inFraction ? "fraction" : count === 0 && digit === 0 ? "zero" : "whole",
+      count: count + 1,
+      low: after(reading.low, this.#low, count, digit),
+      high: after(reading.high, this.#high, count, digit),
+      remainder: (reading.remainder * 10 + digit) % this.#modulus,
+    };
+  }
+
+  accepts(reading: Reading): boolean {
+    const { phase, negative } = reading;
+    if (phase === "start" || phase === "signed" || phase === "point") return false;
+    if (negative && phase === "zero") return false;
+    const at = phase === "fraction" ? reading : { ...this.#wholeEnds(reading), count: 0 };
+    if (reading.remainder * this.#zeros[Math.max(0, this.#places - at.count)]! % this.#modulus !== 0) return false;
+    return isWithin(at, at.low, this.#low, "above") && isWithin(at, at.high, this.#high, "below");
+  }
+
+  key({ negative, phase, count, low, high, remainder }: Reading): number {
+    return (((remainder * 512 + count) * 8 + PHASES.indexOf(phase)) * 3 + ORDERS.indexOf(low)) * 6 +
+      ORDERS.indexOf(high) * 2 + Number(negative);
+  }
+
+  #wholeEnds(reading: Reading): Reading {
+    const { low, high, count } = reading;
+    return { ...reading, low: ended(low, this.#low, count), high: ended(high, this.#high, count) };
+  }
+}
+
+/** A bound with its decimals, which have no sign; null: there is no such bound. */
+type Bound = { readonly value: number; readonly at: Decimal } | null;
+
+const boundOf = (value: number): Bound => Number.isFinite(value) ? { value, at: decimalOf(Math.abs(value)) } : null;
+
+/** The order after one digit more before the point. */
+function afterWholeDigit(order: Order, bound: Bound, count: number, digit: number): Order {
+  if (bound === null) return order;
+  // While digits come, a longer whole part is the greater one.
+  if (count >= bound.at.whole.length) return "greater";
+  return order === "equal" ? compare(digit, Number(bound.at.whole[count])) : order;
+}
+
+/** The order after one digit more behind the point. */
+function afterFractionDigit(order: Order, bound: Bound, count: number, digit: number): Order {
+  if (bound === null || order !== "equal") return order;
+  return compare(digit, Number(bound.at.fraction[count] ?? 0));
+}
+
+/** The order when the whole part ends here. */
+function ended(order: Order, bound: Bound, count: number): Order {
+  return bound === null || count >= bound.at.whole.length ? order : "less";
+}
+
+/** Whether a number that ends here is a bound itself, or on that side of it. */
+function isWithin({ negative, count }: Reading, order: Order, bound: Bound, side: "above" | "below"): boolean {
+  if (bound === null) return true;
+  // What follows in the bound's fraction is larger than nothing.
+  const rest = /[1-9]/.test(bound.at.fraction.slice(count)), above = side === "above";
+  const size = order === "equal" && rest ? "less" : order;
+  if (negative !== bound.value < 0 && !(bound.value === 0 && size === "equal")) return negative !== above;
+  if (size === "equal") return true;
+  return (size === "greater") !== negative === above;
 }
 
 function compare(a: number, b: number): Order {
