@@ -31,6 +31,7 @@ Deno.test("responses: a reply's messages become items", async () => {
   assertEquals(message.content, [{ type: "output_text", text: "It is sunny!", annotations: [], logprobs: [] }]);
   assertMatch(message.id, /^msg_/);
   const { input_tokens, output_tokens, total_tokens, output_tokens_details: { reasoning_tokens } } = json.usage;
+  assertEquals(json.usage.input_tokens_details, { cached_tokens: 3, cache_write_tokens: 0 });
   assertEquals(input_tokens + output_tokens, total_tokens);
   assert(reasoning_tokens > 2 && reasoning_tokens < output_tokens);
   assertEquals((await server.call("GET", `${PATH}/${json.id}`)).json, json);

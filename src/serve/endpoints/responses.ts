@@ -217,7 +217,8 @@ function finished(
     output,
     usage: {
       input_tokens: promptTokens,
-      input_tokens_details: { cached_tokens: cachedTokens },
+      // Nothing is written to a cache that a client asks or pays for; OpenAI's clients read the field.
+      input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
       output_tokens: generatedTokens,
       output_tokens_details: { reasoning_tokens },
       total_tokens: promptTokens + generatedTokens,

@@ -188,7 +188,7 @@ export const ResponseAnswer = z.strictObject({
   truncation: z.literal("disabled"),
   usage: z.strictObject({
     input_tokens: z.int(),
-    input_tokens_details: z.strictObject({ cached_tokens: z.int() }),
+    input_tokens_details: z.strictObject({ cached_tokens: z.int(), cache_write_tokens: z.int() }),
     output_tokens: z.int(),
     output_tokens_details: z.strictObject({ reasoning_tokens: z.int() }),
     total_tokens: z.int(),
