@@ -3,24 +3,26 @@
  * several sizes take turns, with their intervals, on layers of gpt-oss-20b's shape with random weights. Linux.
  *
  *     deno run -A bench/prefill.ts [--schemes w_mxfp4,w_mxfp4_a_mxfp4] [--chunks 128,512] [--layers 2] [--tokens 512]
- *         [--rounds 3] [--sequences 32] [--input-scale 1]
+ *         [--rounds 3] [--sequences 32 [--beside]] [--input-scale 1]
  *
  * `--input-scale` is the static scale of FP8 inputs: one that is no power of two, as checkpoints have them, makes them
  * as many digits long as bf16 numbers.
  *
- * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt.
+ * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt; with --beside both
+ * take turns, and what part of the prompt's rate the sequences have is reckoned for 24 layers of each pair of turns.
  */
 import { parseArgs } from "node:util";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
+import { InputError } from "../src/errors.ts";
 import { missingScales } from "../src/plan/planned.ts";
 import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 import { countOf, inputScaleOf, optionsOrEnd } from "./options.ts";
 
-const { schemes, chunks, layers, TOKENS, ROUNDS, SEQUENCES, SCALE } = optionsOrEnd(() => {
+const { schemes, chunks, layers, TOKENS, ROUNDS, SEQUENCES, BESIDE, SCALE } = optionsOrEnd(() => {
   const { values: flags } = parseArgs({
     options: {
       schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4" },
@@ -29,17 +31,20 @@ const { schemes, chunks, layers, TOKENS, ROUNDS, SEQUENCES, SCALE } = optionsOrE
       tokens: { type: "string", default: "512" },
       rounds: { type: "string", default: "3" },
       sequences: { type: "string", default: "0" },
+      beside: { type: "boolean", default: false },
       "input-scale": { type: "string", default: "1" },
     },
   });
-  const SEQUENCES = countOf("--sequences", flags.sequences, 0), tokens = countOf("--tokens", flags.tokens);
+  const SEQUENCES = countOf("--sequences", flags.sequences, 0);
+  if (flags.beside && SEQUENCES === 0) throw new InputError("--beside: expected --sequences, which a prompt is beside");
   return {
     schemes: flags.schemes.split(","),
     chunks: flags.chunks.split(",").map((chunk) => countOf("--chunks", chunk)),
     layers: countOf("--layers", flags.layers),
-    TOKENS: SEQUENCES || tokens,
+    TOKENS: countOf("--tokens", flags.tokens),
     ROUNDS: countOf("--rounds", flags.rounds),
     SEQUENCES,
+    BESIDE: flags.beside,
     SCALE: inputScaleOf(flags["input-scale"]),
   };
 });
@@ -51,18 +56,34 @@ const LEAST = 0.005;
 /** Processor time of this thread, in milliseconds. */
 const now = () => Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e6;
 
+/** Layers of the model for which it is reckoned what part of a prompt's rate sequences have. */
+const WHOLE = 24;
+/** Operations that a model has once, however many layers. */
+const ONCE = ["embed", "finalNorm", "head"];
+
+/** What is looked at: a token of each of so many sequences, or, of none, a prompt in chunks. */
+interface Turn {
+  readonly sequences: number;
+  readonly chunk: number;
+  readonly session: Session;
+  /** Milliseconds of each operation, of each round. */
+  readonly looks: Map<string, number>[];
+}
+
+const tokensOf = ({ sequences }: { readonly sequences: number }) => sequences || TOKENS;
+
 /** Milliseconds of each operation; the head comes last. */
-async function lookAt(session: Session, chunk: number, vocab: number): Promise<Map<string, number>> {
+async function lookAt({ sequences, chunk, session }: Turn, vocab: number): Promise<Map<string, number>> {
   const times = new Map<string, number>();
-  const ids = Array.from({ length: TOKENS }, (_, i) => (i * 7919 + 13) % vocab);
-  if (SEQUENCES === 0) session.reset(0);
+  const ids = Array.from({ length: sequences || TOKENS }, (_, i) => (i * 7919 + 13) % vocab);
+  if (sequences === 0) session.reset(0);
   let last = now();
   const lap = (name: string) => {
     const at = now();
     times.set(name, (times.get(name) ?? 0) + at - last);
     last = at;
   };
-  if (SEQUENCES > 0) {
+  if (sequences > 0) {
     const feeds = ids.map((id, slot) => ({ slot, tokens: [id], logits: "last" as const }));
     await session.run(feeds, () => {}, ({ operation }) => lap(operation));
     lap("head");
@@ -76,32 +97,57 @@ async function lookAt(session: Session, chunk: number, vocab: number): Promise<M
   return times;
 }
 
+const sum = (times: Iterable<number>) => [...times].reduce((sum, time) => sum + time, 0);
+
+/** Milliseconds of a token in a look: of one layer, and of what a model has once. */
+function tokenOf(turn: Turn, round: number): { readonly layer: number; readonly once: number } {
+  const look = turn.looks[round]!, tokens = tokensOf(turn);
+  const once = sum(ONCE.map((name) => look.get(name) ?? 0));
+  return { layer: (sum(look.values()) - once) / layers / tokens, once: once / tokens };
+}
+
+/** What part of a prompt's rate sequences have with all layers, and would have with layers as fast as the prompt's. */
+function beside(sequences: Turn, prompt: Turn): string {
+  const parts = sequences.looks.map((_, round) => {
+    const ours = tokenOf(sequences, round), { layer, once } = tokenOf(prompt, round), whole = WHOLE * layer + once;
+    return { reached: whole / (WHOLE * ours.layer + ours.once), most: whole / (WHOLE * layer + ours.once) };
+  });
+  const text = (parts: readonly number[]) => spreadText(spreadOf(parts));
+  const reached = text(parts.map(({ reached }) => reached)), most = text(parts.map(({ most }) => most));
+  return `${reached} of the prompt's rate with ${WHOLE} layers, ${most} were layers as fast as the prompt's`;
+}
+
 const shape = { ...SHAPES["gpt-oss-20b"], layers };
 const checkpoint = randomCheckpoint({ shape, layout: "hf_mxfp4" });
 for (const scheme of schemes) {
-  const sessions: { chunk: number; session: Session; looks: Map<string, number>[] }[] = [];
+  const turns: Turn[] = [];
   const scales = new Map([...missingScales(checkpoint).keys()].map((module) => [module, SCALE]));
   const inputScales = scheme.endsWith("_a_fp8") ? { scales, from: "--input-scale" } : null;
-  for (const chunk of SEQUENCES > 0 ? [SEQUENCES] : chunks) {
+  const prompts = SEQUENCES === 0 || BESIDE ? chunks.map((chunk) => ({ sequences: 0, chunk })) : [];
+  for (
+    const { sequences, chunk } of [...SEQUENCES > 0 ? [{ sequences: SEQUENCES, chunk: SEQUENCES }] : [], ...prompts]
+  ) {
     const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1, chunk });
-    const room = { slots: Math.max(1, SEQUENCES), context: SEQUENCES > 0 ? 2 * CONTEXT : TOKENS };
+    const room = { slots: Math.max(1, sequences), context: sequences > 0 ? 2 * CONTEXT : TOKENS };
     const session = await openSetting(setting, room);
-    for (let slot = 0; slot < SEQUENCES; slot++) await session.pretend(slot, CONTEXT);
-    sessions.push({ chunk, session, looks: [] });
+    for (let slot = 0; slot < sequences; slot++) await session.pretend(slot, CONTEXT);
+    turns.push({ sequences, chunk, session, looks: [] });
   }
   for (let round = -1; round < ROUNDS; round++) {
-    for (const { chunk, session, looks } of sessions) {
-      const look = await lookAt(session, chunk, checkpoint.config.vocab);
-      if (round >= 0) looks.push(look);
+    for (const turn of turns) {
+      const look = await lookAt(turn, checkpoint.config.vocab);
+      if (round >= 0) turn.looks.push(look);
     }
   }
-  for (const { chunk, session, looks } of sessions) {
-    const total = spreadOf(looks.map((look) => [...look.values()].reduce((sum, time) => sum + time)));
+  for (const turn of turns) {
+    const { sequences, chunk, looks } = turn;
+    const total = spreadOf(looks.map((look) => sum(look.values())));
     const parts = [...looks[0]!.keys()].map((name) => ({ name, time: spreadOf(looks.map((look) => look.get(name)!)) }));
     const shown = parts.filter(({ time }) => time.median > LEAST * total.median)
       .map(({ name, time }) => `${name} ${spreadText(time)}`);
-    const what = SEQUENCES > 0 ? `${SEQUENCES} sequences` : `chunks of ${chunk}`;
-    console.log(`${scheme}, ${what}: ${spreadText(total)} ms for ${TOKENS} tokens: ${shown.join(", ")}`);
-    await session.close();
+    const what = sequences > 0 ? `${sequences} sequences` : `chunks of ${chunk}`;
+    console.log(`${scheme}, ${what}: ${spreadText(total)} ms for ${tokensOf(turn)} tokens: ${shown.join(", ")}`);
+    if (sequences === 0 && SEQUENCES > 0) console.log(`${scheme}, ${SEQUENCES} sequences: ${beside(turns[0]!, turn)}`);
   }
+  for (const { session } of turns) await session.close();
 }

@@ -79,3 +79,12 @@ Deno.test("bench/prefill.ts refuses a scale that is none before it measures, in 
     assertMatch(said!, new RegExp(`^error: ${option}: expected [^\\n]*, got "${text}"\\n$`));
   }
 });
+
+Deno.test("bench/prefill.ts refuses a prompt beside no sequences before it measures, in one line", async () => {
+  const script = new URL("../../bench/prefill.ts", import.meta.url).pathname;
+  const args = ["run", "--no-check", "-A", script, "--beside"];
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, stdin: "null" }).output();
+  const [said, printed] = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes));
+  assertEquals([code, printed], [2, ""]);
+  assertEquals(said, "error: --beside: expected --sequences, which a prompt is beside\n");
+});
