@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "../assert.ts";
 import { SHORT, TemporaryDirectory } from "../checkpoint/container.ts";
 import { movedLines, turnedBits } from "../eval/damages.ts";
-import { dose, SOAK } from "../soak.ts";
+import { dose } from "../soak.ts";
 import { inProcess as run } from "./in_process.ts";
 
 const TEXT = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many do they have?<|end|>";
@@ -105,7 +105,6 @@ for (const [what, commands] of Object.entries(RUNS)) {
       }
     }
     assert(ends.equal > 0 && ends.refused > 0, JSON.stringify(ends));
-    if (SOAK) console.log(what, ends);
   });
 }
 
