@@ -14,6 +14,8 @@ import { InputError, reason } from "../errors.ts";
 import { isWrittenNumber } from "../json_numbers.ts";
 import { metered, whyTooLarge } from "./template_meter.ts";
 import { pythonic, type RuntimeClass } from "./template_python.ts";
+import { scoped } from "./template_scopes.ts";
+import { readable, regrouped } from "./template_source.ts";
 import type { Covered } from "./template_values.ts";
 import { isObject } from "../json_object.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
@@ -55,10 +57,11 @@ export class ChatTemplate {
   static async parse(path: string, source: string): Promise<ChatTemplate> {
     const large = whyTooLarge(source);
     if (large !== null) throw InputError.saying("wrong_value", { file: path }, large);
-    const { Environment, Interpreter, Template } = await import("@huggingface/jinja");
-    let template: InstanceType<typeof Template>;
+    const { Environment, Interpreter, parse, tokenize } = await import("@huggingface/jinja");
+    let program: ReturnType<typeof parse>;
     try {
-      template = new Template(source);
+      const tokens = tokenize(readable(source), { lstrip_blocks: true, trim_blocks: true });
+      program = parse(regrouped(tokens) as typeof tokens);
     } catch (thrown) {
       throw InputError.of("malformed", { file: path }, "a Jinja template", printable(reason(thrown)));
     }
@@ -67,8 +70,8 @@ export class ChatTemplate {
       // Template.render() would bring a clock of its own, and no name can be set twice.
       const environment = new Environment();
       for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      const Metered = metered(pythonic(Library, covered), length, source.length);
-      const result = new Metered(environment).run(template.parsed) as { value: unknown };
+      const Metered = metered(scoped(pythonic(Library, covered)), length, source.length);
+      const result = new Metered(environment).run(program) as { value: unknown };
       return String(result.value);
     });
   }
@@ -207,8 +210,11 @@ const GLOBALS = {
 const MONTHS = "January February March April May June July August September October November December".split(" ");
 const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ");
 
-/** Python's `strftime` in the C locale, for a fixed local time; directives that it does not know stay as they are. */
-function clock(now: Date): (format: unknown) => string {
+/** Directives and flags that Python knows on Linux, and templates here do not. */
+const UNWRITTEN = /^[cCDeFgGhklnPrRsStTuUVwWxXzZfEO_0-9^#+:]$/;
+
+/** Python's `strftime` in the C locale, for a fixed local time; directives that only Python knows are refused. */
+function clock(now: Date): (...args: unknown[]) => string {
   const two = (n: number) => String(n).padStart(2, "0");
   const month = MONTHS[now.getMonth()]!;
   const day = DAYS[now.getDay()]!;
@@ -233,11 +239,18 @@ function clock(now: Date): (format: unknown) => string {
     "%": "%",
   };
   // glibc's `%-d` leaves out the padding.
-  return (format) =>
-    String(format).replace(/%(-?)([A-Za-z%])/g, (directive, bare, letter) => {
+  return (format, ...others) => {
+    if (typeof format !== "string" || others.length > 0) throw new Error("strftime_now() takes one text");
+    return format.replace(/%(-?)([^-]?)/g, (directive, bare, letter) => {
       const value = values[letter];
-      return value === undefined ? directive : bare ? value.replace(/^0+(?=.)/, "") : value;
+      if (value === undefined) {
+        // What no C library knows stays as it is.
+        if (!UNWRITTEN.test(letter)) return directive;
+        throw new Error(`strftime_now() knows no ${directive}`);
+      }
+      return bare ? value.replace(/^0+(?=.)/, "") : value;
     });
+  };
 }
 
 /** The day as harmony writes it, for example 2025-06-28. */

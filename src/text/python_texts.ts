@@ -41,7 +41,9 @@ export function wordsOf(text: string, most: number): string[] {
 /** Python's `capitalize`: all but the first letter become small. */
 export function capitalized(text: string): string {
   const first = text === "" ? "" : String.fromCodePoint(text.codePointAt(0)!);
-  return first.toUpperCase() + text.slice(first.length).toLowerCase();
+  const large = first.toUpperCase(), [letter = ""] = large;
+  // A letter that becomes two is large in the first of them only.
+  return letter + large.slice(letter.length).toLowerCase() + text.slice(first.length).toLowerCase();
 }
 
 /** Jinja's `title`: words begin after blanks, hyphens and opening brackets. */
@@ -63,4 +65,9 @@ const LINE_ENDS: ReadonlySet<string> = new Set("\v\f\r\x1c\x1d\x1e\x85\u2028\u20
 /** A text whose lines, as Python parts them, end with a line feed. */
 export function withLineFeeds(text: string): string {
   return Array.from(text.replaceAll("\r\n", "\n"), (one) => LINE_ENDS.has(one) ? "\n" : one).join("");
+}
+
+/** Python's `title` of a text: letters after other letters become small, all others large. */
+export function titleCased(text: string): string {
+  return text.replace(/\p{Cased}+/gu, capitalized);
 }

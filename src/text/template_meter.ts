@@ -6,7 +6,8 @@
  * Sizes are found without spelling values out, since a list that holds another one twice, and so on, is short in memory
  * and longer than the memory as a text.
  */
-import { filterName, type Node, type RuntimeClass } from "./template_python.ts";
+import type { Node } from "./template_make.ts";
+import { filterName, type RuntimeClass } from "./template_python.ts";
 import type { Value } from "./template_values.ts";
 
 type Function = (args: Value[], scope: unknown) => Value;

@@ -2,15 +2,12 @@
  * A chat template's interpreter that computes what Python's does: where the library in JavaScript gives other values
  * without a word, the model would get another prompt than it was trained on.
  */
-import { areEqual, type Covered, textOf, uniqueOf, type Value } from "./template_values.ts";
-import { capitalized, numberOf, strippedText, titled, withLineFeeds, wordsOf } from "./python_texts.ts";
-
-/** A node of the library's syntax tree. */
-export interface Node {
-  readonly type: string;
-  readonly value?: unknown;
-  readonly [key: string]: unknown;
-}
+import { areEqual, asView, type Covered, itemsOf, textOf, type Value, viewOf } from "./template_values.ts";
+import { capitalized, numberOf, strippedText, titled } from "./python_texts.ts";
+import { filtered } from "./template_filters.ts";
+import { known, knownValue, Make, type Node } from "./template_make.ts";
+import { memberOf } from "./template_members.ts";
+import { testOf } from "./template_tests.ts";
 
 /** What is needed of the library's interpreter; some of its methods are private there. */
 export interface Runtime {
@@ -23,6 +20,19 @@ export interface Runtime {
   applyFilter(operand: Value, filter: Node, scope: unknown): Value;
   evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>];
   evaluateBinaryExpression(node: Node, scope: unknown): Value;
+  evaluateSliceExpression(object: Value, node: Node, scope: unknown): Value;
+  evaluateIdentifier(node: Node, scope: unknown): Value;
+  evaluateFor(node: Node, scope: unknown): Value;
+  evaluateSet(node: Node, scope: unknown): Value;
+  evaluateMacro(node: Node, scope: unknown): Value;
+  evaluateFilterStatement(node: Node, scope: unknown): Value;
+  bindMacroArguments(
+    name: string,
+    parameters: readonly Node[],
+    special: ReadonlySet<string>,
+    args: Value[],
+    scope: unknown,
+  ): void;
 }
 /** The class of it. */
 export type RuntimeClass<E> = new (environment: E) => Runtime;
@@ -33,8 +43,6 @@ const STATEMENTS = new Set([
 ]);
 /** Filters that give a number on as it is written. */
 const AS_WRITTEN = new Set(["default", "join", "safe", "string", "tojson"]);
-const METHODS = new Set(["strip", "lstrip", "rstrip", "capitalize", "split"]);
-
 /** The name of a filter, with arguments or without. */
 export const filterName = (filter: Node): string =>
   String(filter.type === "Identifier" ? filter.value : (filter["callee"] as Node | undefined)?.value);
@@ -42,15 +50,30 @@ export const filterName = (filter: Node): string =>
 /** The interpreter with Python's values; `covered` is what stands for other characters in them. */
 export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): RuntimeClass<E> {
   return class Pythonic extends Interpreter {
-    #text(text: string, scope: unknown): Value {
-      return super.evaluate({ type: "StringLiteral", value: text }, scope);
+    readonly #make = new Make((node) => super.evaluate(node, null));
+    readonly #range: Value | undefined;
+
+    constructor(environment: E) {
+      super(environment);
+      const { variables } = environment as { variables: Map<string, Value> };
+      this.#range = variables.get("range");
+      for (const [name, value] of variables) variables.set(name, this.#uncovered(value));
     }
 
-    #truth(holds: boolean, scope: unknown): Value {
-      const number = (value: number) => ({ type: "IntegerLiteral", value });
-      const operator = { type: "Operator", value: "<" };
-      const node = { type: "BinaryExpression", operator, left: number(0), right: number(holds ? 1 : 0) };
-      return super.evaluateBinaryExpression(node, scope);
+    /** A value in which floats are such: as texts, 0.0 would be true. */
+    #uncovered(value: Value): Value {
+      const { value: held } = value;
+      if (typeof held === "string") {
+        const written = covered.numberIn(held);
+        return written !== null && /[.e]/i.test(written) ? this.#make.float(Number(written)) : value;
+      }
+      if (Array.isArray(held)) held.forEach((item, i) => held[i] = this.#uncovered(item));
+      else if (held instanceof Map) { for (const [key, item] of held) held.set(key, this.#uncovered(item)); }
+      return value;
+    }
+
+    #text(text: string): Value {
+      return this.#make.text(text);
     }
 
     /** A number in its written form as one to count with; any other value as it is. */
@@ -62,19 +85,22 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
     }
 
     override evaluateTestExpression(node: Node, scope: unknown): Value {
-      const operand = this.#counted(this.evaluate(node["operand"] as Node, scope), scope);
-      return super.evaluateTestExpression({ ...node, operand: known(operand) }, scope);
+      const operand = this.evaluate(node["operand"] as Node, scope);
+      const holds = testOf(String((node["test"] as Node).value), operand, [], covered);
+      return this.#make.truth(holds !== (node["negate"] === true));
     }
 
     /** What a template writes: the library has other words for truth and none, and writes lists as JSON. */
     override evaluateBlock(statements: readonly Node[], scope: unknown): Value {
       let written = "";
       for (const node of statements) {
-        const value = this.evaluate(node, scope);
+        // What is safe to write as it is: nothing is escaped here.
+        const isSafe = node.type === "FilterExpression" && filterName(node["filter"] as Node) === "safe";
+        const value = this.evaluate(isSafe ? node["operand"] as Node : node, scope);
         // What a statement gives is a text, or that there is nothing to write.
         if (!STATEMENTS.has(node.type) || value.type !== "NullValue") written += textOf(value, covered);
       }
-      return this.#text(written, scope);
+      return this.#text(written);
     }
 
     override evaluateBinaryExpression(node: Node, scope: unknown): Value {
@@ -87,123 +113,147 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
       switch (operator) {
         case "==":
         case "!=":
-          return this.#truth(areEqual(left, right) === (operator === "=="), scope);
+          return this.#make.truth(areEqual(left, right) === (operator === "=="));
         case "~":
-          return this.#text(textOf(left, covered) + textOf(right, covered), scope);
+          return this.#text(textOf(left, covered) + textOf(right, covered));
         case "in":
         case "not in":
           if (!isList(right) || left.type === "UndefinedValue") break;
-          return this.#truth(
-            (right.value as Value[]).some((item) => areEqual(left, item)) === (operator === "in"),
-            scope,
-          );
+          return this.#make.truth(itemsOf(right).some((item) => areEqual(left, item)) === (operator === "in"));
         case "+":
+          if (isList(left) && isList(right)) return this.#sum(left, right);
           if ((left.type === "StringValue") === (right.type === "StringValue")) break;
           throw new Error(`adds ${left.type} and ${right.type}, which Python does not`);
+        case "**":
+          return this.#power(left, right);
         case "%":
         case "/":
         case "//":
           if (isNumber(left) && isNumber(right)) {
             if (right.value === 0) throw new Error("divides by zero");
-            if (operator === "%") return this.#rest(left, right, scope);
+            if (operator !== "/") return this.#divided(operator, left, right);
           }
       }
       return super.evaluateBinaryExpression({ ...node, left: known(left), right: known(right) }, scope);
     }
 
-    /** Python's `a % b`, which has the sign of b. */
-    #rest(left: Value, right: Value, scope: unknown): Value {
-      const a = left.value as number, b = right.value as number, rest = a % b;
-      const value = rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
-      const float = left.type === "FloatValue" || right.type === "FloatValue";
-      return super.evaluate({ type: float ? "FloatLiteral" : "IntegerLiteral", value }, scope);
+    #sum(left: Value, right: Value): Value {
+      if (left.type !== right.type || viewOf(left) || viewOf(right)) throw new Error("adds what are no two lists");
+      const items = [...left.value as Value[], ...right.value as Value[]];
+      return left.type === "TupleValue" ? this.#make.tuple(items) : this.#make.list(items);
+    }
+
+    /** A power of whole numbers: of others, the last digit is not everywhere the same. */
+    #power(left: Value, right: Value): Value {
+      if (left.type !== "IntegerValue" || right.type !== "IntegerValue" || (right.value as number) < 0) {
+        throw new Error("takes a power that is not of whole numbers");
+      }
+      const base = left.value as number;
+      if (Math.abs(base) > 1 && (right.value as number) > 53) throw new Error("makes a number beyond 2^53");
+      return this.#make.whole(Number(BigInt(base) ** BigInt(right.value as number)));
+    }
+
+    /** Python's `a % b`, which has the sign of b, and `a // b`, which is what is left without it. */
+    #divided(operator: string, left: Value, right: Value): Value {
+      const a = left.value as number, b = right.value as number;
+      const isWhole = left.type === "IntegerValue" && right.type === "IntegerValue";
+      let rest = a % b;
+      const isMoved = rest !== 0 && rest < 0 !== b < 0;
+      if (rest === 0) rest = b < 0 ? -0 : 0;
+      if (operator === "%") {
+        const value = isMoved ? rest + b : rest;
+        return isWhole ? this.#make.whole(value) : this.#make.float(value);
+      }
+      const value = (a - a % b) / b - (isMoved ? 1 : 0);
+      if (isWhole) return this.#make.whole(value);
+      const floor = Math.floor(value);
+      return this.#make.float(
+        value === 0 ? (a / b < 0 || Object.is(a / b, -0) ? -0 : 0) : value - floor > 0.5 ? floor + 1 : floor,
+      );
     }
 
     override evaluate(node: Node | undefined, scope: unknown): Value {
-      return node?.type === KNOWN ? node.value as Value : super.evaluate(node, scope);
+      const value = knownValue(node) ?? super.evaluate(node, scope);
+      if (value.type !== "IntegerValue") return value;
+      if (!Number.isSafeInteger(value.value)) throw new Error("makes a number beyond 2^53");
+      if (Object.is(value.value, -0)) value.value = 0;
+      return value;
     }
 
-    /** A text's characters are those of Unicode to Python, and halves of them to JavaScript. */
     override evaluateMemberExpression(node: Node, scope: unknown): Value {
-      const property = node["property"] as Node;
-      if (node["computed"] !== true || property.type === "SliceExpression") {
-        return super.evaluateMemberExpression(node, scope);
-      }
-      const object = this.evaluate(node["object"] as Node, scope), held = { ...node, object: known(object) };
-      if (object.type !== "StringValue" || !HALVES.test(object.value as string)) {
-        return super.evaluateMemberExpression(held, scope);
-      }
-      const place = this.evaluate(property, scope);
-      if (place.type !== "IntegerValue") {
-        return super.evaluateMemberExpression({ ...held, property: known(place) }, scope);
-      }
-      const character = Array.from(object.value as string).at(place.value as number);
-      return character === undefined ? super.evaluate(undefined, scope) : this.#text(character, scope);
+      const property = node["property"] as Node, object = this.evaluate(node["object"] as Node, scope);
+      if (property.type === "SliceExpression") return this.#slice(object, property, scope);
+      if (node["computed"] !== true) return memberOf(object, property.value as string | number, true, this.#make);
+      const { type, value } = this.evaluate(property, scope);
+      if (type !== "IntegerValue" && type !== "StringValue") throw new Error(`takes an item by a ${type}`);
+      return memberOf(object, value as string | number, false, this.#make);
     }
 
-    /** Methods of texts that the library has with fewer arguments, or with JavaScript's blanks. */
+    #slice(object: Value, node: Node, scope: unknown): Value {
+      if (viewOf(object) !== undefined) throw new Error(`takes a part of a ${viewOf(object)!.name}`);
+      const step = node["step"] === undefined ? undefined : this.evaluate(node["step"] as Node, scope);
+      if (step?.value === 0) throw new Error("takes a part in steps of none");
+      const held = step === undefined ? node : { ...node, step: known(step) };
+      const part = super.evaluateSliceExpression(object, held, scope);
+      return object.type === "TupleValue" ? this.#make.tuple(part.value as Value[]) : part;
+    }
+
     override evaluateCallExpression(node: Node, scope: unknown): Value {
-      const callee = node["callee"] as Node, property = callee["property"] as Node | undefined;
-      const name = callee.type === "MemberExpression" && callee["computed"] !== true ? String(property?.value) : "";
-      if (!METHODS.has(name)) return super.evaluateCallExpression(node, scope);
-      const object = this.evaluate(callee["object"] as Node, scope);
-      if (object.type !== "StringValue") return super.evaluateCallExpression(node, scope);
-      const text = object.value as string;
-      const [[first, second], named] = this.evaluateArguments(node["args"] as Node[], scope);
-      const given = first === undefined || first.type === "NullValue" ? undefined : first;
-      if (name === "capitalize") return this.#text(capitalized(text), scope);
-      if (name === "split") {
-        if (given !== undefined || named.has("sep")) return super.evaluateCallExpression(node, scope);
-        const most = second ?? named.get("maxsplit");
-        if (most !== undefined && most.type !== "IntegerValue") throw new Error("maxsplit must be a whole number");
-        const words = wordsOf(text, most === undefined ? -1 : most.value as number);
-        return this.#list(words.map((word) => this.#text(word, scope)), scope);
-      }
-      if (given !== undefined && given.type !== "StringValue") throw new Error(`${name}() takes a text or none`);
-      return this.#text(strippedText(text, name, given?.value as string | undefined), scope);
+      const callee = this.evaluate(node["callee"] as Node, scope);
+      if (callee === this.#range && callee !== undefined) return this.#ranged(node, callee, scope);
+      return super.evaluateCallExpression({ ...node, callee: known(callee) }, scope);
     }
 
-    #list(items: readonly Value[], scope: unknown): Value {
-      return super.evaluate({ type: "ArrayLiteral", value: items.map(known) }, scope);
+    #ranged(node: Node, callee: Value, scope: unknown): Value {
+      const [args, named] = this.evaluateArguments(node["args"] as Node[], scope);
+      if (named.size > 0 || args.length < 1 || args.length > 3 || args.some(({ type }) => type !== "IntegerValue")) {
+        throw new Error("range() takes one to three whole numbers");
+      }
+      const numbers = args.map(({ value }) => value as number),
+        [from, to] = numbers.length > 1 ? numbers : [0, numbers[0]];
+      const step = numbers[2] ?? 1;
+      const list = super.evaluateCallExpression({ ...node, args: args.map(known), callee: known(callee) }, scope);
+      return asView(list, { name: "range", text: `range(${from}, ${to}${step === 1 ? "" : `, ${step}`})` });
     }
 
     override applyFilter(given: Value, filter: Node, scope: unknown): Value {
       const name = filterName(filter), alone = filter.type === "Identifier";
       const operand = AS_WRITTEN.has(name) ? given : this.#counted(given, scope);
-      if (name === "string") return this.#text(textOf(operand, covered), scope);
-      if (name === "join" && isList(operand)) return this.#joined(operand, filter, scope);
+      if (name === "string") return this.#text(textOf(operand, covered));
+      if (name === "join") return this.#joined(operand, filter, scope);
       if (name === "int" || name === "float") return this.#number(name, operand, filter, scope);
-      if (name === "unique" && alone && isList(operand)) {
-        return this.#list(uniqueOf(operand.value as Value[]), scope);
+      if (operand.type === "StringValue" && alone) {
+        const text = operand.value as string;
+        if (name === "trim") return this.#text(strippedText(text, "strip"));
+        if (name === "capitalize") return this.#text(capitalized(text));
+        if (name === "title") return this.#text(titled(text));
       }
-      if (name === "tojson" && operand.type === "UndefinedValue") throw new Error("what is undefined has no JSON");
-      if (operand.type !== "StringValue") return super.applyFilter(operand, filter, scope);
-      const text = operand.value as string;
-      if (name === "trim" && alone) return this.#text(strippedText(text, "strip"), scope);
-      if (name === "indent") return super.applyFilter(this.#text(withLineFeeds(text), scope), filter, scope);
-      if (name === "capitalize") return this.#text(capitalized(text), scope);
-      if (name === "title") return this.#text(titled(text), scope);
-      if (name === "length" && HALVES.test(text)) {
-        return super.evaluate({ type: "IntegerLiteral", value: Array.from(text).length }, scope);
-      }
-      return super.applyFilter(operand, filter, scope);
+      const [args, named] = this.evaluateArguments(alone ? [] : filter["args"] as Node[], scope);
+      return filtered(name, { operand, args, named, make: this.#make, covered }) ??
+        super.applyFilter(operand, filter, scope);
     }
 
     #joined(list: Value, filter: Node, scope: unknown): Value {
       const args = filter.type === "Identifier" ? [] : filter["args"] as Node[];
       const [[first], named] = this.evaluateArguments(args, scope), between = first ?? named.get("d");
       if (named.size > (named.has("d") ? 1 : 0)) throw new Error("join() takes the text between items only");
-      const items = (list.value as Value[]).map((item) => textOf(item, covered));
-      return this.#text(items.join(between === undefined ? "" : textOf(between, covered)), scope);
+      const all = list.type === "StringValue" ? Array.from(list.value as string, (one) => this.#text(one)) : null;
+      if (all === null && !isList(list)) throw new Error(`joins a ${list.type}`);
+      const items = (all ?? itemsOf(list)).map((item) => textOf(item, covered));
+      return this.#text(items.join(between === undefined ? "" : textOf(between, covered)));
     }
 
     /** The filters `int` and `float`: a text is a number as a whole, or none. */
     #number(name: "int" | "float", operand: Value, filter: Node, scope: unknown): Value {
-      if (operand.type !== "StringValue" && operand.type !== "FloatValue") {
-        return super.applyFilter(operand, filter, scope);
-      }
       const args = filter.type === "Identifier" ? [] : filter["args"] as Node[];
-      const [[first], named] = this.evaluateArguments(args, scope), otherwise = first ?? named.get("default");
+      const [[first, ...rest], named] = this.evaluateArguments(args, scope), otherwise = first ?? named.get("default");
+      if (rest.length > 0 || named.size > (named.has("default") ? 1 : 0)) {
+        throw new Error(`${name} takes the default only`);
+      }
+      if (operand.type !== "StringValue" && operand.type !== "FloatValue") {
+        return super.applyFilter(operand, { type: "Identifier", value: name }, scope);
+      }
+      if (/^\s*[+-]?nan\s*$/i.test(String(operand.value))) throw new Error("makes a number that is none");
       const given = operand.value, value = typeof given === "string" ? numberOf(given) : given as number;
       if (name === "float" && value !== null) return super.evaluate({ type: "FloatLiteral", value }, scope);
       if (value !== null && Number.isSafeInteger(Math.trunc(value))) {
@@ -214,13 +264,6 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
     }
   };
 }
-
-/** A node that stands for a value that was computed. */
-const KNOWN = "KnownValue";
-const known = (value: Value): Node => ({ type: KNOWN, value });
-
-/** Characters of two UTF-16 units. */
-const HALVES = /[\ud800-\udfff]/;
 
 const isList = ({ type }: Value): boolean => type === "ArrayValue" || type === "TupleValue";
 const isNumber = ({ type }: Value): boolean => type === "IntegerValue" || type === "FloatValue";

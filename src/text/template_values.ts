@@ -14,6 +14,8 @@ export interface Covered {
   stands(character: string): boolean;
   /** The number in its written form that a text stands for; null: none. */
   numberIn(text: string): string | null;
+  /** A text with the characters that it stands for. */
+  show(text: string): string;
 }
 
 /** Python's `str(value)`; of what a template does not know, nothing. */
@@ -37,7 +39,7 @@ function literalOf(one: Value, covered: Covered): string {
     case "UndefinedValue":
       return "Undefined";
     case "ArrayValue":
-      return `[${(value as Value[]).map((item) => literalOf(item, covered)).join(", ")}]`;
+      return viewText(one, covered) ?? `[${(value as Value[]).map((item) => literalOf(item, covered)).join(", ")}]`;
     case "TupleValue": {
       const items = (value as Value[]).map((item) => literalOf(item, covered));
       return `(${items.join(", ")}${items.length === 1 ? "," : ""})`;
@@ -53,6 +55,57 @@ function literalOf(one: Value, covered: Covered): string {
       throw new Error(`writes a ${type}`);
   }
 }
+
+/** What a list is to Python that is none: a view of a dictionary, a range, or items that can be read once. */
+export interface View {
+  readonly name: "range" | "dict_items" | "dict_keys" | "dict_values" | "generator";
+  /** What Python writes of a range. */
+  readonly text?: string;
+  read?: boolean;
+}
+const views = new WeakMap<Value, View>();
+
+/** What a list is besides; undefined: nothing. */
+export const viewOf = (value: Value): View | undefined => views.get(value);
+
+/** The list as a view. */
+export function asView(list: Value, view: View): Value {
+  views.set(list, view);
+  // There is something that makes items, even where it makes none.
+  if (view.name === "generator") Object.assign(list, { __bool__: () => ({ value: true }) });
+  return list;
+}
+
+/** The items of a list or view, to go through. */
+export function itemsOf(list: Value): readonly Value[] {
+  const view = views.get(list);
+  if (view?.name === "generator") {
+    if (view.read) throw new Error("goes twice through what a filter made, which Python empties the first time");
+    view.read = true;
+  }
+  return list.value as Value[];
+}
+
+function viewText(list: Value, covered: Covered): string | null {
+  const view = views.get(list);
+  if (view === undefined) return null;
+  if (view.name === "range") return view.text!;
+  if (view.name === "generator") throw new Error("writes what a filter makes, expected it as a list");
+  return `${view.name}([${(list.value as Value[]).map((item) => literalOf(item, covered)).join(", ")}])`;
+}
+
+/** Which of two texts comes first to Python, by their characters: below 0, above 0, or 0. */
+export function compareTexts(a: string, b: string): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const [left, right] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (left === right) continue;
+    const [high, other] = [isHalf(left), isHalf(right)];
+    return high === other ? left - right : high ? 1 : -1;
+  }
+  return a.length - b.length;
+}
+
+const isHalf = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdfff;
 
 function floatText(value: number): string {
   if (Object.is(value, -0)) return "-0.0";
@@ -85,6 +138,7 @@ const kindOf = ({ type }: Value): string => /^(?:Integer|Float|Boolean)Value$/.t
  */
 export function areEqual(a: Value, b: Value): boolean {
   const kind = kindOf(a);
+  if (views.has(a) || views.has(b)) throw new Error("compares what is no list, expected it as one");
   if (kind !== kindOf(b)) return false;
   if (kind === "ArrayValue" || kind === "TupleValue") {
     const [left, right] = [a.value as Value[], b.value as Value[]];

@@ -213,7 +213,7 @@ Deno.test("fromDirectory() refuses templates that are empty or no Jinja", async 
 });
 
 Deno.test("render() refuses a template that makes an empty prompt", async () => {
-  for (const text of ["{# nothing #}", "{{ a.b }}"]) {
+  for (const text of ["{# nothing #}", "{{ missing }}"]) {
     const chat = await template(text);
     assertThrows(() => chat.render(one), InputError, "chat_template.jinja: expected a prompt, got an empty text");
   }

@@ -90,12 +90,78 @@ Deno.test("a template that Python would not render is refused", async () => {
       "missing|tojson",
       "[[1]]|unique",
       "'1e30'|int",
+      "undefinedvar.x",
+      "undefinedvar.x is defined",
+      "1 + 2 ~ 3",
+      "1 < 2 < 3",
+      "[1 2]",
+
+      "{'a':1}.items()|tojson",
+      "[1]|reverse",
+      "'a'|safe ~ 'b'",
+      "12345678901234567890",
+      "2**60",
+      "2**0.5",
+      "'nan'|float",
+      "'7'|int(0, 8)",
+      "range(2.0)",
+      "range(3)[1:]",
+      "strftime_now('%U')",
+      "strftime_now(format='%Y')",
+      "'ab'.startswith(['a'])",
+      "'ab'.startswith('b', 1)",
+      "'a'.upper(1)",
+      "'a'.index",
+      "[1].append",
+      "self is defined",
+      "1|bool",
+      "[2,1]|sort(attribute='a,b')",
     ]
   ) {
-    const template = await ChatTemplate.parse("t", `{{ ${expression} }}`);
-    const render = () => template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
-    assertThrows(render, InputError, "t: cannot be rendered: ", expression);
+    const render = await rendering(`{{ ${expression} }}`);
+    assertThrows(render, InputError, "t: ", expression);
   }
+});
+
+Deno.test("statements that Python would read otherwise are refused", async () => {
+  for (
+    const source of [
+      "{% if 1 if 2 %}a{% endif %}",
+      "{% for i in [1] if 2 else [3] %}a{% endfor %}",
+      "{% filter length %}a{% endfilter %}",
+      "{% for i in [1] %}{% set x %}{% break %}{% endset %}{% endfor %}",
+      "{% macro f() %}{% endmacro %}{% call f() %}{% endcall %}",
+      "{% set x = [1]|reverse %}{% for i in x %}{% endfor %}{% for i in x %}{% endfor %}",
+      "{% set true = 1 %}",
+      "{% set ns = namespace(x=1) %}{% set ns[x] = 1 %}",
+      "{% for i in [1] %}{{ loop }}{% endfor %}",
+      "{{ 1 }}{-}\n",
+      "a\ufeff{%- if true %}{% endif %}",
+    ]
+  ) {
+    assertThrows(await rendering(source), InputError, "t: ", source);
+  }
+});
+
+/** What renders a template, or says why it cannot be read. */
+async function rendering(source: string): Promise<() => unknown> {
+  try {
+    const template = await ChatTemplate.parse("t", source);
+    return () => template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
+  } catch (thrown) {
+    return () => {
+      throw thrown;
+    };
+  }
+}
+
+Deno.test("a number of a call that is zero is not true", async () => {
+  const template = await ChatTemplate.parse(
+    "t",
+    "{{ zero or 'n' }}{{ 'y' if zero else 'n' }}{{ zero|default('d', true) }}",
+  );
+  const untrusted = { zero: parseAsPython("0.0") };
+  assertEquals(template.render(tokenizer, { trusted: {}, untrusted, now: new Date() }), [{ text: "nnd" }]);
 });
 
 Deno.test("a list as text has its texts' own characters, and its numbers as they were written", async () => {

@@ -31,7 +31,10 @@ Deno.test("a template reaches no constructor, no prototype and no global name", 
       assertThrows(() => calls.render(REQUEST), InputError, "chat_template.jinja: cannot be rendered: ");
     }
   }
-  for (const name of ["Deno", "globalThis", "self", "process", "require", "Function", "eval"]) {
+  for (const name of ["Deno", "globalThis", "process", "require", "Function", "eval"]) {
     assertEquals((await template(`[{{ ${name} is defined }}]`)).render(REQUEST).text, "[False]", name);
   }
+  // To Jinja it is something: the template itself.
+  const self = await template("[{{ self is defined }}]");
+  assertThrows(() => self.render(REQUEST), InputError, "cannot be rendered: uses self, which is not known here");
 });

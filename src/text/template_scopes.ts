@@ -1,0 +1,205 @@
+/**
+ * Where a chat template's variables live: in Jinja each turn of a loop, each block and each macro has its own, and a
+ * macro sees those of where it is written. To the library, loops share them, blocks have none, and macros see those of
+ * where they are called.
+ */
+import { isTrue } from "./template_filters.ts";
+import { known, Make, type Node } from "./template_make.ts";
+import type { Runtime, RuntimeClass } from "./template_python.ts";
+import { itemsOf, type Value } from "./template_values.ts";
+
+/** Variables, by their names. */
+interface Scope {
+  readonly variables: Map<string, Value>;
+  setVariable(name: string, value: Value): void;
+  lookupVariable(name: string): Value;
+}
+
+/** What `break` and `continue` throw, with what was written in this turn of the loop. */
+class Jump extends Error {
+  written = "";
+
+  constructor(readonly ends: boolean) {
+    super("leaves a loop where there is none, or from a block within it");
+  }
+}
+
+/** Names that cannot be set. */
+const FIXED: ReadonlySet<string> = new Set([
+  ...["true", "false", "none", "True", "False", "None", "loop", "self", "super", "caller", "varargs", "kwargs"],
+  ...["namespace", "range", "dict", "and", "or", "not", "in", "is", "if", "else"],
+]);
+/** What Jinja has without being told, and templates here do not; and words of the language. */
+const LACKING: ReadonlySet<string> = new Set([
+  ...["dict", "lipsum", "cycler", "joiner", "self", "super", "and", "or", "not", "in", "is", "if", "else"],
+]);
+
+/** The interpreter with Jinja's scopes. */
+export function scoped<E>(Interpreter: RuntimeClass<E>): RuntimeClass<E> {
+  return class Scoped extends Interpreter {
+    readonly #make = new Make((node) => super.evaluate(node, null));
+
+    #within(scope: Scope): Scope {
+      return new (scope.constructor as new (parent: Scope) => Scope)(scope);
+    }
+
+    override evaluate(node: Node | undefined, scope: unknown): Value {
+      if (node?.type === "Break" || node?.type === "Continue") throw new Jump(node.type === "Break");
+      return super.evaluate(node, scope);
+    }
+
+    override evaluateIdentifier(node: Node, scope: unknown): Value {
+      const value = super.evaluateIdentifier(node, scope), name = String(node.value);
+      if (value.type === "UndefinedValue" && LACKING.has(name)) {
+        throw new Error(`uses ${name}, which is not known here`);
+      }
+      return value;
+    }
+
+    override evaluateBlock(statements: readonly Node[], scope: unknown): Value {
+      let written = "";
+      for (const statement of statements) {
+        try {
+          written += super.evaluateBlock([statement], scope).value;
+        } catch (thrown) {
+          if (thrown instanceof Jump) thrown.written = written + thrown.written;
+          throw thrown;
+        }
+      }
+      return this.#make.text(written);
+    }
+
+    /** A block that no loop around it can be left from. */
+    #closed(render: () => Value): Value {
+      try {
+        return render();
+      } catch (thrown) {
+        throw thrown instanceof Jump ? new Error(thrown.message) : thrown;
+      }
+    }
+
+    override evaluateFor(node: Node, given: unknown): Value {
+      const scope = given as Scope, iterable = node["iterable"] as Node, target = node["loopvar"] as Node;
+      const test = iterable.type === "SelectExpression" ? iterable["test"] as Node : null;
+      const all = this.#turns(this.evaluate(test === null ? iterable : iterable["lhs"] as Node, scope));
+      const items = test === null ? all : all.filter((item) => {
+        const inner = this.#within(scope);
+        this.#assign(target, item, inner);
+        return isTrue(this.evaluate(test, inner));
+      });
+      let written = "", isDone = false;
+      const loop = (scope.lookupVariable("namespace").value as (args: Value[], scope: unknown) => Value)([], scope);
+      for (let i = 0; i < items.length; i++) {
+        const inner = this.#within(scope);
+        inner.setVariable("loop", this.#loopAt(loop, i, items));
+        this.#assign(target, items[i]!, inner);
+        try {
+          written += this.evaluateBlock(node["body"] as Node[], inner).value;
+          isDone = true;
+        } catch (thrown) {
+          if (!(thrown instanceof Jump)) throw thrown;
+          written += thrown.written;
+          if (thrown.ends) break;
+        }
+      }
+      // To Jinja, there was no turn if none came to its end.
+      if (!isDone) written += this.evaluateBlock(node["defaultBlock"] as Node[], this.#within(scope)).value;
+      return this.#make.text(written);
+    }
+
+    #loopAt(loop: Value, i: number, items: readonly Value[]): Value {
+      const make = this.#make, state = loop.value as Map<string, Value>, { length } = items;
+      const numbers = { index: i + 1, index0: i, revindex: length - i, revindex0: length - i - 1, length };
+      for (const [name, value] of Object.entries(numbers)) state.set(name, make.whole(value));
+      state.set("depth", make.whole(1)).set("depth0", make.whole(0));
+      state.set("first", make.truth(i === 0)).set("last", make.truth(i === length - 1));
+      state.set("previtem", items[i - 1] ?? make.missing()).set("nextitem", items[i + 1] ?? make.missing());
+      return loop;
+    }
+
+    #turns(value: Value): readonly Value[] {
+      const make = this.#make;
+      switch (value.type) {
+        case "ArrayValue":
+        case "TupleValue":
+          return itemsOf(value);
+        case "StringValue":
+          return Array.from(value.value as string, (one) => make.text(one));
+        case "ObjectValue":
+          return [...(value.value as Map<string, Value>).keys()].map((one) => make.text(one));
+        case "UndefinedValue":
+          return [];
+      }
+      throw new Error(`goes through a ${value.type}`);
+    }
+
+    #assign(target: Node, value: Value, scope: Scope): void {
+      if (target.type === "Identifier") {
+        if (FIXED.has(String(target.value))) throw new Error(`sets ${target.value}`);
+        scope.setVariable(String(target.value), value);
+        return;
+      }
+      if (target.type !== "TupleLiteral") throw new Error(`sets a ${target.type}`);
+      const targets = target.value as Node[], parts = this.#turns(value);
+      if (value.type === "UndefinedValue" || parts.length !== targets.length) {
+        throw new Error(`sets ${targets.length} names to ${parts.length} items`);
+      }
+      targets.forEach((one, i) => this.#assign(one, parts[i]!, scope));
+    }
+
+    override evaluateSet(node: Node, given: unknown): Value {
+      const scope = given as Scope, target = node["assignee"] as Node;
+      const value = node.value
+        ? this.evaluate(node.value as Node, scope)
+        : this.#closed(() => this.evaluateBlock(node["body"] as Node[], this.#within(scope)));
+      if (target.type !== "MemberExpression") {
+        this.#assign(target, value, scope);
+        return this.#make.none();
+      }
+      const name = String((target["property"] as Node).value), object = target["object"] as Node;
+      if (target["computed"] === true || object.value === "loop" || name.startsWith("_")) {
+        throw new Error(`sets ${name} of what is no namespace`);
+      }
+      return super.evaluateSet({ ...node, value: known(value) }, scope);
+    }
+
+    override evaluateMacro(node: Node, given: unknown): Value {
+      const written = given as Scope, name = String((node["name"] as Node).value);
+      if (FIXED.has(name)) throw new Error(`sets ${name}`);
+      const result = super.evaluateMacro(node, written), macro = written.lookupVariable(name);
+      const library = macro.value as (args: Value[], scope: unknown) => Value, calls = mentions(node["body"], "caller");
+      macro.value = (args: Value[], called: Scope) => {
+        const scope = this.#within(written), caller = called.variables.get("caller");
+        if (caller !== undefined && !calls) throw new Error(`calls ${name} with a block that it does not use`);
+        scope.setVariable("caller", caller ?? this.#make.missing());
+        return this.#closed(() => library(args, scope));
+      };
+      return result;
+    }
+
+    override bindMacroArguments(
+      ...[name, parameters, special, args, scope]: Parameters<Runtime["bindMacroArguments"]>
+    ): void {
+      super.bindMacroArguments(name, parameters, special, args, scope);
+      if (!special.has("varargs")) return;
+      const { variables } = scope as Scope;
+      variables.set("varargs", this.#make.tuple(variables.get("varargs")!.value as Value[]));
+    }
+
+    override evaluateFilterStatement(node: Node, given: unknown): Value {
+      const text = this.#closed(() => this.evaluateBlock(node["body"] as Node[], this.#within(given as Scope)));
+      const value = this.applyFilter(text, node["filter"] as Node, given);
+      if (value.type !== "StringValue") throw new Error(`has a block whose filter makes a ${value.type}`);
+      return value;
+    }
+  };
+}
+
+/** Whether a name is used anywhere in a part of a template. */
+function mentions(part: unknown, name: string): boolean {
+  if (Array.isArray(part)) return part.some((one) => mentions(one, name));
+  if (part instanceof Map) return mentions([...part], name);
+  if (typeof part !== "object" || part === null) return false;
+  const node = part as Node;
+  return node.type === "Identifier" && node.value === name || Object.values(node).some((one) => mentions(one, name));
+}

@@ -1,0 +1,138 @@
+/**
+ * A chat template's text and words, before the library parses them: what it would read otherwise than Jinja is written
+ * so that it does not, or refused.
+ */
+
+/** A word of a template as the library cuts it. */
+export interface Token {
+  value: string;
+  type: string;
+}
+
+/** Characters that are blank to Python or to JavaScript, and not to both. */
+const UNCLEAR = "\ufeff\x1c\x1d\x1e\x1f\x85";
+
+/** Texts that the library's search for blanks around tags would change, or that Python cannot read. */
+const MISREAD: readonly (readonly [pattern: RegExp, what: string])[] = [
+  [/-\}\n|^[ \t]+\{-/m, "a brace beside a hyphen at an end of a line"],
+  [/[\u2028\u2029][ \t]+\{[%#]/, "a separator of lines before a tag"],
+  [
+    new RegExp(`[${UNCLEAR}]\\s*\\{[{%#]-|-[}%#]\\}\\s*[${UNCLEAR}]`),
+    "a character beside a tag that only some call blank",
+  ],
+  [/\\u[dD][89a-fA-F]/, "half a character"],
+];
+
+/** A text with line feeds as Jinja has them; blocks of `generation` are blocks with variables of their own. */
+export function readable(source: string): string {
+  const text = source.replace(/\r\n?/g, "\n");
+  for (const [pattern, what] of MISREAD) if (pattern.test(text)) throw new Error(`holds ${what}`);
+  if (/#\}\n/.test(text.replace(/\{#[\s\S]*?#\}/g, ""))) throw new Error("ends a comment that it does not begin");
+  return text.replace(/(\{%-?\s*)generation(\s*-?%\})/g, "$1filter string$2")
+    .replace(/(\{%-?\s*)endgeneration(\s*-?%\})/g, "$1endfilter$2");
+}
+
+const KEYWORDS: ReadonlySet<string> = new Set(["and", "or", "not", "in", "is", "if", "else"]);
+const OPENS: ReadonlySet<string> = new Set([
+  ...["OpenParen", "OpenSquareBracket", "OpenCurlyBracket", "OpenStatement", "OpenExpression"],
+]);
+const CLOSES: ReadonlySet<string> = new Set([
+  ...["CloseParen", "CloseSquareBracket", "CloseCurlyBracket", "CloseStatement", "CloseExpression"],
+]);
+/** Tests to which Jinja takes the word that follows as what is tested with, unless it is one of these. */
+const AFTER_TEST: ReadonlySet<string> = new Set(["else", "or", "and"]);
+const STATEMENTS: ReadonlySet<string> = new Set(["set", "if", "elif", "for", "macro", "call", "filter", "else"]);
+
+const SEPARATES: ReadonlySet<string> = new Set(["Comma", "Colon", "Equals"]);
+
+/** What was read of one pair of brackets. */
+interface Level {
+  /** Where the additive operand begins that a `~` belongs to; -1: none does. */
+  operand: number;
+  joins: boolean;
+  compared: boolean;
+}
+
+/**
+ * The words with brackets around what Jinja reads first: `a + b ~ c` is `a + (b ~ c)` there.
+ *
+ * @throws {Error} for what the library would accept and Jinja does not, or reads in another way.
+ */
+export function regrouped(tokens: readonly Token[]): Token[] {
+  const opened = new Set<number>(), closed = new Set<number>(), levels: Level[] = [];
+  let level: Level = { operand: -1, joins: false, compared: false }, statement = "", looped = false;
+  tokens.forEach((token, at) => {
+    const { type } = token,
+      before = tokens[at - 1],
+      word = type === "Identifier" && before?.type !== "Dot" ? token.value : "";
+    const endOperand = () => {
+      if (level.operand >= 0 && level.joins) {
+        opened.add(level.operand);
+        closed.add(at);
+      }
+      level.operand = -1;
+      level.joins = false;
+    };
+    refuseNeighbours(tokens, at, statement);
+    if (type === "OpenStatement" || type === "OpenExpression") {
+      statement = type === "OpenStatement" ? tokens[at + 1]?.value ?? "" : "";
+      looped = false;
+    }
+    const isOutside = levels.length === 1 && before?.type !== "OpenStatement";
+    if (isOutside && (word === "if" && /^(?:el)?if$/.test(statement) || word === "else" && statement === "for")) {
+      throw new Error(`has ${word} within the condition of ${statement}, expected brackets around it`);
+    }
+    if (CLOSES.has(type)) {
+      endOperand();
+      level = levels.pop() ?? level;
+    } else if (OPENS.has(type)) {
+      levels.push(level);
+      level = { operand: -1, joins: false, compared: false };
+    } else if (word === "in" && statement === "for" && !looped) {
+      looped = true;
+      level.compared = false;
+    } else if (type === "ComparisonBinaryOperator" || word === "in") {
+      endOperand();
+      if (level.compared) throw new Error("compares in a chain: expected two comparisons with `and` between them");
+      level.compared = true;
+    } else if (KEYWORDS.has(word) && word !== "is" || SEPARATES.has(type)) {
+      if (word === "not" && before?.value === "is") return;
+      endOperand();
+      if (word !== "not") level.compared = false;
+    } else if (type === "AdditiveBinaryOperator" && token.value !== "~") {
+      endOperand();
+      level.operand = at + 1;
+    } else if (type === "AdditiveBinaryOperator") {
+      level.joins = true;
+    }
+  });
+  return tokens.flatMap((token, at) => [
+    ...closed.has(at) ? [{ value: ")", type: "CloseParen" }] : [],
+    ...opened.has(at) ? [{ value: "(", type: "OpenParen" }] : [],
+    token,
+  ]);
+}
+
+/** Refuses two values side by side, which the library takes for two items, and words of the language as names. */
+function refuseNeighbours(tokens: readonly Token[], at: number, statement: string): void {
+  const token = tokens[at]!, before = tokens[at - 1];
+  if (before === undefined) return;
+  if (token.type === "Identifier" && tokens[at - 2]?.type === "Identifier" && isTestName(tokens, at - 1)) {
+    if (!AFTER_TEST.has(token.value)) throw new Error(`has ${token.value} after a test, which Jinja tests with`);
+  }
+  const begins = ["NumericLiteral", "StringLiteral", "OpenCurlyBracket"].includes(token.type) ||
+    token.type === "Identifier" && !KEYWORDS.has(token.value) || token.type === "OpenSquareBracket" &&
+      isTestName(tokens, at - 1);
+  const ends = ["NumericLiteral", "StringLiteral", "CloseParen", "CloseSquareBracket", "CloseCurlyBracket"]
+    .includes(before.type) || before.type === "Identifier" && !KEYWORDS.has(before.value);
+  if (!begins || !ends || token.type === "StringLiteral" && before.type === "StringLiteral") return;
+  if (tokens[at - 2]?.type === "OpenStatement" && STATEMENTS.has(before.value)) return;
+  if (before.type === "CloseParen" && statement === "call") return;
+  throw new Error("has two values side by side");
+}
+
+function isTestName(tokens: readonly Token[], at: number): boolean {
+  const isWord = (place: number, word: string) => tokens[place]?.type === "Identifier" && tokens[place]!.value === word;
+  return tokens[at]?.type === "Identifier" && tokens[at]!.value !== "not" &&
+    (isWord(at - 1, "is") || isWord(at - 1, "not") && isWord(at - 2, "is"));
+}
