@@ -194,7 +194,7 @@ Deno.test("chat: what a template leaves out is refused, and tools that it does n
   const dir = await Deno.makeTempDir();
   await Deno.writeTextFile(
     `${dir}/chat_template.jinja`,
-    "{% for m in messages if m.role == 'user' or loop.first %}" +
+    "{% for m in messages if m.role == 'user' %}" +
       "<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}",
   );
   const dropping = await ChatRenderer.fromDirectory(dir, tokenizer);
