@@ -27,11 +27,13 @@ Deno.test("the kernels for one token take columns of all ranks that divide 2,880
   assertEquals([90, 45, 0].map((blocks) => knows(UP, blocks)), [true, false, false]);
 });
 
+/** A linear of whole MXFP4 blocks without a gap between rows. */
+const linear = (rows: number, cols: number): GpuLinear =>
+  ({
+    ...{ rowStride: cols / 2, scaleStride: cols / 32, input: { kind: "none" }, rows, cols, suffix: "mxfp4" },
+  }) as GpuLinear;
+
 Deno.test("the kernel of both linears takes pairs that belong together, of whole pairs of blocks", () => {
-  const linear = (rows: number, cols: number): GpuLinear =>
-    ({
-      ...{ rowStride: cols / 2, scaleStride: cols / 32, input: { kind: "none" }, rows, cols, suffix: "mxfp4" },
-    }) as GpuLinear;
   const knows = (multiprocessors: number, up: GpuLinear, down: GpuLinear) =>
     mlpKnows({ multiprocessors, fits: () => true } as unknown as Calls, up, down, 4);
   const up = linear(5760, 2880), down = linear(2880, 2880);
@@ -40,6 +42,32 @@ Deno.test("the kernel of both linears takes pairs that belong together, of whole
   assertEquals(knows(132, linear(2880, 2880), linear(2880, 1440)), false);
   assertEquals(knows(132, linear(5760, 2880), linear(2880, 2816)), false);
   assertEquals(knows(132, linear(5760, 2880), { ...down, suffix: "bf16" }), false);
+});
+
+Deno.test("that of ranks takes an odd number of blocks, where an expert's scales are whole pieces of 16 bytes", () => {
+  const asked: string[] = [];
+  const knows = (up: GpuLinear, down: GpuLinear, { topK = 4, most = Infinity, multiprocessors = 132 } = {}) => {
+    const fits = (entry: string, cols: number) => {
+      asked.push(`${entry} ${cols}`);
+      return cols <= most;
+    };
+    return mlpKnows({ multiprocessors, fits } as unknown as Calls, up, down, topK, true);
+  };
+  const of = (inner: number, rows = 2880) => [linear(2 * inner, 2880), linear(rows, inner)] as const;
+  // The columns of 1, 2, 4 and 8 ranks; two with a block less; a rank that has none.
+  assertEquals([2880, 1440, 736, 384, 1408, 0].map((inner) => knows(...of(inner))), [...Array(5).fill(true), false]);
+  // 361 * 8 rows of 45 blocks are no whole pieces, of 46 and of 44 they are.
+  assertEquals([1440, 1472, 1408].map((inner) => knows(...of(inner, 2888))), [false, true, true]);
+  // Another kernel is asked for than that of one rank, with room for as many columns as its teams have.
+  const entries = new Set(asked), inners = [[2880, 2880], [1440, 2880], [736, 2944]] as const;
+  for (const [, cols] of inners) assert(entries.has(`expert_mlp_ranks_mxfp4_one ${cols}`), `not asked for ${cols}`);
+  assert(!asked.some((text) => text.startsWith("expert_mlp_mxfp4")), "asked for the kernel of one rank");
+  assertEquals(inners.map(([inner]) => knows(...of(inner), { most: 2900 })), [true, true, false]);
+  // What is refused on one rank is on several.
+  assertEquals([4, 5].map((topK) => knows(...of(1440), { topK })), [true, false]);
+  assertEquals([119, 256, 257].map((multiprocessors) => knows(...of(1440), { multiprocessors })), [false, true, false]);
+  assertEquals(knows(linear(5760, 2880), linear(2880, 1440)), false);
+  assertEquals(knows(of(1440)[0], { ...of(1440)[1], suffix: "bf16" }), false);
 });
 
 Deno.test({
