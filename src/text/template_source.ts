@@ -125,6 +125,10 @@ function refuseNeighbours(tokens: readonly Token[], at: number, statement: strin
       isTestName(tokens, at - 1);
   const ends = ["NumericLiteral", "StringLiteral", "CloseParen", "CloseSquareBracket", "CloseCurlyBracket"]
     .includes(before.type) || before.type === "Identifier" && !KEYWORDS.has(before.value);
+  const isFirst = tokens[at - 2]?.type === "OpenStatement";
+  if (token.type === "Identifier" && token.value === "not" && ends && !isFirst && tokens[at + 1]?.value !== "in") {
+    throw new Error("has not after a value, expected an operator before it");
+  }
   if (!begins || !ends || token.type === "StringLiteral" && before.type === "StringLiteral") return;
   if (tokens[at - 2]?.type === "OpenStatement" && STATEMENTS.has(before.value)) return;
   if (before.type === "CloseParen" && statement === "call") return;

@@ -95,6 +95,7 @@ Deno.test("a template that Python would not render is refused", async () => {
       "1 + 2 ~ 3",
       "1 < 2 < 3",
       "[1 2]",
+      "[1 not 2]",
 
       "{'a':1}.items()|tojson",
       "[1]|reverse",

@@ -73,6 +73,7 @@ BLOCKS = [
     "{% set y %}{% set z = 1 %}{{ z }}{% endset %}{{ y }}{{ z is defined }}",
     "{% filter upper %}{% set z = 1 %}a{% endfilter %}{{ z is defined }}",
     "{% generation %}{% set z = 1 %}a{% endgeneration %}{{ z is defined }}",
+    "{% if false %}a{% elif not false %}b{% endif %}{{ 1 if 3 not in [1] and not none }}",
     "{%- generation -%} a {% endgeneration %}\n b",
     "a\r\n  {% if true %}\r\nb\r{% endif %}\r\n",
     "{% macro f(x) %}[{{ caller(x) }}]{% endmacro %}{% call(q) f(3) %}{{ q }}{% endcall %}",
