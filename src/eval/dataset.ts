@@ -97,6 +97,10 @@ function parseProblem(line: string, where: string): Omit<Problem, "index"> {
     if (typeof field !== "string" || field.trim() === "") {
       throw InputError.of("wrong_value", { name: `${where}: ${name}` }, "a text", show(field));
     }
+    // Of half a character, which JSON can spell as an escape, a tokenizer would make U+FFFD.
+    if (!field.isWellFormed()) {
+      throw InputError.of("wrong_value", { name: `${where}: ${name}` }, "a text of whole characters", show(field));
+    }
     if (field.length > MAX_CHARACTERS) {
       throw InputError.of(
         "too_large",

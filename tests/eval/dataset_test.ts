@@ -36,6 +36,11 @@ const BAD: [what: string, content: string | Uint8Array, says: RegExp][] = [
   ["an array", `[1]\n`, /:1: expected a JSON object, got an array/],
   ["a missing question", `{"answer": "#### 1"}`, /:1: question: expected a text, got nothing/],
   ["a numeric answer", `${GOOD}\n\n{"question": "q", "answer": 5}`, /:3: answer: expected a text, got 5/],
+  [
+    "half of a character",
+    String.raw`{"question": "a\ud83d", "answer": "#### 1"}`,
+    /:1: question: expected a text of whole/,
+  ],
   ["an answer without ####", `{"question": "q", "answer": "5"}`, /:1: answer: expected "#### " and a number/],
   ["an empty file", "\n \n", /expected one problem a line, got an empty file/],
   ["bytes that are no UTF-8", new Uint8Array([0x7b, 0xff, 0x7d]), /expected UTF-8 text/],

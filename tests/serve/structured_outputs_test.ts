@@ -72,6 +72,7 @@ Deno.test("structured_outputs that say nothing, too much or what is not done are
     [{ choice: [] }, "structured_outputs.choice", "expected a list of at least 1"],
     [{ choice: ["a", "\ud83d"] }, "structured_outputs.choice.1", "expected a text of whole characters"],
     [{ regex: "[\ud83d]" }, "structured_outputs.regex", "expected a text of whole characters"],
+    [{ json: '{"const": "a\\ud83d"}' }, "structured_outputs.json.const", "expected a text of whole characters"],
     [{ regex: "a" }, "ignore_eos", "no constraint of the reply", { ignore_eos: true }],
     [{ regex: "a" }, "structured_outputs", "no response_format", { response_format: { type: "json_object" } }],
     [{ whatever: 1 }, "structured_outputs.whatever", "unknown field"],

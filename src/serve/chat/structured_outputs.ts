@@ -3,6 +3,7 @@ import { reason } from "../../errors.ts";
 import { wrongField } from "../api_error.ts";
 import type { FormatFields, StructuredOutputs } from "../endpoints/format_fields.ts";
 import { refuseLarge } from "../http/refuse_large.ts";
+import { refuseHalves } from "../http/whole_texts.ts";
 import type { ReplyFormat } from "./reply_grammar.ts";
 
 const FIELD = "structured_outputs";
@@ -45,5 +46,6 @@ function schemaOf(json: string | Record<string, unknown>): unknown {
   }
   // The body's own values were looked at when it was read.
   refuseLarge({ [`${FIELD}.json`]: schema });
+  refuseHalves(schema, json, `${FIELD}.json`);
   return schema;
 }

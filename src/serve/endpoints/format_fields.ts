@@ -1,6 +1,6 @@
 /** Fields that hold a reply to a format, which chats and completions have in common. */
 import { z } from "zod";
-import { ignored, only, unsupported, WholeText } from "../http/fields.ts";
+import { ignored, only, unsupported } from "../http/fields.ts";
 
 /** Names of tools and formats, as OpenAI has them. */
 export const Name = z.string().regex(/^[a-zA-Z0-9_.-]{1,128}$/, {
@@ -32,9 +32,9 @@ const StructuredOutputs = z.strictObject({
   /** A schema, or its text. */
   json: z.union([AnyObject, z.string()]).nullish(),
   json_object: z.boolean().nullish(),
-  choice: z.array(WholeText).min(1).max(MAX_CHOICES).nullish(),
+  choice: z.array(z.string().min(1)).min(1).max(MAX_CHOICES).nullish(),
   /** Of all of the answer. */
-  regex: WholeText.nullish(),
+  regex: z.string().min(1).nullish(),
   grammar: unsupported(),
   structural_tag: unsupported(),
   whitespace_pattern: unsupported(),

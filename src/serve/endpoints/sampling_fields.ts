@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { SamplerOptions } from "../../session/sampler.ts";
 import { wrongField } from "../api_error.ts";
-import { ignored, only, WholeText } from "../http/fields.ts";
+import { ignored, only } from "../http/fields.ts";
 
 /** Texts that end a reply, and ids that do. */
 const MAX_STOPS = 64;
@@ -15,7 +15,7 @@ export const SAMPLING_FIELDS = {
   top_k: z.int().min(-1).nullish(),
   /** Absent: other tokens each time. */
   seed: z.int().nullish(),
-  stop: z.union([WholeText, z.array(WholeText).max(MAX_STOPS)]).nullish(),
+  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)]).nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(MAX_STOPS).nullish(),
   /** Whether the model's own end of a reply is no end. */
   ignore_eos: z.boolean().nullish(),

@@ -26,6 +26,3 @@ export function unsupported(): z.ZodType<unknown> {
     { error: "is not supported" },
   );
 }
-
-/** A text that replies are compared with: half of a character, as UTF-16 can have it, would cut one in two. */
-export const WholeText = z.string().min(1).regex(/^\P{Cs}*$/u, { error: "a text of whole characters" });

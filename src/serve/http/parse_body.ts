@@ -6,6 +6,7 @@ import { parseAsPython } from "../../json_numbers.ts";
 import { isObject } from "../../text/tokenizer_file.ts";
 import { ApiError } from "../api_error.ts";
 import { refuseLarge } from "./refuse_large.ts";
+import { refuseHalves } from "./whole_texts.ts";
 
 /**
  * Reads JSON and validates it.
@@ -20,6 +21,7 @@ export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
     throw new ApiError(400, `the body is not JSON: ${reason(thrown)}`, { code: "malformed" });
   }
   refuseLarge(value);
+  refuseHalves(value, text);
   return parseValue(schema, withWrittenNumbers(value, text));
 }
 
