@@ -270,7 +270,9 @@ function unknownOption(spec: CommandSpec, argument: string, names: readonly stri
     const positional = spec.positional ? `; a ${spec.positional.name} that begins with a dash goes after --` : "";
     return UsageError.saying("wrong_value", { name: argument }, `unknown option of mxoss ${spec.name}${positional}`);
   }
-  const instead = spec.instead?.[name], near = closest(name, names);
+  // Not what every object has, such as `constructor`.
+  const instead = Object.entries(spec.instead ?? {}).find(([other]) => other === name)?.[1],
+    near = closest(name, names);
   const hint = instead !== undefined
     ? `; ${instead}`
     : near === undefined
