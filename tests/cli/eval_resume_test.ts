@@ -1,5 +1,6 @@
 /** An evaluation that is killed at random moments ends in the same files as one that is left alone. */
 import { assert, assertEquals } from "../assert.ts";
+import { unsealedJournal } from "../eval/reseal.ts";
 import { dose, SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
 import { mxoss, program } from "./program.ts";
@@ -22,7 +23,8 @@ const args = (out: string) => [
 /** Lines of a journal after its header; none where there is no file. */
 function answers(out: string, key: string): string[] {
   try {
-    return Deno.readTextFileSync(`${out}/answers.${key}.jsonl`).split("\n").slice(1, -1);
+    // Checksums cover the lines above, too, whose order is that in which answers came.
+    return unsealedJournal(Deno.readTextFileSync(`${out}/answers.${key}.jsonl`)).split("\n").slice(1, -1);
   } catch {
     return [];
   }

@@ -18,6 +18,17 @@ export function newJudge(): Judge {
   return judge;
 }
 
+/** Whether the judge can read a schema: of one that refers to itself and says nothing else it never comes to an end. */
+export function canJudge(schema: unknown): boolean {
+  try {
+    newJudge().validate(schema, null);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return false;
+    throw thrown;
+  }
+}
+
 /** The schema of an object that has these properties and no others. */
 export function object(properties: Record<string, unknown>, more: Record<string, unknown> = {}) {
   return { type: "object", properties, required: Object.keys(properties), additionalProperties: false, ...more };
