@@ -166,15 +166,21 @@ async function serve(): Promise<void> {
       if (clients === 1) alone = seen[0]!.first;
       const same = seen.every(({ texts }) => texts.every((text, i) => text === seen[0]!.texts[i]));
       const sorted = waits.toSorted((a, b) => a - b);
-      rates[clients] = {
+      const figures = rates[clients] = {
         tokensPerSecond: seen.map(({ rate }) => Math.round(rate)),
-        middle: spreadText(spreadOf(seen.map(({ rate }) => rate))),
-        processorMillisecondsPerToken: spreadText(spreadOf(seen.map(({ processor }) => processor))),
+        middle: spreadOf(seen.map(({ rate }) => rate)),
+        processorMillisecondsPerToken: spreadOf(seen.map(({ processor }) => processor)),
         health: { median: median(waits), p99: sorted[Math.floor(0.99 * sorted.length)], longest: sorted.at(-1) },
         repeatedTheSame: same,
         firstAsAlone: seen.map(({ first }) => common16(first, alone)),
       };
-      console.log(`serve ${clients}: ${JSON.stringify(rates[clients])}`);
+      console.log(`serve ${clients}: ${
+        JSON.stringify({
+          ...figures,
+          middle: spreadText(figures.middle),
+          processorMillisecondsPerToken: spreadText(figures.processorMillisecondsPerToken),
+        })
+      }`);
     }
     results.serve = rates;
     if (spoilt !== null) {

@@ -61,8 +61,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const text = await tokensOf(file.text, a.checkpoint, options);
   if (options["dry-run"]) {
     const context = largest(text.sequences.map((sequence) => sequence.length));
-    // A comparison is kept as a whole.
-    const done = out !== null && keptIndices(`${out}/divergence.jsonl`).has(0), left = done ? 0 : text.ids.length;
+    const done = out !== null && isKept(out, text.sequences.length), left = done ? 0 : text.ids.length;
     const tokens = { low: left, high: left };
     const pair = { label: "A and B", settings: [a, b] as const, tokens, predicted: { low: 0, high: 0 }, context };
     return await dryRun([], [pair], done ? [] : calibrations, out, options.json);
@@ -131,6 +130,10 @@ interface Compared {
   readonly passages: readonly KeptPassages[];
 }
 
+/** Whether a directory has a comparison, as a whole, and its passages, which come of the same pass over the text. */
+const isKept = (out: string, sequences: number) =>
+  keptIndices(`${out}/divergence.jsonl`).has(0) && keptIndices(`${out}/${PASSAGES}.jsonl`).size === sequences;
+
 /** Compares, or takes up what `--out` has of the same comparison. */
 async function compareText(
   settings: readonly [PlannedSetting, PlannedSetting],
@@ -140,8 +143,11 @@ async function compareText(
 ): Promise<Compared> {
   const open = out === undefined ? inMemory : inDirectory(out);
   using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
-  // Both come of one pass: where passages are missing, it is made again.
-  if (out !== undefined && passages.entries.size !== sequences.length) removeIfThere(`${out}/divergence.jsonl`);
+  if (out !== undefined && !isKept(out, sequences.length)) {
+    const kept = `${out}/divergence.jsonl`;
+    if (keptIndices(kept).has(0)) note(`note: ${out}/${PASSAGES}.jsonl has not all passages: comparing again`);
+    removeIfThere(kept);
+  }
   const divergence = await compareCells({
     settings,
     sequences: () => sequences.map((tokens) => ({ tokens, replyFrom: null })),

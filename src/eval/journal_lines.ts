@@ -41,11 +41,14 @@ export function readLines(file: Uint8Array<ArrayBuffer>, path: string): Lines {
     const where = { name: `${path}:${lines.length + 1}` };
     const own = FIELD.exec(asciiOf(file.subarray(Math.max(bytes, end - FIELD_BYTES), end)))?.[1];
     if (own === undefined && covered) throw damaged(where.name, "a checksum at its end", "none");
-    covered ||= own !== undefined;
+    // Lines above it may have none, if an earlier version wrote them; it covers them.
+    const first: boolean = own !== undefined && !covered;
+    covered ||= first;
     const json = file.subarray(bytes, own === undefined ? end : end - FIELD_BYTES);
     crc = crc32(own === undefined ? file.subarray(end, end + 1) : END, crc32(json, crc));
     if (own !== undefined && own !== hexOf(crc)) {
-      throw damaged(where.name, `checksum ${own} of all lines up to it`, hexOf(crc));
+      const expected = `checksum ${own} of all lines up to it`, got = hexOf(crc);
+      throw first && lines.length > 0 ? damagedAbove(where.name, expected, got) : damaged(where.name, expected, got);
     }
     try {
       lines.push(own === undefined ? decoder.decode(json) : `${decoder.decode(json)}}`);
@@ -60,6 +63,12 @@ export function readLines(file: Uint8Array<ArrayBuffer>, path: string): Lines {
 /** The refusal of a line, which says how the run can go on. */
 export function damaged(where: string, expected: string, got: string): InputError {
   const remedy = "delete this line and all below it, and the run makes them again";
+  return InputError.of("malformed", { name: where }, expected, `${got}; ${remedy}`);
+}
+
+/** The refusal of a line below which nothing is wrong, perhaps, but above: which line that is, nothing says. */
+function damagedAbove(where: string, expected: string, got: string): InputError {
+  const remedy = "it, or a line above, was changed: delete this file, and the run makes it again";
   return InputError.of("malformed", { name: where }, expected, `${got}; ${remedy}`);
 }
 

@@ -1,6 +1,6 @@
 /** Where Python and JavaScript differ, prompts are Python's: numbers of earlier calls, and what is equal. */
 import { InputError } from "../../src/errors.ts";
-import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { parseAsPython } from "../../src/json_numbers.ts";
 import { type ChatMessage, ChatRenderer } from "../../src/text/chat.ts";
 import { ChatTemplate } from "../../src/text/chat_template.ts";
@@ -75,7 +75,7 @@ Deno.test("a template writes what Jinja2 writes: tests/goldens/text/make_templat
   }
 });
 
-Deno.test("a template that Python would not render is refused", async () => {
+Deno.test("an expression that Python would not render, or this would render otherwise, is refused", async () => {
   for (
     const expression of [
       "'a' + 1",
@@ -93,10 +93,6 @@ Deno.test("a template that Python would not render is refused", async () => {
       "undefinedvar.x",
       "undefinedvar.x is defined",
       "1 + 2 ~ 3",
-      "1 < 2 < 3",
-      "[1 2]",
-      "[1 not 2]",
-
       "{'a':1}.items()|tojson",
       "[1]|reverse",
       "'a'|safe ~ 'b'",
@@ -120,7 +116,14 @@ Deno.test("a template that Python would not render is refused", async () => {
     ]
   ) {
     const render = await rendering(`{{ ${expression} }}`);
-    assertThrows(render, InputError, "t: ", expression);
+    assertThrows(render, InputError, "t: cannot be rendered: ", expression);
+  }
+});
+
+Deno.test("an expression that Python would read otherwise, or not at all, is refused before it is rendered", async () => {
+  for (const expression of ["1 < 2 < 3", "[1 2]", "[1 not 2]"]) {
+    const read = () => ChatTemplate.parse("t", `{{ ${expression} }}`);
+    await assertRejects(read, InputError, "t: expected a Jinja template, got ", expression);
   }
 });
 

@@ -1,5 +1,5 @@
 /** `mxoss chat`: reads questions and commands, at a terminal or in a script, until the conversation ends. */
-import { FailureError, InputError, oneLine } from "../../errors.ts";
+import { FailureError, InputError } from "../../errors.ts";
 import type { Parsed } from "../options.ts";
 import { asMessage, checkedArgument } from "../prompt.ts";
 import { COMMAND_LINE } from "../spelling.ts";
@@ -101,6 +101,6 @@ async function said(interactive: boolean, work: () => Promise<void>): Promise<vo
     await work();
   } catch (thrown) {
     if (!interactive || !(thrown instanceof InputError || thrown instanceof FailureError)) throw thrown;
-    note(`error: ${oneLine(thrown.line(COMMAND_LINE))}`);
+    note(`error: ${thrown.line(COMMAND_LINE)}`);
   }
 }
