@@ -120,7 +120,7 @@ Deno.test("an expression that Python would not render, or this would render othe
   }
 });
 
-Deno.test("an expression that Python would read otherwise, or not at all, is refused before it is rendered", async () => {
+Deno.test("an expression that Python would read otherwise, or not at all, is refused when it is read", async () => {
   for (const expression of ["1 < 2 < 3", "[1 2]", "[1 not 2]"]) {
     const read = () => ChatTemplate.parse("t", `{{ ${expression} }}`);
     await assertRejects(read, InputError, "t: expected a Jinja template, got ", expression);
