@@ -48,7 +48,10 @@ export function capitalized(text: string): string {
 
 /** Jinja's `title`: words begin after blanks, hyphens and opening brackets. */
 export function titled(text: string): string {
-  return text.split(/([-\s({[<]+)/).map(capitalized).join("");
+  return text.split(/([-\s({[<]+)/).map((word) => {
+    const first = word === "" ? "" : String.fromCodePoint(word.codePointAt(0)!);
+    return first.toUpperCase() + word.slice(first.length).toLowerCase();
+  }).join("");
 }
 
 /** The number that a text is as a whole to Python's `int` or `float`; null: none. */

@@ -74,14 +74,20 @@ function itemAt(object: Value, place: number, make: Make): Value {
 /** Characters of two UTF-16 units. */
 const HALVES = /[\ud800-\udfff]/;
 
+/** Names and places of a path. */
+const MOST_PARTS = 16;
+
 /** A member by a path as filters have it: names and places with points between them. */
 export function attributeOf(item: Value, path: Value, make: Make): Value {
   if (path.type === "IntegerValue") return memberOf(item, path.value as number, false, make);
   if (path.type !== "StringValue" || (path.value as string).includes(",")) {
     throw new Error("has an attribute of another form");
   }
+  const parts = (path.value as string).split(".", MOST_PARTS + 1);
+  // A character of a text is a text again, so that a path could be as long as a text, for each item.
+  if (parts.length > MOST_PARTS) throw new Error(`has an attribute of more than ${MOST_PARTS} parts`);
   let value = item;
-  for (const part of (path.value as string).split(".")) {
+  for (const part of parts) {
     value = memberOf(value, /^\d+$/.test(part) ? Number(part) : part, false, make);
   }
   return value;

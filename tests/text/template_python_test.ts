@@ -113,6 +113,7 @@ Deno.test("an expression that Python would not render, or this would render othe
       "self is defined",
       "1|bool",
       "[2,1]|sort(attribute='a,b')",
+      "['x']|map(attribute='0' + '.0' * 16)|list",
     ]
   ) {
     const render = await rendering(`{{ ${expression} }}`);

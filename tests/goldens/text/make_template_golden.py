@@ -29,6 +29,7 @@ EXPRESSIONS = [
     "[1,none,'a',1.0,true]|join('-')", "[1,'b']|join", "'abc'|join('-')", "[[1],[2]]|join", "[1,2]|join(d='+')",
     "'12abc'|int", "'1e3'|int", "' 12 '|int", "'-3'|int", "'x'|int(5)", "'1_0'|int", "-1.5|int", "1.9|int", "'1.5'|float",
     "'1.5x'|float", "'x'|float(2.5)", "3|float", "[1,1.0,true,2]|unique|list", "['a','A','b']|unique|list",
+    "'ßa b'|title",
     "'it\\'s a-b c'|title", "'HELLO wORLD (a [b'|title", "'a\u001cb c'.split()", "'a\ufeffb'.split()", "'a  b c '.split(none,1)",
     "' a  b '.split()", "'a,b,c'.split(',',1)", "'a\U0001f600bc'[1]", "'a\U0001f600bc'[3]", "'a\U0001f600bc'[-4]",
     "'a\U0001f600bc'|length", "'a\U0001f600bc'[1:3]", "'a\U0001f600bc'['x'] is defined", "'a\\r\\nb\\x0bc'|indent(2)",
