@@ -1,7 +1,7 @@
 /**
  * Times the WASM kernel `attention` on one thread for one token of gpt-oss-20b's shape, 64 query heads of which 8 share
- * keys and values: nanoseconds of processor time for a key and a query head, medians with
- * their intervals, and of another module how many times as long this tree takes.
+ * keys and values: nanoseconds of processor time for a key and a query head, medians with their intervals, and of
+ * another module how many times as long this tree takes.
  *
  *     deno run -A bench/attention.ts [--keys 128,1024,8192] [--together 1,2,4,8] [--rounds 40] [--formats bf16,fp8]
  *     deno run -A bench/attention.ts --against OTHER.wasm     another module too, in turns; outputs must agree

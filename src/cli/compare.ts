@@ -143,7 +143,7 @@ async function compareText(
 ): Promise<Compared> {
   const open = out === undefined ? inMemory : inDirectory(out);
   using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
-  if (out !== undefined && !isKept(out, sequences.length)) {
+  if (out !== undefined && passages.entries.size !== sequences.length) {
     const kept = `${out}/divergence.jsonl`;
     if (keptIndices(kept).has(0)) note(`note: ${out}/${PASSAGES}.jsonl has not all passages: comparing again`);
     removeIfThere(kept);

@@ -38,9 +38,9 @@ export function readLines(file: Uint8Array<ArrayBuffer>, path: string): Lines {
   let bytes = 0, crc = 0, covered = false;
   // All of them together may be longer than a string can be.
   for (let end = file.indexOf(0x0a); end >= 0; end = file.indexOf(0x0a, bytes)) {
-    const where = { name: `${path}:${lines.length + 1}` };
+    const where = `${path}:${lines.length + 1}`;
     const own = FIELD.exec(asciiOf(file.subarray(Math.max(bytes, end - FIELD_BYTES), end)))?.[1];
-    if (own === undefined && covered) throw damaged(where.name, "a checksum at its end", "none");
+    if (own === undefined && covered) throw damaged(where, "a checksum at its end", "none");
     // Lines above it may have none, if an earlier version wrote them; it covers them.
     const first: boolean = own !== undefined && !covered;
     covered ||= first;
@@ -48,27 +48,24 @@ export function readLines(file: Uint8Array<ArrayBuffer>, path: string): Lines {
     crc = crc32(own === undefined ? file.subarray(end, end + 1) : END, crc32(json, crc));
     if (own !== undefined && own !== hexOf(crc)) {
       const expected = `checksum ${own} of all lines up to it`, got = hexOf(crc);
-      throw first && lines.length > 0 ? damagedAbove(where.name, expected, got) : damaged(where.name, expected, got);
+      throw first && lines.length > 0 ? damaged(where, expected, got, ABOVE) : damaged(where, expected, got);
     }
     try {
       lines.push(own === undefined ? decoder.decode(json) : `${decoder.decode(json)}}`);
     } catch (thrown) {
-      throw damaged(where.name, "UTF-8 text", reason(thrown));
+      throw damaged(where, "UTF-8 text", reason(thrown));
     }
     bytes = end + 1;
   }
   return { lines, bytes, crc };
 }
 
-/** The refusal of a line, which says how the run can go on. */
-export function damaged(where: string, expected: string, got: string): InputError {
-  const remedy = "delete this line and all below it, and the run makes them again";
-  return InputError.of("malformed", { name: where }, expected, `${got}; ${remedy}`);
-}
+/** What to do about a line, and about a file of which nothing says whether that line is wrong or one above it. */
+const BELOW = "delete this line and all below it, and the run makes them again";
+const ABOVE = "it, or a line above, was changed: delete this file, and the run makes it again";
 
-/** The refusal of a line below which nothing is wrong, perhaps, but above: which line that is, nothing says. */
-function damagedAbove(where: string, expected: string, got: string): InputError {
-  const remedy = "it, or a line above, was changed: delete this file, and the run makes it again";
+/** The refusal of a line, which says how the run can go on. */
+export function damaged(where: string, expected: string, got: string, remedy = BELOW): InputError {
   return InputError.of("malformed", { name: where }, expected, `${got}; ${remedy}`);
 }
 
