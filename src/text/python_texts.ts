@@ -38,9 +38,15 @@ export function wordsOf(text: string, most: number): string[] {
   return words;
 }
 
+/** The first character of a text, which may be two of its units; of an empty text nothing. */
+function firstOf(text: string): string {
+  const [first = ""] = text;
+  return first;
+}
+
 /** Python's `capitalize`: all but the first letter become small. */
 export function capitalized(text: string): string {
-  const first = text === "" ? "" : String.fromCodePoint(text.codePointAt(0)!);
+  const first = firstOf(text);
   const large = first.toUpperCase(), [letter = ""] = large;
   // A letter that becomes two is large in the first of them only.
   return letter + large.slice(letter.length).toLowerCase() + text.slice(first.length).toLowerCase();
@@ -49,7 +55,7 @@ export function capitalized(text: string): string {
 /** Jinja's `title`: words begin after blanks, hyphens and opening brackets. */
 export function titled(text: string): string {
   return text.split(/([-\s({[<]+)/).map((word) => {
-    const first = word === "" ? "" : String.fromCodePoint(word.codePointAt(0)!);
+    const first = firstOf(word);
     return first.toUpperCase() + word.slice(first.length).toLowerCase();
   }).join("");
 }

@@ -4,10 +4,11 @@ import type { Make } from "./template_make.ts";
 import { attributeOf } from "./template_members.ts";
 import { testOf } from "./template_tests.ts";
 import {
-  areEqual,
   asView,
   compareTexts,
   type Covered,
+  isList,
+  isNumber,
   itemsOf,
   textOf,
   uniqueOf,
@@ -28,8 +29,6 @@ export interface FilterCall {
 /** Truth to Python. */
 export const isTrue = (value: Value): boolean =>
   (value as unknown as { __bool__(): { value: boolean } }).__bool__().value;
-
-const isList = ({ type }: Value): boolean => type === "ArrayValue" || type === "TupleValue";
 
 /** Arguments by the names of their places; refuses others. */
 function bound(call: FilterCall, ...names: string[]): Record<string, Value | undefined> {
@@ -62,8 +61,8 @@ function flag(value: Value | undefined): boolean {
 }
 
 function compared(a: Value, b: Value, withCase: boolean, covered: Covered): number {
-  const isNumber = ({ type }: Value) => /^(?:Integer|Float|Boolean)Value$/.test(type);
-  if (isNumber(a) && isNumber(b)) return Number(a.value) - Number(b.value);
+  const counts = (value: Value) => isNumber(value) || value.type === "BooleanValue";
+  if (counts(a) && counts(b)) return Number(a.value) - Number(b.value);
   if (a.type !== "StringValue" || b.type !== "StringValue") throw new Error(`sorts ${a.type} and ${b.type}`);
   const [left, right] = [a, b].map(({ value }) => {
     const text = covered.show(value as string);
@@ -238,5 +237,3 @@ export function filtered(name: string, call: FilterCall): Value | undefined {
 function refuse(name: string, operand: Value): never {
   throw new Error(`has the filter ${name} for ${viewOf(operand)?.name ?? operand.type}`);
 }
-
-export { areEqual };

@@ -2,7 +2,17 @@
  * A chat template's interpreter that computes what Python's does: where the library in JavaScript gives other values
  * without a word, the model would get another prompt than it was trained on.
  */
-import { areEqual, asView, type Covered, itemsOf, textOf, type Value, viewOf } from "./template_values.ts";
+import {
+  areEqual,
+  asView,
+  type Covered,
+  isList,
+  isNumber,
+  itemsOf,
+  textOf,
+  type Value,
+  viewOf,
+} from "./template_values.ts";
 import { capitalized, numberOf, strippedText, titled } from "./python_texts.ts";
 import { filtered } from "./template_filters.ts";
 import { known, knownValue, Make, type Node } from "./template_make.ts";
@@ -264,6 +274,3 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
     }
   };
 }
-
-const isList = ({ type }: Value): boolean => type === "ArrayValue" || type === "TupleValue";
-const isNumber = ({ type }: Value): boolean => type === "IntegerValue" || type === "FloatValue";

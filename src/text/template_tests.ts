@@ -1,8 +1,5 @@
 /** Jinja's tests, on Python's values. */
-import { areEqual, type Covered, type Value, viewOf } from "./template_values.ts";
-
-const isList = ({ type }: Value): boolean => type === "ArrayValue" || type === "TupleValue";
-const isNumber = ({ type }: Value): boolean => type === "IntegerValue" || type === "FloatValue";
+import { areEqual, type Covered, isList, isNumber, type Value, viewOf } from "./template_values.ts";
 
 /** Whether a test holds for a value. */
 export function testOf(name: string, value: Value, args: readonly Value[], covered: Covered): boolean {

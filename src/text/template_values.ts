@@ -8,6 +8,12 @@ export interface Value {
   readonly builtins?: ReadonlyMap<string, Value>;
 }
 
+/** Whether it is a list or a tuple: of a view of something else, too, which is kept as a list. */
+export const isList = ({ type }: Value): boolean => type === "ArrayValue" || type === "TupleValue";
+
+/** Whether it is a number, as a truth value is to Python as well, but not here. */
+export const isNumber = ({ type }: Value): boolean => type === "IntegerValue" || type === "FloatValue";
+
 /** Characters of texts that stand for others while a template is rendered. */
 export interface Covered {
   /** Whether a character stands for another one. */
