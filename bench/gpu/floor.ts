@@ -66,8 +66,6 @@ using h = new Harness(device, sets[0]!.up, "");
 using alike = device.loadModule(Deno.readFileSync(ptx), "floor.ptx");
 using whole = device.loadModule(Deno.readFileSync(ptx), "floor.ptx");
 const modules = { [STEP_SHARED_PERCENT]: alike, 100: whole };
-using start = device.createEvent();
-using end = device.createEvent();
 const { multiprocessors } = device.properties;
 
 /** A launch in a chain, of a kernel that was told how to divide L1. */
@@ -185,14 +183,7 @@ function recorded(chain: (layer: number) => readonly Step[]): Graph {
 }
 
 /** Microseconds of a layer. */
-function once(graph: Graph): number {
-  h.stream.replay(graph);
-  h.stream.record(start);
-  for (let i = 0; i < REPLAYS; i++) h.stream.replay(graph);
-  h.stream.record(end);
-  end.synchronize();
-  return end.millisecondsSince(start) * 1e3 / (REPLAYS * LAYERS);
-}
+const once = (graph: Graph): number => h.replay(graph, REPLAYS) / LAYERS;
 function time(chain: (layer: number) => readonly Step[]): Spread {
   using graph = recorded(chain);
   return spreadOf(Array.from({ length: 7 }, () => once(graph)));

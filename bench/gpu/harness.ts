@@ -2,7 +2,15 @@
  * Times launches of single kernels on a GPU: data that is larger than the caches, launches recorded in a graph, device
  * events.
  */
-import type { ArgumentWriter, DeviceBuffer, DeviceRange, GpuDevice, GpuEvent, Stream } from "../../ffi/runtime.ts";
+import type {
+  ArgumentWriter,
+  DeviceBuffer,
+  DeviceRange,
+  GpuDevice,
+  GpuEvent,
+  Graph,
+  Stream,
+} from "../../ffi/runtime.ts";
 import type { LaunchTraits } from "../../kernels/manifest.ts";
 import type { KernelSet } from "../../src/backends/gpu/kernels.ts";
 
@@ -105,14 +113,23 @@ export class Harness implements Disposable {
     using graph = this.stream.capture(() => chains.forEach((chain) => chain.forEach((launch) => this.enqueue(launch))));
     this.stream.replay(graph);
     this.stream.synchronize();
-    const times = Array.from({ length: repeat }, () => {
-      this.stream.record(this.#events[0]);
-      this.stream.replay(graph);
-      this.stream.record(this.#events[1]);
-      this.#events[1].synchronize();
-      return this.#events[1].millisecondsSince(this.#events[0]) * 1e3 / chains.length;
-    }).sort((a, b) => a - b);
+    const times = Array.from({ length: repeat }, () => this.#timed(graph, 1) / chains.length).sort((a, b) => a - b);
     return { name, microseconds: times[repeat >> 1]!, bytes, macs };
+  }
+
+  /** Microseconds of a recording, of some replays in a row after one more. */
+  replay(graph: Graph, replays: number): number {
+    this.stream.replay(graph);
+    return this.#timed(graph, replays);
+  }
+
+  #timed(graph: Graph, replays: number): number {
+    const [start, end] = this.#events;
+    this.stream.record(start);
+    for (let i = 0; i < replays; i++) this.stream.replay(graph);
+    this.stream.record(end);
+    end.synchronize();
+    return end.millisecondsSince(start) * 1e3 / replays;
   }
 
   [Symbol.dispose](): void {

@@ -51,8 +51,6 @@ using chooser = device.loadModule(Deno.readFileSync(flags.ptx), "floor.ptx");
 const choose = chooser.kernel("floor_choose");
 choose.preferSharedPercent(STEP_SHARED_PERCENT);
 const { multiprocessors } = device.properties;
-using start = device.createEvent();
-using end = device.createEvent();
 
 /** What a chain launches after each choice. */
 interface Kind {
@@ -179,14 +177,7 @@ for (const { tp, ep } of divisions) {
     if (i === 0) other = now.reduce((n, v, k) => n + Number(v !== sample[k]), 0);
   }
   const rms = Math.sqrt(numbers.reduce((sum, v) => sum + v * v, 0) / numbers.length);
-  const replay = (graph: Graph): number => {
-    h.stream.replay(graph);
-    h.stream.record(start);
-    for (let i = 0; i < REPLAYS; i++) h.stream.replay(graph);
-    h.stream.record(end);
-    end.synchronize();
-    return end.millisecondsSince(start) * 1e3 / (REPLAYS * LAYERS);
-  };
+  const replay = (graph: Graph) => h.replay(graph, REPLAYS) / LAYERS;
   for (let i = 0; i < rounds; i++) chains.forEach(({ graph }, k) => times[k]!.push(replay(graph)));
   compare("after the rounds");
   const spreads = times.map(spreadOf),
