@@ -41,8 +41,8 @@ function keptIn(dir: string, within = ""): string[] {
   }).sort();
 }
 
-/** Of so many turned bits one is tried, and of so many damaged lines. */
-const BITS = dose(60_013, 997), LINES = dose(23, 5);
+/** Of so many turned bits one is tried (else three of a file), and of so many damaged lines. */
+const BITS = dose(Infinity, 997), LINES = dose(23, 5);
 
 /** Runs of which each keeps other kinds of files. */
 const RUNS: Record<string, (text: string) => string[][]> = {
@@ -79,7 +79,8 @@ for (const [what, commands] of Object.entries(RUNS)) {
       const bytes = Deno.readFileSync(`${at("run")}/${file}`);
       // Others of each file.
       const some = <T>(step: number, all: readonly T[]) => all.filter((_, i) => i % step === 7 * place % step);
-      for (const [how, make] of [...some(BITS, turnedBits(bytes)), ...some(LINES, movedLines(bytes))]) {
+      const bits = turnedBits(bytes), step = Math.min(BITS, Math.ceil(bits.length / 3));
+      for (const [how, make] of [...some(step, bits), ...some(LINES, movedLines(bytes))]) {
         for (const again of [false, true]) {
           copyAll(at("run"), at("damaged"));
           if (all.length > 1 || again) { for (const name of PAGES) remove(`${at("damaged")}/${name}`); }
