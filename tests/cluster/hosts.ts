@@ -61,10 +61,15 @@ done
 exec cat
 `;
 
+/** The checkout, where it lies below /tmp: hosts run what is in it. */
+const CHECKOUT = [new URL("../../", import.meta.url).pathname.replace(/\/$/, "")].filter((path) =>
+  path.startsWith("/tmp/")
+);
+
 /** What a host is made with. */
 export interface HostsOptions {
   readonly count: number;
-  /** Folders below /tmp that all hosts share; in the first they say that they are up. */
+  /** Folders below /tmp that all hosts share, beside the checkout; in the first they say that they are up. */
   readonly shared: readonly [string, ...string[]];
   /** A folder that is /dev/shm of all: what stands for a network of GPUs between hosts. */
   readonly memory?: string;
@@ -129,7 +134,7 @@ export class Hosts implements AsyncDisposable {
       this.#known(netns, i);
       const up = `${shared[0]}/up-${netns}`;
       // `ip netns exec` would hide what is mounted below /sys, which Slurm wants.
-      const first = [...OWN, "sh", "-ec", FIRST, "sh", name, knownTo(netns), up, memory, ...shared];
+      const first = [...OWN, "sh", "-ec", FIRST, "sh", name, knownTo(netns), up, memory, ...CHECKOUT, ...shared];
       const args = [`--net=/run/netns/${netns}`, "--", ...first];
       const holder = new Deno.Command("nsenter", { args, stdin: "piped", stdout: "null", stderr: "null" }).spawn();
       this.#holders.push(holder);
