@@ -56,6 +56,15 @@ export function wholePattern(source: string, where: string): Dfa | null {
   return found(`^(?:${source})$`, { where, spell: plainCharacter });
 }
 
+/**
+ * Reads a pattern, whatever it asks for.
+ *
+ * @throws {InputError} if it is none.
+ */
+export function checkPattern(source: string, where: string): void {
+  parse(source, where);
+}
+
 function parse(source: string, where: string): Pattern {
   try {
     // With the flag u, as JSON Schema asks for, and no other.

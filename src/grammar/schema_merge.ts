@@ -1,5 +1,4 @@
 /** Two JSON Schemas as one that asks for both. */
-import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
 import { matches, quoted, spend } from "./dfa.ts";
@@ -41,10 +40,9 @@ export function withoutNotes(schema: SchemaObject): SchemaObject {
 export class Patterns {
   constructor(readonly all: readonly string[]) {}
 
-  /** The patterns of a keyword's value; null where it is none. */
-  static of(value: unknown): readonly string[] | null {
-    if (value instanceof Patterns) return value.all;
-    return typeof value === "string" ? [value] : null;
+  /** The patterns of a keyword's value. */
+  static of(value: unknown): readonly string[] {
+    return value instanceof Patterns ? value.all : [value as string];
   }
 
   toJSON(): readonly string[] {
@@ -68,9 +66,6 @@ export class Merges {
     if (b === true) return a;
     if (a === false || b === false) return false;
     if (a === b) return a;
-    for (const one of [a, b]) {
-      if (!isObject(one)) throw InputError.of("wrong_value", { name: where }, "a JSON Schema", show(one));
-    }
     let row = this.#made.get(a);
     if (row === undefined) this.#made.set(a, row = new WeakMap());
     let merged = row.get(b);
@@ -112,11 +107,8 @@ export class Merges {
   /** What lists begin with, place by place, and what follows: `items` of one are about places that the other names. */
   #tuple(a: SchemaObject, b: SchemaObject, where: string): SchemaObject {
     const sides = [a, b].map((side) => {
-      const prefix = side["prefixItems"] ?? [], rest = (side["items"] ?? true) as Schema;
-      if (!Array.isArray(prefix)) {
-        throw InputError.of("wrong_value", { name: `${where}.prefixItems` }, "a list of schemas", show(prefix));
-      }
-      return { prefix: prefix as readonly Schema[], rest };
+      const prefix = (side["prefixItems"] ?? []) as readonly Schema[];
+      return { prefix, rest: (side["items"] ?? true) as Schema };
     });
     const [one, other] = sides as [(typeof sides)[number], (typeof sides)[number]];
     const count = Math.max(one.prefix.length, other.prefix.length), rest = this.merge(one.rest, other.rest, where);
@@ -222,8 +214,7 @@ function join(key: string, a: unknown, b: unknown, where: string): unknown {
     if (key.startsWith("max") || key === "exclusiveMaximum") return Math.min(a, b);
   }
   if (key === "pattern") {
-    const left = Patterns.of(a), right = Patterns.of(b);
-    return left === null || right === null ? undefined : new Patterns([...new Set([...left, ...right])].sort());
+    return new Patterns([...new Set([...Patterns.of(a), ...Patterns.of(b)])].sort());
   }
   if (key === "allOf" && Array.isArray(a) && Array.isArray(b)) {
     // Schemas that refer to each other would be there twice as often at each level.

@@ -56,8 +56,8 @@ export function negated(given: Schema, context: Context, depth = 0): Schema {
 function opposite(key: string, value: unknown, context: Context, depth: number): Schema {
   const inner = (schema: unknown) => negated(schema as Schema, context, depth + 1);
   const bound = BOUNDS[key];
-  if (bound !== undefined && typeof value === "number") {
-    const [type, name, of] = bound, other = of(value);
+  if (bound !== undefined) {
+    const [type, name, of] = bound, other = of(value as number);
     return other < 0 && !name.includes("imum") ? false : { type, [name]: other };
   }
   switch (key) {
@@ -70,26 +70,23 @@ function opposite(key: string, value: unknown, context: Context, depth: number):
     case "const":
       return otherThan([value], context);
     case "enum":
-      if (!Array.isArray(value)) break;
-      return otherThan(value, context);
+      return otherThan(value as readonly unknown[], context);
     case "required":
-      if (!Array.isArray(value)) break;
-      return either(value.map((name): Schema => ({ type: "object", properties: { [String(name)]: false } })));
-    case "properties":
-      if (!isObject(value)) break;
       return either(
-        Object.entries(value).map(([name, property]): Schema => ({
+        (value as readonly string[]).map((name): Schema => ({ type: "object", properties: { [name]: false } })),
+      );
+    case "properties":
+      return either(
+        Object.entries(value as object).map(([name, property]): Schema => ({
           type: "object",
           properties: { [name]: inner(property) },
           required: [name],
         })),
       );
     case "anyOf":
-      if (!Array.isArray(value)) break;
-      return { allOf: value.map(inner) };
+      return { allOf: (value as readonly Schema[]).map(inner) };
     case "allOf":
-      if (!Array.isArray(value)) break;
-      return either(value.map(inner));
+      return either((value as readonly Schema[]).map(inner));
   }
   throw unsupported(`the keyword ${show(key)}`, context);
 }
@@ -116,25 +113,13 @@ function unsupported(what: string, { where }: Context): InputError {
   return InputError.saying("unsupported", { name: where }, `not of ${what} is not supported`);
 }
 
-/** @throws {InputError} where these are no names of properties. */
-function namesOf(value: unknown, where: string): readonly string[] {
-  if (Array.isArray(value) && value.every((name) => typeof name === "string")) return value;
-  throw InputError.of("wrong_value", { name: where }, "a list of names", show(value));
-}
-
-/**
- * What must be met where a property is there, name by name: no object, one without the property, or what it asks for.
- *
- * @throws {InputError} where these are no names with what they ask for.
- */
-function dependents(key: string, value: unknown, asked: (inner: unknown, at: string) => unknown, { where }: Context) {
-  if (value === undefined) return [];
-  if (!isObject(value)) throw InputError.of("wrong_value", { name: `${where}.${key}` }, "an object", show(value));
-  return Object.entries(value).map(([name, inner]): Schema => ({
+/** What must be met where a property is there, by name: no object, one without the property, or what it asks for. */
+function dependents(value: unknown, asked: (inner: unknown) => unknown) {
+  return Object.entries((value ?? {}) as object).map(([name, inner]): Schema => ({
     anyOf: [
       ofTypes(...TYPES.filter((type) => type !== "object")),
       { type: "object", properties: { [name]: false } },
-      { allOf: [{ type: "object", required: [name] }, asked(inner, `${where}.${key}.${name}`)] },
+      { allOf: [{ type: "object", required: [name] }, asked(inner)] },
     ],
   }));
 }
@@ -148,17 +133,12 @@ export function withoutConditions(schema: SchemaObject, context: Context): Schem
     else: otherwise = true,
     dependentRequired,
     dependentSchemas,
-    allOf = [],
+    allOf,
     ...rest
   } = schema as Record<string, unknown>;
   const more: unknown[] = [
-    ...dependents(
-      "dependentRequired",
-      dependentRequired,
-      (required, at) => ({ required: namesOf(required, at) }),
-      context,
-    ),
-    ...dependents("dependentSchemas", dependentSchemas, (met) => met, context),
+    ...dependents(dependentRequired, (required) => ({ required })),
+    ...dependents(dependentSchemas, (met) => met),
   ];
   if (not !== undefined) more.push(negated(not as Schema, context));
   if (condition !== undefined) {
@@ -166,7 +146,7 @@ export function withoutConditions(schema: SchemaObject, context: Context): Schem
     more.push({ anyOf: [{ allOf: [condition, then] }, { allOf: [unmet, otherwise] }] });
   }
   // Without a condition `then` and `else` say nothing.
-  const all = [...Array.isArray(allOf) ? allOf : [allOf], ...more];
+  const all = [...(allOf ?? []) as readonly Schema[], ...more];
   return all.length === 0 ? rest : { ...rest, allOf: all };
 }
 

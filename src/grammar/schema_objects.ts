@@ -48,17 +48,14 @@ export class ObjectGrammar {
   /**
    * The objects that a schema takes.
    *
-   * @throws {InputError} if its keywords are wrong or not supported.
+   * @throws {InputError} if its keywords are not supported.
    */
   node(schema: SchemaObject, path: string): Node {
-    const properties = schema["properties"] ?? {}, required = schema["required"] ?? [];
-    if (!isObject(properties)) throw this.within.source.wrong(`${path}.properties`, "an object", properties);
-    if (!Array.isArray(required) || !required.every((name) => typeof name === "string")) {
-      throw this.within.source.wrong(`${path}.required`, "a list of names", required);
-    }
+    const properties = (schema["properties"] ?? {}) as Readonly<Record<string, Schema>>;
+    const required = (schema["required"] ?? []) as readonly string[];
     const further = (schema["additionalProperties"] ?? true) as Schema, patterns = this.#patterns(schema, path);
     const spelled = this.#names(schema, path), needed = new Set(required);
-    const names = [...new Set([...Object.keys(properties), ...required as string[]])];
+    const names = [...new Set([...Object.keys(properties), ...required])];
     if (names.length > MAX_PROPERTIES) {
       const most = `at most ${MAX_PROPERTIES} properties`;
       throw InputError.of("too_large", { name: this.within.source.at(path) }, most, names.length);
@@ -66,7 +63,7 @@ export class ObjectGrammar {
     const members = names.map((name) => {
       const quoted = new TextEncoder().encode(JSON.stringify(name)), at = `${path}.properties.${name}`;
       const said = patterns.filter(({ names }) => matches(names, quoted)).map(({ value }) => value);
-      if (Object.hasOwn(properties, name)) said.unshift(properties[name] as Schema);
+      if (Object.hasOwn(properties, name)) said.unshift(properties[name]!);
       const value = said.length === 0
         ? this.within.node(further, `${path}.additionalProperties`)
         : this.within.node(this.#together(said, at), at);
@@ -79,7 +76,7 @@ export class ObjectGrammar {
       ? NOTHING
       : all(this.#otherName(names, spelled), COLON, this.within.node(further, `${path}.additionalProperties`));
     const open = further !== false || patterns.length > 0;
-    const at = this.within.source.at(path), [min, max] = countsOf(schema, "Properties", at), declared = members.length;
+    const at = this.within.source.at(path), [min, max] = countsOf(schema, "Properties"), declared = members.length;
     // Names of further members may repeat, so that two of them may be one property; and declared ones may be left out.
     const atLeast = min > needed.size, some = Number(atLeast);
     if (atLeast && min > 1) {
@@ -104,13 +101,9 @@ export class ObjectGrammar {
 
   /** The names that patterns are about, with their quotes, and what the values of each must be. */
   #patterns(schema: SchemaObject, path: string): NamesByPattern[] {
-    const said = schema["patternProperties"] ?? {}, at = `${path}.patternProperties`;
-    if (!isObject(said)) throw this.within.source.wrong(at, "an object", said);
+    const said = (schema["patternProperties"] ?? {}) as Readonly<Record<string, Schema>>;
     return Object.entries(said).flatMap(([pattern, value]) => {
-      const where = this.within.source.at(`${at}.${pattern}`), text = patternText(pattern, where);
-      if (typeof value !== "boolean" && !isObject(value)) {
-        throw this.within.source.wrong(`${at}.${pattern}`, "a JSON Schema", value);
-      }
+      const where = this.within.source.at(`${path}.patternProperties.${pattern}`), text = patternText(pattern, where);
       return text === null ? [] : [{ names: quoted(text), value }];
     });
   }

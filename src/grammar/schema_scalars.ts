@@ -16,12 +16,12 @@ const MAX_LENGTH = 5_000;
  * The strings that a schema takes.
  *
  * @param where What messages begin with.
- * @throws {InputError} if its keywords are wrong or not supported.
+ * @throws {InputError} if its keywords are not supported.
  */
 export function stringNode(schema: SchemaObject, where: string): Node {
-  const min = numberOf(schema, "minLength", where) ?? 0, max = numberOf(schema, "maxLength", where) ?? Infinity;
+  const [min, max] = countsOf(schema, "Length");
   for (const [name, value] of [["minLength", min], ["maxLength", max]] as const) {
-    if (value !== Infinity && (value < 0 || value > MAX_LENGTH || !Number.isInteger(value))) {
+    if (value !== Infinity && value > MAX_LENGTH) {
       throw InputError.of("unsupported", { name: `${where}.${name}` }, `a count of at most ${MAX_LENGTH}`, value);
     }
   }
@@ -33,12 +33,10 @@ export function stringNode(schema: SchemaObject, where: string): Node {
   };
   const { pattern, format } = schema;
   if (pattern !== undefined) {
-    const patterns = Patterns.of(pattern);
-    if (patterns === null) throw InputError.of("wrong_value", { name: `${where}.pattern` }, "a text", show(pattern));
-    for (const one of patterns) meet(patternText(one, `${where}.pattern`));
+    for (const one of Patterns.of(pattern)) meet(patternText(one, `${where}.pattern`));
   }
   if (format !== undefined) {
-    const known = typeof format === "string" ? FORMATS.get(format) : undefined;
+    const known = FORMATS.get(format as string);
     if (known === undefined) {
       throw InputError.of(
         "unsupported",
@@ -59,12 +57,12 @@ export function stringNode(schema: SchemaObject, where: string): Node {
 /**
  * The numbers that a schema takes.
  *
- * @throws {InputError} if its keywords are wrong.
+ * @throws {InputError} if its bounds are not supported.
  */
 export function numberNode(schema: SchemaObject, integer: boolean, where: string): Node {
   const lows: number[] = [], highs: number[] = [];
   const take = (name: string, list: number[], change: (value: number) => number) => {
-    const value = numberOf(schema, name, where);
+    const value = numberOf(schema, name);
     if (value !== undefined) list.push(change(value));
   };
   const inside = (towards: 1 | -1) => (value: number) =>
@@ -77,10 +75,7 @@ export function numberNode(schema: SchemaObject, integer: boolean, where: string
   take("exclusiveMinimum", lows, inside(1));
   take("maximum", highs, (value) => value);
   take("exclusiveMaximum", highs, inside(-1));
-  const multipleOf = numberOf(schema, "multipleOf", where);
-  if (multipleOf !== undefined && multipleOf <= 0) {
-    throw InputError.of("wrong_value", { name: `${where}.multipleOf` }, "a number above 0", multipleOf);
-  }
+  const multipleOf = numberOf(schema, "multipleOf");
   // Above the largest number there is none.
   if (lows.includes(Infinity) || highs.includes(-Infinity)) return NOTHING;
   return bytes(numbers({
@@ -91,41 +86,22 @@ export function numberNode(schema: SchemaObject, integer: boolean, where: string
   }, where));
 }
 
-/**
- * Whether a number keeps what a schema says of numbers.
- *
- * @throws {InputError} if its keywords are wrong.
- */
-export function meetsBounds(value: number, schema: SchemaObject, where: string): boolean {
-  const of = (name: string) => numberOf(schema, name, where), multipleOf = of("multipleOf");
+/** Whether a number keeps what a schema says of numbers. */
+export function meetsBounds(value: number, schema: SchemaObject): boolean {
+  const of = (name: string) => numberOf(schema, name), multipleOf = of("multipleOf");
   return value >= (of("minimum") ?? -Infinity) && value > (of("exclusiveMinimum") ?? -Infinity) &&
     value <= (of("maximum") ?? Infinity) && value < (of("exclusiveMaximum") ?? Infinity) &&
     (multipleOf === undefined || isMultiple(value, multipleOf));
 }
 
-/**
- * A keyword's number; undefined: absent.
- *
- * @throws {InputError} if it is no number.
- */
-export function numberOf(schema: SchemaObject, name: string, where: string): number | undefined {
-  const value = schema[name];
-  if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
-  throw InputError.of("wrong_value", { name: `${where}.${name}` }, "a number", show(value));
+/** A keyword's number; undefined: absent. */
+function numberOf(schema: SchemaObject, name: string): number | undefined {
+  return schema[name] as number | undefined;
 }
 
-/**
- * The least and the most of something, such as `Items`; by default 0 and Infinity.
- *
- * @throws {InputError} if one is no count.
- */
-export function countsOf(schema: SchemaObject, what: string, where: string): [min: number, max: number] {
-  const [min = 0, max = Infinity] = ["min", "max"].map((which) => {
-    const name = `${which}${what}`, value = numberOf(schema, name, where);
-    if (value === undefined || (value >= 0 && Number.isInteger(value))) return value;
-    throw InputError.of("wrong_value", { name: `${where}.${name}` }, "a count", value);
-  });
-  return [min, max];
+/** The least and the most of something, such as `Items`; by default 0 and Infinity. */
+export function countsOf(schema: SchemaObject, what: string): [min: number, max: number] {
+  return [numberOf(schema, `min${what}`) ?? 0, numberOf(schema, `max${what}`) ?? Infinity];
 }
 
 /** The next larger or smaller number. */

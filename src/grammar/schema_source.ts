@@ -3,6 +3,7 @@ import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { isObject } from "../json_object.ts";
 import { Merges, type Schema, type SchemaObject, withoutNotes } from "./schema_merge.ts";
+import { hasAddress, SchemaChecks } from "./schema_check.ts";
 import { isConditional, withoutConditions } from "./schema_negation.ts";
 
 /** References that lead to references, one after the other, at most: more are a circle. */
@@ -14,17 +15,15 @@ export class SchemaSource {
   readonly #plain = new WeakMap<SchemaObject, Schema>();
   /** Schemas that are being resolved. */
   readonly #open = new Set<SchemaObject>();
+  readonly #checks: SchemaChecks;
 
-  /** @param where What messages begin with. */
-  constructor(readonly root: unknown, readonly where: string) {}
-
-  /** A list of schemas, at least one. */
-  schemas(value: unknown, path: string): Schema[] {
-    if (!Array.isArray(value) || value.length === 0) throw this.wrong(path, "a list of schemas", value);
-    for (const part of value) {
-      if (typeof part !== "boolean" && !isObject(part)) throw this.wrong(path, "a list of schemas", part);
-    }
-    return value as Schema[];
+  /**
+   * @param where What messages begin with.
+   * @throws {InputError} if a keyword in it has a value that it cannot have.
+   */
+  constructor(readonly root: unknown, readonly where: string) {
+    this.#checks = new SchemaChecks(where);
+    this.#checks.check(root, where, false);
   }
 
   /**
@@ -69,8 +68,8 @@ export class SchemaSource {
   }
 
   /** The schema that a reference means. */
-  target(reference: unknown, path: string): Schema {
-    if (typeof reference !== "string") throw this.wrong(`${path}.$ref`, "a text", reference);
+  target(given: unknown, path: string): Schema {
+    const reference = given as string;
     if (!/^#(?:$|\/)/.test(reference)) {
       throw InputError.of(
         "unsupported",
@@ -79,12 +78,15 @@ export class SchemaSource {
         show(reference),
       );
     }
-    let at: unknown = this.root;
+    let at: unknown = this.root, addressed = false;
     for (const part of reference.split("/").slice(1)) {
       const key = decode(part).replaceAll("~1", "/").replaceAll("~0", "~");
       at = Array.isArray(at) ? at[Number(key)] : isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
+      addressed ||= hasAddress(at);
     }
     if (typeof at !== "boolean" && !isObject(at)) throw this.wrong(`${path}.$ref`, "a schema to refer to", reference);
+    // A schema of $defs, and data that is referred to, is looked at when it is needed.
+    this.#checks.check(at, this.at(reference), addressed);
     return at;
   }
 

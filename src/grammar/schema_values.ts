@@ -11,44 +11,33 @@ interface Place {
   readonly key: string;
   readonly outer: Place | null;
   readonly level: number;
-  /** Whether a schema around it, other than the whole, has an address of its own. */
-  readonly addressed: boolean;
 }
 
 /**
- * Refuses what would be read as something else later: numbers beyond the largest, which JSON.stringify writes as null;
- * and references below an `$id`, which lead to places in that part of the schema, and not in the whole. And what lies
- * so deep that no call within calls can look at it.
+ * Refuses numbers beyond the largest, which JSON.stringify writes as null, and what lies so deep that no call within
+ * calls can look at it.
  *
  * @throws {InputError} naming the place.
  */
 export function checkValues(schema: unknown, where: string): void {
   if (typeof schema !== "object" || schema === null) return;
-  const open: Place[] = [{ value: schema, key: "", outer: null, level: 0, addressed: false }];
+  const open: Place[] = [{ value: schema, key: "", outer: null, level: 0 }];
   for (let place = open.pop(); place !== undefined; place = open.pop()) {
     const { value, level } = place;
     if (level > MAX_LEVELS) {
       throw InputError.of("too_large", { name: where }, `lists and objects nested at most ${MAX_LEVELS} deep`, "more");
     }
-    const entries = Object.entries(value), addressed = place.addressed || (level > 0 && hasAddress(value));
+    const entries = Object.entries(value);
     spend(1 + entries.length, where);
     for (const [key, inner] of entries) {
       if (typeof inner === "object" && inner !== null) {
-        open.push({ value: inner, key, outer: place, level: level + 1, addressed });
+        open.push({ value: inner, key, outer: place, level: level + 1 });
       } else if (typeof inner === "number" && !Number.isFinite(inner)) {
         const name = `${where}${pathOf(place)}${step(value, key)}`;
         throw InputError.of("wrong_value", { name }, "a number below 1.8e308", inner);
-      } else if (key === "$ref" && typeof inner === "string" && addressed) {
-        const name = `${where}${pathOf(place)}.$ref`;
-        throw InputError.saying("unsupported", { name }, "a reference in a schema with an $id is not supported");
       }
     }
   }
-}
-
-function hasAddress(value: object): boolean {
-  const id = (value as { readonly $id?: unknown }).$id;
-  return typeof id === "string" && !id.startsWith("#");
 }
 
 const step = (outer: object, key: string): string => Array.isArray(outer) ? `[${key}]` : `.${key}`;

@@ -7,6 +7,8 @@ import { schemaGrammar } from "../../src/grammar/schema.ts";
 /** What is used of ajv, whose declarations Deno cannot read as an ES module's. */
 interface Judge {
   validate(schema: unknown, value: unknown): boolean;
+  /** Whether a schema is one, by the schema of schemas. */
+  validateSchema(schema: unknown): boolean;
   errorsText(): string;
 }
 

@@ -65,7 +65,7 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   ],
   [{ not: { $ref: "#" } }, "schema: expected references that lead to a schema, got"],
   [{ allOf: [{ properties: { a: 3 } }, { properties: { a: true } }] }, "expected a JSON Schema, got 3"],
-  [{ allOf: [{ properties: { a: 3 } }, { properties: { a: {} } }] }, "schema: expected a JSON Schema, got 3"],
+  [{ allOf: [{ properties: { a: 3 } }, { properties: { a: {} } }] }, "schema.allOf[0].properties.a: expected a JSON"],
   [{ dependentRequired: { a: "b" } }, "schema.dependentRequired.a: expected a list of names"],
   [{ dependentRequired: ["b"] }, "schema.dependentRequired: expected an object"],
   [

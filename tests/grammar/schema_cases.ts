@@ -231,4 +231,11 @@ export const SCHEMA_CASES: readonly [schema: unknown, good: readonly string[], b
     '{"kind":"a"}',
   ]],
   [{ $defs: { "a/b c": { type: "null" } }, $ref: "#/$defs/a~1b%20c" }, ["null"], ["1"]],
+  [{ const: { $id: "http://host/x", $ref: "#/y" } }, ['{"$id":"http://host/x","$ref":"#/y"}'], ["{}", "null"]],
+  [{ enum: [{ $ref: "#/y", type: 3 }, 1] }, ['{"$ref":"#/y","type":3}', "1"], ["{}", "3"]],
+  [
+    { type: "object", properties: { const: { type: "null" } }, default: { $id: "http://host/y", $ref: "#/z" } },
+    ['{"const":null}', "{}"],
+    ['{"const":1}'],
+  ],
 ];
