@@ -22,7 +22,7 @@ export interface Header {
   readonly contentType: string | null;
   /** Whether the content type stood after `<|constrain|>`. */
   readonly constrain: boolean;
-  /** Whether the header broke the format. */
+  /** Whether the header broke the format; so does all that OpenAI's parser (0.0.8) refuses. */
   readonly malformed: boolean;
 }
 
@@ -33,6 +33,8 @@ export type Piece = { readonly special: boolean; readonly text: string };
  * A role that the format knows or that a special token follows at once, or any before a recipient; and the recipient.
  */
 const ROLE = /^\s*(?:(?:system|developer|user|assistant|tool)(?!\S)|\S+(?=\s+to=)|\S+\s*$)?\s*(?:to=\S+\s*)?/;
+
+const ROLES: ReadonlySet<string> = new Set(["system", "developer", "user", "assistant", "tool"]);
 
 /**
  * Cuts a header that lacks `<|message|>` where its content seems to begin: after the name of the channel, and what
@@ -95,21 +97,38 @@ export function parseHeader(pieces: readonly Piece[], roleGiven: boolean, broken
     if (seen.has(piece.text)) malformed = true;
     seen.add(piece.text);
   }
-  let recipient: string | null = null;
-  const words = (text: string): string[] => {
+  // A name follows at once.
+  for (const name of ["channel", "constrain"] as const) {
+    if (seen.has(`<|${name}|>`) && !/^ \S/.test(parts[name])) malformed = true;
+  }
+  let recipient: string | null = null, typed = false;
+  /** @param named Whether the first word is a name; others are types, after which no recipient may stand. */
+  const words = (text: string, named: (word: string) => boolean): string[] => {
     const rest: string[] = [];
     for (const word of text.split(/\s+/).filter(Boolean)) {
-      if (!word.startsWith("to=")) rest.push(word);
-      else if (recipient === null) recipient = word.slice("to=".length);
-      else malformed = true;
+      if (!word.startsWith("to=")) {
+        if (rest.length > 0 || !named(word)) typed = true;
+        rest.push(word);
+        continue;
+      }
+      if (recipient !== null || typed) malformed = true;
+      recipient ??= word.slice("to=".length);
     }
     return rest;
   };
-  const roleWords = words(parts.role);
+  const roleWords = words(parts.role, (word) => !roleGiven || word === "assistant");
   const role = !roleGiven || roleWords[0] === "assistant" ? roleWords.shift() : "assistant";
-  const [channelName = null, ...channelWords] = words(parts.channel);
-  const constrainWords = words(parts.constrain);
-  const types = [...constrainWords, ...channelWords, ...roleWords];
+  let channelWords: string[] = [], constrainWords: string[] = [];
+  for (const name of seen) {
+    if (name === "<|channel|>") channelWords = words(parts.channel, () => true);
+    else if (name === "<|constrain|>") {
+      typed = true;
+      constrainWords = words(parts.constrain, () => false);
+    }
+  }
+  const [channelName = null, ...otherWords] = channelWords, types = [...constrainWords, ...otherWords, ...roleWords];
+  // Another name is a tool's, whose answer is for somebody.
+  const unknown = role !== undefined && !ROLES.has(role) && recipient === null && types.length === 0;
   return {
     channel: kindOf(channelName),
     channelName,
@@ -117,7 +136,7 @@ export function parseHeader(pieces: readonly Piece[], roleGiven: boolean, broken
     recipient: recipient || null,
     contentType: types[0] ?? null,
     constrain: constrainWords.length > 0,
-    malformed: malformed || types.length > 1 || role === undefined || recipient === "" ||
+    malformed: malformed || types.length > 1 || role === undefined || unknown || recipient === "" ||
       (seen.has("<|channel|>") && channelName === null),
   };
 }

@@ -7,7 +7,7 @@ It asks for o200k_base.tiktoken, which openai-harmony fetches where TIKTOKEN_ENC
 import itertools
 import json
 
-from openai_harmony import HarmonyEncodingName, Role, load_harmony_encoding
+from openai_harmony import HarmonyEncodingName, HarmonyError, Role, load_harmony_encoding
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 CHANNELS = ["analysis", "commentary", "final", "musing"]
@@ -41,14 +41,39 @@ def replies():
         yield f"{first}<|start|>{role}{second}<|message|>{{}}"
 
 
-def read(reply):
+def soups():
+    """Replies whose last header is made of up to three parts in any order."""
+    parts = ["<|channel|>", "<|channel|>final", " ", "\n", TO, " json", "<|constrain|>json", "<|constrain|>"]
+    starts = ["", *(f"<|channel|>final<|message|>a<|end|><|start|>{role}" for role in ("assistant", "functions.g"))]
+    for start, count in itertools.product(starts, (0, 1, 2, 3)):
+        for header in itertools.product(parts, repeat=count):
+            yield f"{start}{''.join(header)}<|message|>x"
+
+
+def read(reply, strict):
+    """What a reply says; None: refused."""
     tokens = ENCODING.encode(reply, allowed_special="all")
-    for message in ENCODING.parse_messages_from_completion_tokens(tokens, Role.ASSISTANT):
+    try:
+        messages = ENCODING.parse_messages_from_completion_tokens(tokens, Role.ASSISTANT, strict=strict)
+    except HarmonyError:
+        return None
+    rows = []
+    for message in messages:
         fields = message.to_dict()
         text = "".join(part["text"] for part in fields["content"])
-        names = [fields.get(name) for name in ("role", "name", "channel", "recipient", "content_type")]
-        yield [*names, text]
+        rows.append([*(fields.get(name) for name in ("role", "name", "channel", "recipient", "content_type")), text])
+    return rows
 
 
-rows = [json.dumps([reply, list(read(reply))]) for reply in replies()]
-print("[\n" + ",\n".join(rows) + "\n]")
+def rows():
+    for reply in replies():
+        yield [reply, read(reply, True)]
+    # Only what is refused: what is taken beside it, this project may read in another way, and then calls malformed.
+    for reply in soups():
+        said = read(reply, True)
+        assert said == read(reply, False), reply
+        if said is None:
+            yield [reply, None]
+
+
+print("[\n" + ",\n".join(map(json.dumps, rows())) + "\n]")

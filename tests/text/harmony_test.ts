@@ -116,10 +116,12 @@ Deno.test("parseReply() reads the golden reply of the embedded model", () => {
 // ---------------------------------------------------------------- headers
 
 Deno.test("parseReply() reads headers as OpenAI's parser does, also token by token", () => {
-  // Made by harmony_headers.py; of each message its role, name, channel, recipient, content type and content.
-  type Row = [reply: string, messages: (string | null)[][]];
+  // Made by harmony_headers.py; of each message its role, name, channel, recipient, content type and content. Null: it
+  // refuses the reply, strict or not.
+  type Row = [reply: string, messages: (string | null)[][] | null];
   const rows: Row[] = JSON.parse(Deno.readTextFileSync(path("tests/goldens/harmony/headers.json")));
-  assert(rows.length > 40);
+  assert(rows.filter(([, messages]) => messages !== null).length > 40);
+  assert(rows.filter(([, messages]) => messages === null).length > 400);
   for (const [reply, expected] of rows) {
     const parser = new HarmonyParser(), stepped = new ReplyCollector();
     for (const piece of reply.split(/(<\|\w+\|>)/)) {
@@ -128,6 +130,10 @@ Deno.test("parseReply() reads headers as OpenAI's parser does, also token by tok
     }
     stepped.add(parser.finish());
     assertEquals(stepped.messages, parse(reply).messages, reply);
+    if (expected === null) {
+      assert(stepped.messages.some(({ malformed }) => malformed), reply);
+      continue;
+    }
     const read = stepped.messages.map((m) => {
       const type = m.constrain ? `<|constrain|>${m.contentType}` : m.contentType;
       return [m.role, m.channelName, m.recipient, type, m.content];
@@ -144,7 +150,11 @@ Deno.test("parseReply() finds the recipient on both sides of the channel, types 
   says("<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>", constrained);
   says("<|channel|>commentary to=functions.f<|constrain|>json<|message|>{}<|call|>", constrained);
   says(" to=functions.f<|channel|>commentary<|constrain|>json<|message|>{}<|call|>", constrained);
-  says("<|channel|>commentary <|constrain|>json to=functions.f<|message|>{}<|call|>", constrained);
+  // OpenAI's parser refuses this; a call is a call.
+  says("<|channel|>commentary <|constrain|>json to=functions.f<|message|>{}<|call|>", {
+    ...constrained,
+    malformed: true,
+  });
   says("<|channel|>commentary to=functions.f json<|message|>{}<|call|>", CALL);
   says(" to=functions.f<|channel|>commentary json<|message|>{}<|call|>", CALL);
 });
