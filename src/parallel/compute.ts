@@ -30,10 +30,21 @@ export async function computeTogether(
   ...[batch, rows, onRow, tap]: Parameters<Engine["compute"]>
 ): Promise<void> {
   const { vocab } = config, tapped = tap !== undefined;
-  ranks.onTap = tap && gatherTaps(tap, config, ranges);
+  let failed: { readonly thrown: unknown } | null = null;
+  const gather = tap && gatherTaps(tap, config, ranges);
+  // Called where a rank's message is heard: what it throws there would be nobody's, and end the program.
+  ranks.onTap = gather && ((rank, reply) => {
+    if (failed !== null) return;
+    try {
+      gather(rank, reply);
+    } catch (thrown) {
+      failed = { thrown };
+    }
+  });
   for (let at = 0; at === 0 || at < rows.length; at += LOGIT_ROWS) {
     const part = rows.slice(at, at + LOGIT_ROWS);
     await ask(at === 0 ? { kind: "compute", batch, rows: part, tapped } : { kind: "logits", rows: part });
+    if (failed !== null) throw (failed as { readonly thrown: unknown }).thrown;
     part.forEach((row, i) => onRow(row, logits.subarray(i * vocab, (i + 1) * vocab)));
   }
 }

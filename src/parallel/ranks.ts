@@ -3,7 +3,7 @@ import { within } from "../breath.ts";
 import type { ParallelSizes } from "../checkpoint/shard.ts";
 import { FailureError, InputError } from "../errors.ts";
 import type { BackendInfo } from "../model/backend.ts";
-import type { RankPort, StartRank } from "./rank_ports.ts";
+import type { RankListener, RankPort, StartRank } from "./rank_ports.ts";
 import { words } from "../words.ts";
 import type { DeviceRankSetup, RankCommand, RankReply, RankSetup } from "./messages.ts";
 
@@ -29,7 +29,7 @@ const LATEST_END_MS = 5000, LATEST_FAILED_MS = 1500;
 
 /** The threads of ranks, which are asked one question at a time. */
 export class Ranks {
-  readonly #workers: RankPort[];
+  readonly #workers: RankPort[] = [];
   #pending: { answer(rank: number, reply: RankReply): void; reject(cause: Error): void } | undefined;
   /** The first failure. The ranks' sums are out of step from then on, so no later question is asked. */
   #failure: Error | undefined;
@@ -39,29 +39,37 @@ export class Ranks {
   onTap: ((rank: number, tap: TapReply) => void) | undefined;
   onTokens: ((tokens: TokensReply) => void) | undefined;
 
+  /** @throws {Error} as `parts.start`; those that were started before end then. */
   constructor(readonly count: number, readonly parts: RanksParts) {
-    const { start, onProgress, alone = false } = parts;
-    this.#workers = Array.from({ length: count }, (_, rank) => {
-      const failure = (said: Omit<Failure, "kind" | "dragged">) => toError(alone ? null : rank, said);
-      return start(rank, {
-        reply: (data) => {
-          if (data.kind === "tap") this.onTap?.(rank, data);
-          else if (data.kind === "tokens") this.onTokens?.(data);
-          else if (data.kind === "closed") this.#end(rank);
-          else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
-          else if (data.kind === "failed" && !data.dragged) this.fail(failure(data));
-          else this.#pending?.answer(rank, data);
-        },
-        died: (text) => {
-          this.#end(rank);
-          this.fail(failure({ text, mistake: null }));
-        },
-        lost: (cause) => {
-          this.#end(rank);
-          this.fail(cause);
-        },
-      });
-    });
+    try {
+      for (let rank = 0; rank < count; rank++) this.#workers.push(parts.start(rank, this.#listenerOf(rank)));
+    } catch (thrown) {
+      this.post({ kind: "close" });
+      throw thrown;
+    }
+  }
+
+  #listenerOf(rank: number): RankListener {
+    const { count, parts: { onProgress, alone = false } } = this;
+    const failure = (said: Omit<Failure, "kind" | "dragged">) => toError(alone ? null : rank, said);
+    return {
+      reply: (data) => {
+        if (data.kind === "tap") this.onTap?.(rank, data);
+        else if (data.kind === "tokens") this.onTokens?.(data);
+        else if (data.kind === "closed") this.#end(rank);
+        else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
+        else if (data.kind === "failed" && !data.dragged) this.fail(failure(data));
+        else this.#pending?.answer(rank, data);
+      },
+      died: (text) => {
+        this.#end(rank);
+        this.fail(failure({ text, mistake: null }));
+      },
+      lost: (cause) => {
+        this.#end(rank);
+        this.fail(cause);
+      },
+    };
   }
 
   /** Remembers the first cause and wakes the ranks that wait. */

@@ -26,6 +26,11 @@ export interface AdjustmentOptions {
 }
 
 const { fround } = Math;
+/** The largest float32, and the least above 0. */
+export const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127, LEAST_FLOAT32 = 2 ** -149;
+
+/** In float32; what would be infinite is as large as a number can be, since a logit that is none is a failure. */
+const finite = (value: number): number => fround(Math.max(-LARGEST_FLOAT32, Math.min(LARGEST_FLOAT32, value)));
 
 /** Changes logits in place for one sequence, and back. */
 export class Adjustments {
@@ -53,7 +58,7 @@ export class Adjustments {
       throw InputError.of("wrong_value", { name }, least > 0 ? "a number above 0" : "a number", value);
     }
     this.#bias = logitBias;
-    this.#repetition = fround(repetitionPenalty);
+    this.#repetition = Math.max(LEAST_FLOAT32, fround(repetitionPenalty));
     this.#frequency = fround(frequencyPenalty);
     this.#presence = fround(presencePenalty);
     if (this.#repetition !== 1) { for (let i = 0; i < prompt.length; i++) this.#counts.set(prompt[i]!, 0); }
@@ -72,12 +77,12 @@ export class Adjustments {
 
   /** Changes the logits [V] of the next token, -Infinity excepted, until {@linkcode Adjustments.undo}. */
   apply(logits: Float32Array): void {
-    for (const [id, bias] of this.#bias) this.#set(logits, id, (logit) => logit + fround(bias));
+    for (const [id, bias] of this.#bias) this.#set(logits, id, (logit) => finite(logit + fround(bias)));
     const repetition = this.#repetition;
     for (const [id, count] of this.#counts) {
       this.#set(logits, id, (logit) => {
-        const once = fround(logit > 0 ? logit / repetition : logit * repetition);
-        return count === 0 ? once : fround(once - fround(this.#frequency * count)) - this.#presence;
+        const once = finite(logit > 0 ? logit / repetition : logit * repetition);
+        return count === 0 ? once : finite(finite(once - finite(this.#frequency * count)) - this.#presence);
       });
     }
   }

@@ -9,7 +9,7 @@
 import { FailureError } from "../errors.ts";
 import type { Sampling } from "../model/engine.ts";
 import type { Picker } from "./generate.ts";
-import { Adjustments } from "./adjustments.ts";
+import { Adjustments, LARGEST_FLOAT32, LEAST_FLOAT32 } from "./adjustments.ts";
 import { fraction, weightOf } from "./probability.ts";
 import { parseSeed, Random } from "./random.ts";
 import { checked, type SamplerOptions } from "./sampler_options.ts";
@@ -19,7 +19,6 @@ export type { SamplerOptions } from "./sampler_options.ts";
 const { fround } = Math;
 /** Weight of the likeliest token. */
 const LARGEST_WEIGHT = weightOf(0);
-const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
 /**
  * What a draw works with. One for all samplers, since a draw is never interrupted: many sequences at once would have
@@ -63,10 +62,10 @@ export class Sampler implements Picker {
     const { temperature, topK, topP, minP, seed } = checked(options);
     this.#adjustments = Adjustments.of(options, prompt);
     this.#least = fround(minP) * LARGEST_WEIGHT;
-    // As a GPU gets them.
-    this.temperature = fround(temperature);
+    // As an engine gets them, which refuses what is out of range, as rounding would leave the largest and the least.
+    this.temperature = Math.min(fround(temperature), LARGEST_FLOAT32);
     this.topK = topK;
-    this.topP = fround(topP);
+    this.topP = Math.max(fround(topP), LEAST_FLOAT32);
     this.#inverse = Math.min(fround(1 / this.temperature), LARGEST_FLOAT32);
     this.seed = seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0]! : parseSeed(seed);
     this.#random = new Random(this.seed);

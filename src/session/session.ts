@@ -236,7 +236,8 @@ export class Session {
 
   /**
    * Generates tokens of several sequences in the engine, which hands out ids instead of logits. Afterwards each
-   * sequence is as long as if {@linkcode step} had been called for every step whose tokens were handed out.
+   * sequence is as long as if {@linkcode step} had been called for every step whose tokens were handed out, also where
+   * `onTokens` throws: that is thrown again then.
    *
    * @param request Steps, how to pick, and who receives the ids; see {@linkcode DecodeRequest}.
    * @returns Steps whose tokens were handed out.
@@ -245,20 +246,27 @@ export class Session {
    */
   async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {
     const batch = this.#placed(entries.map(feedOf), request.steps);
-    let last = batch;
+    let last = batch, failed: { readonly thrown: unknown } | null = null;
     const bad: { readonly batch: Batch; readonly row: number; readonly id: number }[] = [];
     const onTokens: DecodeRequest["onTokens"] = async (ids, step, logProbabilities) => {
       this.#slots.keep(last);
       const row = ids.findIndex((id) => id < 0);
       if (row >= 0) bad.push({ batch: last, row, id: ids[row]! });
       last = { ids: ids.slice(), slots: batch.slots, positions: batch.positions.map((p) => p + step + 1) };
-      return await request.onTokens(ids, step, logProbabilities) && bad.length === 0;
+      // The engine is to come to an end as ever: the steps so far are in the cache, in place of what was there before.
+      try {
+        return failed === null && await request.onTokens(ids, step, logProbabilities) && bad.length === 0;
+      } catch (thrown) {
+        failed = { thrown };
+        return false;
+      }
     };
     const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
     for (const { slot } of entries) {
       this.#slots.grow(slot, steps);
       this.paging.settle(slot);
     }
+    if (failed !== null) throw (failed as { readonly thrown: unknown }).thrown;
     const [first] = bad;
     if (first !== undefined) throw await this.#explainPick(first.batch, first.row, first.id);
     return steps;

@@ -4,9 +4,11 @@ import { FailureError, InputError } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import { workspace } from "../../src/model/gpt_oss.ts";
 import { planModel } from "../../src/plan/planned.ts";
+import type { StartRank } from "../../src/parallel/rank_ports.ts";
 import { openRanks, type RanksOptions } from "../../src/parallel/ranked_engine.ts";
+import { Ranks } from "../../src/parallel/ranks.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
-import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
 import { fileOf, rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint } from "../checkpoint/make.ts";
 import { Random } from "../checkpoint/random.ts";
@@ -147,6 +149,32 @@ Deno.test("a rank that fails to fork a sequence says so with the next batch", as
   assertEquals(failure.message, "rank 2: told to fail in copySlot");
   await engine.close();
   await faulty.ended(RANKS);
+});
+
+Deno.test("what looks at results of ranks and throws is heard by who asked for them, and the ranks go on", async () => {
+  const batch = { ids: Int32Array.of(3), slots: Int32Array.of(0), positions: Int32Array.of(0) };
+  for (const sizes of [{ tp: 1, ep: 1 }, { tp: 2, ep: 1 }]) {
+    const engine = await inTime(open(TINY, { sizes }));
+    let seen = 0;
+    const tap = () => {
+      if (++seen === 3) throw new RangeError("seen enough");
+    };
+    const compute1 = () => engine.compute(batch, Int32Array.of(0), () => {}, tap);
+    await assertRejects(() => inTime(compute1()), RangeError, "seen enough");
+    assertEquals([seen, await inTime(compute(engine))], [3, 1]);
+    await engine.close();
+  }
+});
+
+Deno.test("ranks of which one cannot be started leave no thread behind", () => {
+  const ports = new Map<number, string[]>();
+  const start: StartRank = (rank) => {
+    if (rank === 2) throw new FailureError("no more threads");
+    ports.set(rank, []);
+    return { postMessage: ({ kind }) => ports.get(rank)!.push(kind) };
+  };
+  assertThrows(() => new Ranks(4, { start, abort: () => {} }), FailureError, "no more threads");
+  assertEquals([...ports], [[0, ["close"]], [1, ["close"]]]);
 });
 
 Deno.test("a file that became shorter where one rank alone reads is named, as a mistake of the input", async () => {

@@ -1,10 +1,12 @@
 /** The one rank of a session with a thread of its own, which chooses tokens and computes on meanwhile. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { planModel } from "../../src/plan/planned.ts";
+import { generate } from "../../src/session/generate.ts";
 import { argmax } from "../../src/session/likelihood.ts";
+import { Sampler } from "../../src/session/sampler.ts";
 import type { Session } from "../../src/session/session.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
-import { openSession } from "../session/open_session.ts";
+import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { TINY } from "../model/tiny.ts";
 
 const PLAN = { dtype: "bf16", kvCacheDtype: "auto" } as const;
@@ -12,8 +14,8 @@ const GREEDY = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0)
 const SLOTS = [0, 1, 2], FIRST = [5, 600, 7], sampling = SLOTS.map(() => GREEDY);
 const last = SLOTS.map((slot) => ({ slot, token: FIRST[slot]! }));
 
-const open = (apart: boolean, dir: string = TINY) =>
-  openSession(openCheckpoint(dir), { ...PLAN, backend: "emulate", threads: 1, slots: 3, context: 64, apart });
+const open = (apart: boolean, dir: string = TINY, room: Partial<SessionOptions> = {}) =>
+  openSession(openCheckpoint(dir), { ...PLAN, backend: "emulate", threads: 1, slots: 3, context: 64, apart, ...room });
 
 /** Tokens of each sequence, by logits. */
 async function byLogits(session: Session, steps: number): Promise<number[][]> {
@@ -92,4 +94,48 @@ Deno.test("a rank that chooses tokens says whose logits are no numbers, and goes
   assertEquals(got[0]!.map((id) => Math.max(-1, id)), expected[0]!.with(1, -1));
   await session.close();
   Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("a rank that chooses tokens draws what a sampler draws, also at the ends of what may be asked", async () => {
+  const options = [
+    { temperature: 0.8, topP: 0.9, topK: 20 },
+    { temperature: 1, topP: 1e-50 },
+    { temperature: 1e39 },
+    { temperature: 1e-46 },
+    { temperature: 1, topP: 1 - 1e-12, topK: Number.MAX_SAFE_INTEGER },
+  ];
+  const drawn = async (apart: boolean) => {
+    const session = await open(apart), all: number[][] = [];
+    for (const one of options) {
+      session.reset(0);
+      const picker = new Sampler({ ...one, seed: 5 });
+      const run = generate({ session, slot: 0, prompt: FIRST, picker, stopIds: new Set(), maxTokens: 8 });
+      all.push(await Array.fromAsync(run));
+    }
+    await session.close();
+    return all;
+  };
+  assertEquals(await drawn(true), await drawn(false));
+});
+
+Deno.test("a sequence goes on from what was generated when whoever takes its tokens throws", async () => {
+  // Small batches, and more steps than the ring of a sliding layer holds: what it had before is gone.
+  const session = await open(true, TINY, { slots: 1, context: 320, maxTokens: 2 });
+  const plain = await open(false, TINY, { slots: 1, context: 320 });
+  await session.feed({ slot: 0, tokens: FIRST, logits: "none" });
+  const onTokens = (_ids: Int32Array, step: number) => {
+    if (step === 199) throw new Error("enough");
+    return true;
+  };
+  const run = () => session.decode([last[0]!], { steps: 300, sampling: [GREEDY], drains: true, onTokens });
+  await assertRejects(run, Error, "enough");
+  const tokens = session.tokens(0), logits: Float32Array[] = [];
+  assert(tokens.length >= FIRST.length + 200);
+  assertEquals(tokens.slice(0, FIRST.length + 1), [...FIRST, FIRST[0]!]);
+  const keep = (_position: number, row: Float32Array) => logits.push(row.slice());
+  await session.feed({ slot: 0, tokens: [9, 8, 7], logits: "last" }, keep);
+  await plain.feed({ slot: 0, tokens: [...tokens, 9, 8, 7], logits: "last" }, keep);
+  assertEquals(logits[0], logits[1]);
+  await session.close();
+  await plain.close();
 });

@@ -88,3 +88,28 @@ Deno.test("tokens that cannot come stay so, whatever is added to them", () => {
   ];
   for (const [options, message] of wrong) assertThrows(() => Adjustments.of(options, []), InputError, message);
 });
+
+Deno.test("what is asked for at the ends of its range leaves logits that are numbers, and a token", () => {
+  const most = (2 - 2 ** -23) * 2 ** 127;
+  const ends: AdjustmentOptions[] = [
+    { repetitionPenalty: 1e-50 },
+    { repetitionPenalty: 1e-38 },
+    { repetitionPenalty: most },
+    { frequencyPenalty: most },
+    { frequencyPenalty: -most, presencePenalty: most },
+    { logitBias: new Map([[1, most], [2, -most]]), presencePenalty: -most },
+  ];
+  for (const options of ends) {
+    const sampler = new Sampler({ ...options, temperature: 1, seed: 1 }, [0, 1, 2]);
+    const logits = Float32Array.of(-30, 2e38, -2e38, 0.5), before = logits.slice(), name = JSON.stringify(options);
+    for (let i = 0; i < 20; i++) {
+      const id = sampler.sample(logits);
+      assert(Number.isInteger(id) && id >= 0 && id < 4, `${name}: ${id}`);
+      assertEquals(logits, before, name);
+    }
+    const adjustments = Adjustments.of(options, [0, 1, 2])!;
+    for (const id of [0, 1, 2, 3, 3]) adjustments.took(id);
+    adjustments.apply(logits);
+    assert(logits.every(Number.isFinite), `${name}: ${logits}`);
+  }
+});
