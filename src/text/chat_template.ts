@@ -5,24 +5,19 @@
  * written by the template. So before rendering, every character of which special tokens are built (`<`, `|`, `>`) is
  * replaced, in all strings that come from outside, by a private-use character that occurs nowhere in them; the rendered
  * text is cut at the special tokens that are left, which only the template can have written; and the characters are put
- * back in the text between, which is then encoded without special tokens. Templates still see texts of the same length,
- * with the same blanks and letters; only comparisons with `<`, `|` and `>` in messages (checks for markup, which is
- * harmless here) do not hold.
+ * back in the text between, which is then encoded without special tokens. What templates ask of a text, whether it
+ * holds `</think>` or what its last part after that is, is asked of the text as it was, which is as long; what they cut
+ * out of it is cut out of the one with replacements.
  */
 import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
-import { isWrittenNumber } from "../json_numbers.ts";
-import { metered, whyTooLarge } from "./template_meter.ts";
+import { Cover } from "./template_cover.ts";
+import { metered, mostOf, whyTooLarge } from "./template_meter.ts";
 import { pythonic, type RuntimeClass } from "./template_python.ts";
 import { scoped } from "./template_scopes.ts";
 import { readable, regrouped } from "./template_source.ts";
 import type { Covered } from "./template_values.ts";
-import { isObject } from "../json_object.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
-
-/** The BMP's private-use area, where the replacements come from: one UTF-16 unit each, so that lengths stay. */
-const PRIVATE_START = 0xe000;
-const PRIVATE_END = 0xf8ff;
 
 /** Variables of a template. Strings in `untrusted` come from outside, those in `trusted` may hold special tokens. */
 export interface TemplateVariables {
@@ -70,7 +65,7 @@ export class ChatTemplate {
       // Template.render() would bring a clock of its own, and no name can be set twice.
       const environment = new Environment();
       for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      const Metered = metered(scoped(pythonic(Library, covered)), length, source.length);
+      const Metered = metered(scoped(pythonic(Library, covered, mostOf(length))), length, source.length);
       const result = new Metered(environment).run(program) as { value: unknown };
       return String(result.value);
     });
@@ -84,103 +79,20 @@ export class ChatTemplate {
   render(tokenizer: Tokenizer, { trusted, untrusted, now }: TemplateVariables): Segment[] {
     const input = JSON.stringify(untrusted);
     const cover = new Cover(tokenizer.specials.keys(), input + this.source);
+    const covered = Object.entries(untrusted).map(([name, value]) => [name, cover.hide(value)] as const);
     let text: string;
     try {
       text = this.#render(
-        { ...GLOBALS, strftime_now: clock(now), ...trusted, ...cover.hide(untrusted) as object },
+        { ...GLOBALS, strftime_now: clock(now, cover), ...trusted, ...Object.fromEntries(covered) },
         input.length,
         cover,
       );
     } catch (thrown) {
-      const said = printable(cover.show(reason(thrown)));
+      const said = printable(cover.read(reason(thrown)));
       const what = thrown instanceof Refusal ? "the template refuses" : "cannot be rendered";
       throw InputError.saying("unsupported", { file: this.path }, `${what}: ${said}`);
     }
     return tokenizer.split(text).map((part) => "text" in part ? { text: cover.show(part.text) } : part);
-  }
-}
-
-/**
- * Replaces characters of special tokens by characters that nothing else uses, and back; and written numbers, which
- * templates cannot hold, by texts between two such characters.
- */
-class Cover implements Covered {
-  readonly #quote: string;
-  readonly #numbers: RegExp;
-  readonly #hidden = new Map<string, string>();
-  readonly #shown = new Map<string, string>();
-  readonly #pattern: RegExp;
-
-  /**
-   * @param specials Names of special tokens.
-   * @param taken Text whose characters cannot serve as replacements.
-   */
-  constructor(specials: Iterable<string>, taken: string) {
-    const used = new Set<number>();
-    for (let i = 0; i < taken.length; i++) {
-      const unit = taken.charCodeAt(i);
-      if (unit >= PRIVATE_START && unit <= PRIVATE_END) used.add(unit);
-    }
-    let code = PRIVATE_START;
-    const next = () => {
-      while (code <= PRIVATE_END && used.has(code)) code++;
-      if (code > PRIVATE_END) {
-        throw InputError.saying(
-          "wrong_value",
-          { name: "messages" },
-          "use every private-use character of Unicode, expected one that is free",
-        );
-      }
-      return String.fromCharCode(code++);
-    };
-    for (const name of specials) {
-      // Every special token needs at least one character that no outside string can supply; punctuation distorts texts
-      // least.
-      const signs = [...name].filter((char) => char.length === 1 && !/[\p{L}\p{N}\s_-]/u.test(char));
-      for (const char of signs.length > 0 ? signs : [name[0]!]) {
-        if (this.#hidden.has(char)) continue;
-        const stand = next();
-        this.#hidden.set(char, stand);
-        this.#shown.set(stand, char);
-      }
-    }
-    this.#pattern = new RegExp(
-      [...this.#hidden.keys()].map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&")).join("|") || "(?!)",
-      "g",
-    );
-    const quote = this.#quote = next();
-    // `tojson` puts a text in quotes.
-    this.#numbers = new RegExp(`"${quote}([^${quote}]*)${quote}"|${quote}([^${quote}]*)${quote}`, "g");
-  }
-
-  stands(character: string): boolean {
-    return character === this.#quote || this.#shown.has(character);
-  }
-
-  numberIn(text: string): string | null {
-    const quote = this.#quote, end = text.length - 1;
-    return end > 1 && text.startsWith(quote) && text.indexOf(quote, 1) === end ? text.slice(1, end) : null;
-  }
-
-  /** A copy of a JSON-like value in which all strings, keys too, are covered. */
-  hide(value: unknown): unknown {
-    if (typeof value === "string") return value.replace(this.#pattern, (char) => this.#hidden.get(char)!);
-    if (Array.isArray(value)) return value.map((item) => this.hide(item));
-    if (isWrittenNumber(value)) return this.#hideNumber(value.rawJSON);
-    if (!isObject(value)) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.hide(key), this.hide(item)]));
-  }
-
-  /** A number that JavaScript writes as it is written, or a text that stands for it. */
-  #hideNumber(written: string): number | string {
-    const number = Number(written);
-    return String(number) === written ? number : `${this.#quote}${written}${this.#quote}`;
-  }
-
-  /** A text with the characters put back. */
-  show(text: string): string {
-    return text.replace(this.#numbers, (_, quoted?: string, bare?: string) => quoted ?? bare ?? "")
-      .replace(/[\ue000-\uf8ff]/g, (char) => this.#shown.get(char) ?? char);
   }
 }
 
@@ -214,7 +126,7 @@ const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" 
 const UNWRITTEN = /^[cCDeFgGhklnPrRsStTuUVwWxXzZfEO_0-9^#+:]$/;
 
 /** Python's `strftime` in the C locale, for a fixed local time; directives that only Python knows are refused. */
-function clock(now: Date): (...args: unknown[]) => string {
+function clock(now: Date, covered?: Covered): (...args: unknown[]) => string {
   const two = (n: number) => String(n).padStart(2, "0");
   const month = MONTHS[now.getMonth()]!;
   const day = DAYS[now.getDay()]!;
@@ -241,6 +153,9 @@ function clock(now: Date): (...args: unknown[]) => string {
   // glibc's `%-d` leaves out the padding.
   return (format, ...others) => {
     if (typeof format !== "string" || others.length > 0) throw new Error("strftime_now() takes one text");
+    if (covered !== undefined && (covered.show(format) !== format || covered.numberIn(format) !== null)) {
+      throw new Error("strftime_now() takes no text of a message");
+    }
     return format.replace(/%(-?)([^-]?)/g, (directive, bare, letter) => {
       const value = values[letter];
       if (value === undefined) {

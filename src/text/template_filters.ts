@@ -15,7 +15,9 @@ import {
   type Value,
   viewOf,
 } from "./template_values.ts";
-import { withLineFeeds } from "./python_texts.ts";
+import { capitalized, lower, titled, upper } from "./python_cases.ts";
+import { linesOf, stripped } from "./python_texts.ts";
+import { charactersIn, replaced } from "./template_texts.ts";
 
 /** What a filter is applied to, and with. */
 export interface FilterCall {
@@ -74,14 +76,14 @@ function compared(a: Value, b: Value, withCase: boolean, covered: Covered): numb
 function sorted(call: FilterCall): Value {
   const { reverse, case_sensitive: withCase, attribute } = bound(call, "reverse", "case_sensitive", "attribute");
   const { make, covered } = call, sign = flag(reverse) ? -1 : 1;
-  const keyed = items(call).map((item) => ({ item, key: keyOf(item, attribute, make) }));
+  const keyed = items(call).map((item) => ({ item, key: keyOf(item, attribute, call) }));
   keyed.sort((a, b) => sign * compared(a.key, b.key, flag(withCase), covered));
   return make.list(keyed.map(({ item }) => item));
 }
 
-function keyOf(item: Value, attribute: Value | undefined, make: Make): Value {
+function keyOf(item: Value, attribute: Value | undefined, { make, covered }: FilterCall): Value {
   if (attribute === undefined || attribute.type === "NullValue") return item;
-  return attributeOf(item, attribute, make);
+  return attributeOf(item, attribute, make, covered);
 }
 
 function dictsorted(call: FilterCall): Value {
@@ -100,7 +102,7 @@ function mapped(call: FilterCall): Value {
   if (call.args.length > 0) throw new Error("maps by a filter, expected an attribute");
   const { attribute, default: otherwise } = bound(call, "attribute", "default");
   if (attribute === undefined) throw new Error("maps by no attribute");
-  const values = items(call).map((item) => attributeOf(item, attribute, call.make));
+  const values = items(call).map((item) => attributeOf(item, attribute, call.make, call.covered));
   return generator(call, values.map((value) => value.type === "UndefinedValue" ? otherwise ?? value : value));
 }
 
@@ -110,7 +112,7 @@ function selected(wanted: boolean, call: FilterCall): Value {
   return generator(
     call,
     items(call).filter((item) => {
-      const value = attributeOf(item, attribute, call.make);
+      const value = attributeOf(item, attribute, call.make, call.covered);
       const holds = name === undefined ? isTrue(value) : testOf(String(name.value), value, rest, call.covered);
       return holds === wanted;
     }),
@@ -128,6 +130,8 @@ function json(call: FilterCall): Value {
   if (between !== null && (between.length !== 2 || between.some(({ type }) => type !== "StringValue"))) {
     throw new Error("has separators that are not two texts");
   }
+  let length = 0;
+  const spend = (more: number) => call.make.room(length += more);
   return call.make.text(jsonOf(call.operand, {
     ascii: flag(form["ensure_ascii"]),
     indent: given === null
@@ -139,6 +143,7 @@ function json(call: FilterCall): Value {
       ? [given === null ? ", " : ",", ": "]
       : between.map(({ value }) => value) as [string, string],
     order: flag(form["sort_keys"]) ? (a, b) => compareTexts(covered.show(a), covered.show(b)) : null,
+    spend,
   }, covered));
 }
 
@@ -148,7 +153,8 @@ function indented(call: FilterCall): Value {
     throw new Error("indents no text, or by no number");
   }
   const by = typeof width?.value === "string" ? width.value : " ".repeat(Math.max(0, width?.value as number ?? 4));
-  const lines = withLineFeeds(operand.value as string).split("\n");
+  const text = operand.value as string, shown = call.covered.show(text);
+  const lines = linesOf(shown + "\n", false).map(([start, end]) => text.slice(start, end));
   const rest = lines.map((line, i) => i === 0 || line === "" && !flag(blank) ? line : by + line);
   return call.make.text((flag(first) ? by : "") + rest.join("\n"));
 }
@@ -159,8 +165,21 @@ function otherwise(call: FilterCall): Value {
   return isGiven ? operand : value ?? call.make.text("");
 }
 
+const CASES = { upper, lower, capitalize: capitalized, title: titled };
+
+/** Without blanks or given characters at its ends. */
+function trimmed(call: FilterCall): Value {
+  const { chars } = bound(call, "chars"), { covered } = call, text = textOf(call.operand, covered);
+  if (chars !== undefined && chars.type !== "StringValue" && chars.type !== "NullValue") {
+    throw new Error("trims no text");
+  }
+  const given = chars?.type === "StringValue" ? covered.show(chars.value as string) : undefined;
+  return call.make.text(text.slice(...stripped(covered.show(text), "strip", given)));
+}
+
 function lengthOf(call: FilterCall): Value {
   bound(call);
+  if (call.operand.type === "StringValue") return call.make.whole(charactersIn(call.operand.value as string));
   if (viewOf(call.operand)?.name === "generator") throw new Error("takes the length of what a filter makes");
   return call.make.whole(items(call).length);
 }
@@ -194,7 +213,7 @@ export function filtered(name: string, call: FilterCall): Value | undefined {
       return sorted(call);
     case "unique":
       bound(call);
-      return generator(call, uniqueOf(items(call)));
+      return generator(call, uniqueOf(items(call), call.covered));
     case "map":
       return mapped(call);
     case "selectattr":
@@ -218,17 +237,25 @@ export function filtered(name: string, call: FilterCall): Value | undefined {
       return indented(call);
     case "upper":
     case "lower":
+    case "capitalize":
+    case "title":
       bound(call);
-      return operand.type === "StringValue"
-        ? undefined
-        : make.text(textOf(operand, call.covered)[name === "upper" ? "toUpperCase" : "toLowerCase"]());
+      return make.text(CASES[name](textOf(operand, call.covered), call.covered));
+    case "trim":
+      return trimmed(call);
     case "abs":
       bound(call);
       return operand.type === "IntegerValue" || operand.type === "FloatValue" ? undefined : refuse(name, operand);
     case "replace": {
-      if (operand.type !== "StringValue" || call.args.length < 2 || call.args.length > 3) break;
-      if ([...call.named.keys()].some((key) => key !== "count")) break;
-      return undefined;
+      const { old, new: fresh, count } = bound(call, "old", "new", "count");
+      if (old === undefined || fresh === undefined) break;
+      const [text, one, other] = [operand, old, fresh].map((value) => textOf(value, call.covered)) as [
+        string,
+        string,
+        string,
+      ];
+      const limit = count?.type === "NullValue" ? undefined : count;
+      return make.text(replaced({ ...call, object: make.text(text) }, call.covered.show(one), other, limit));
     }
   }
   return refuse(name, operand);

@@ -1,5 +1,5 @@
 /** What Python's `json.dumps` writes of a template's values. */
-import { type Covered, textOf, type Value, viewOf } from "./template_values.ts";
+import { type Covered, rewritten, textOf, type Value, viewOf } from "./template_values.ts";
 
 /** How it is written. */
 export interface JsonForm {
@@ -9,6 +9,8 @@ export interface JsonForm {
   readonly separators: readonly [item: string, key: string];
   /** Which of two keys comes first; null: as they are. */
   readonly order: ((a: string, b: string) => number) | null;
+  /** Told of characters before they are made; refuses too many. */
+  readonly spend: (length: number) => void;
 }
 
 /** A value as JSON. */
@@ -27,7 +29,7 @@ export function jsonOf(value: Value, form: JsonForm, covered: Covered, depth = 0
     case "StringValue":
       return covered.numberIn(value.value as string) === null
         ? jsonText(value.value as string, form, covered)
-        : value.value as string;
+        : textOf(value, covered);
     case "ArrayValue":
     case "TupleValue":
       if (viewOf(value) !== undefined) break;
@@ -47,20 +49,26 @@ export function jsonOf(value: Value, form: JsonForm, covered: Covered, depth = 0
 function bracketed(
   brackets: string,
   items: readonly string[],
-  { indent, separators }: JsonForm,
+  { indent, separators, spend }: JsonForm,
   depth: number,
 ): string {
-  const [open, close] = brackets;
+  const [open, close] = brackets, line = indent === null ? 0 : 1 + indent.length * (depth + 1);
+  spend(items.length * (line + separators[0].length + separators[1].length));
   if (indent === null || items.length === 0) return open + items.join(separators[0]) + close;
   const inner = `\n${indent.repeat(depth + 1)}`;
   return `${open}${inner}${items.join(separators[0] + inner)}\n${indent.repeat(depth)}${close}`;
 }
 
-function jsonText(text: string, { ascii }: JsonForm, covered: Covered): string {
-  const quoted = JSON.stringify(text);
-  if (!ascii) return quoted;
-  return quoted.replace(
-    /[\x7f-\uffff]/g,
-    (one) => covered.stands(one) ? one : `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+/** What JSON has a backslash for; and all that is no letter, digit or sign of English. */
+const ESCAPED = /["\\]|[^ -\uffff]/g;
+const NO_ASCII = /["\\]|[^ -~]/g;
+
+function jsonText(text: string, { ascii, spend }: JsonForm, covered: Covered): string {
+  spend(text.length);
+  return `"${
+    rewritten(text, covered, ascii ? NO_ASCII : ESCAPED, (one) => {
+      if (one < "\x7f") return JSON.stringify(one).slice(1, -1);
+      return ascii ? `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}` : one;
+    })
+  }"`;
 }

@@ -19,9 +19,24 @@ export const knownValue = (node: Node | undefined): Value | undefined =>
 export class Make {
   readonly #evaluate: (node: Node | undefined) => Value;
 
-  /** @param evaluate The library's own. */
-  constructor(evaluate: (node: Node | undefined) => Value) {
+  /**
+   * @param evaluate The library's own.
+   * @param most Largest size of a value in characters.
+   */
+  constructor(evaluate: (node: Node | undefined) => Value, readonly most = Infinity) {
     this.#evaluate = evaluate;
+  }
+
+  /** Refuses to make a text of so many characters. */
+  room(length: number): void {
+    if (length > this.most) throw new Error("makes a value that is too large");
+  }
+
+  /** What can be called. */
+  callable(call: (args: Value[]) => Value): Value {
+    // Every text has such a method, which is the library's to make.
+    const { constructor } = this.text("").builtins!.get("upper")!;
+    return new (constructor as new (call: (args: Value[]) => Value) => Value)(call);
   }
 
   text(value: string): Value {

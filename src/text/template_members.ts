@@ -1,9 +1,7 @@
 /** Attributes, items and methods of a template's values, looked up in Python's order. */
-import { capitalized, strippedText, titleCased, wordsOf } from "./python_texts.ts";
 import type { Make } from "./template_make.ts";
-import { asView, type Value, viewOf } from "./template_values.ts";
-
-type Method = (args: Value[], scope: unknown) => Value;
+import { type MethodCall, methodOfText, METHODS_OF_TEXTS } from "./template_texts.ts";
+import { asView, type Covered, entryOf, type Value, viewOf } from "./template_values.ts";
 
 /** Attributes that values have in Python; those with a method below can be used. */
 const COMMON = "__class__ __doc__ __init__ __eq__ __len__ __iter__ __getitem__ __contains__ __add__ __str__ __repr__ " +
@@ -28,14 +26,11 @@ const OWN: Readonly<Record<string, string>> = {
 const ATTRIBUTES = new Map(
   Object.entries(OWN).map(([type, names]) => [type, new Set(`${names} ${COMMON}`.split(" "))] as const),
 );
-const METHODS: Readonly<Record<string, ReadonlySet<string>>> = {
-  StringValue: new Set([
-    ...["upper", "lower", "strip", "lstrip", "rstrip", "title", "capitalize", "startswith", "endswith", "split"],
-    "replace",
-  ]),
-  ObjectValue: new Set(["get", "items", "keys", "values"]),
+/** Their methods that can be used, each with the names of its arguments; those after `?` can be left out. */
+const METHODS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  StringValue: METHODS_OF_TEXTS,
+  ObjectValue: { get: "key ? default", items: "", keys: "", values: "" },
 };
-const known = new WeakSet<Value>();
 
 /**
  * A value's member.
@@ -43,14 +38,24 @@ const known = new WeakSet<Value>();
  * @param dotted Whether it is written with a point: methods come before a dictionary's items then, and after otherwise.
  * @throws {Error} for one that Python has and templates here do not.
  */
-export function memberOf(object: Value, name: string | number, dotted: boolean, make: Make): Value {
+export function memberOf(
+  object: Value,
+  name: string | number,
+  dotted: boolean,
+  make: Make,
+  covered: Covered,
+): Value {
   const { type, value } = object;
+  if (type === "StringValue" && covered.numberIn(value as string) !== null) {
+    throw new Error(`takes ${name} of a number`);
+  }
   if (type === "UndefinedValue") throw new Error(`takes ${name} of what is not defined`);
   if (typeof name === "number") return itemAt(object, name, make);
   const entries = type === "ObjectValue" || type === "NamespaceValue" ? value as ReadonlyMap<string, Value> : null;
-  const item = entries?.get(name);
+  const item = entries === null ? undefined : entryOf(entries, name, covered);
   if (item !== undefined && !(dotted && ATTRIBUTES.get(type)?.has(name))) return item;
-  if (METHODS[type]?.has(name)) return methodOf(object, name, make);
+  const names = Object.hasOwn(METHODS, type) && Object.hasOwn(METHODS[type]!, name) ? METHODS[type]![name] : undefined;
+  if (names !== undefined) return make.callable((args) => called(object, name, names, args, make, covered));
   if (ATTRIBUTES.get(type)?.has(name)) throw new Error(`takes ${name} of a ${viewOf(object)?.name ?? type}`);
   return make.missing();
 }
@@ -78,111 +83,60 @@ const HALVES = /[\ud800-\udfff]/;
 const MOST_PARTS = 16;
 
 /** A member by a path as filters have it: names and places with points between them. */
-export function attributeOf(item: Value, path: Value, make: Make): Value {
-  if (path.type === "IntegerValue") return memberOf(item, path.value as number, false, make);
-  if (path.type !== "StringValue" || (path.value as string).includes(",")) {
+export function attributeOf(item: Value, path: Value, make: Make, covered: Covered): Value {
+  if (path.type === "IntegerValue") return memberOf(item, path.value as number, false, make, covered);
+  if (path.type !== "StringValue" || covered.show(path.value as string).includes(",")) {
     throw new Error("has an attribute of another form");
   }
-  const parts = (path.value as string).split(".", MOST_PARTS + 1);
+  const parts = covered.show(path.value as string).split(".", MOST_PARTS + 1);
   // A character of a text is a text again, so that a path could be as long as a text, for each item.
   if (parts.length > MOST_PARTS) throw new Error(`has an attribute of more than ${MOST_PARTS} parts`);
   let value = item;
   for (const part of parts) {
-    value = memberOf(value, /^\d+$/.test(part) ? Number(part) : part, false, make);
+    value = memberOf(value, /^\d+$/.test(part) ? Number(part) : part, false, make, covered);
   }
   return value;
 }
 
 /** A method, with Python's arguments. */
-function methodOf(object: Value, name: string, make: Make): Value {
-  const found = object.builtins!.get(name)!;
-  if (known.has(found)) return found;
-  known.add(found);
-  const library = found.value as Method;
-  found.value = (args: Value[], scope: unknown): Value => {
-    const named = args.at(-1)?.type === "KeywordArgumentsValue" ? args.at(-1)!.value as Map<string, Value> : new Map();
-    const given = args.filter(({ type }) => type !== "KeywordArgumentsValue");
-    const allowed = { split: ["sep", "maxsplit"], replace: ["old", "new", "count"] }[name] ?? [];
-    const [least, most] = ARGUMENTS[name]!;
-    if ([...named.keys()].some((key) => allowed.indexOf(key) < given.length)) {
-      throw new Error(`${name}() got other arguments`);
-    }
-    if (given.length < least || given.length + named.size > most) {
-      throw new Error(`${name}() got ${given.length} arguments`);
-    }
-    const [first = named.get("sep"), second = named.get("maxsplit")] = given;
-    if (object.type === "ObjectValue") return entriesOf(object, name, first, second, make);
-    return methodOfText(object.value as string, name, first, second, make) ?? library(args, scope);
-  };
-  return found;
-}
-
-const ARGUMENTS: Readonly<Record<string, readonly [least: number, most: number]>> = {
-  ...{ upper: [0, 0], lower: [0, 0], title: [0, 0], capitalize: [0, 0], items: [0, 0], keys: [0, 0], values: [0, 0] },
-  ...{ strip: [0, 1], lstrip: [0, 1], rstrip: [0, 1], startswith: [1, 1], endswith: [1, 1], split: [0, 2] },
-  ...{ replace: [2, 3], get: [1, 2] },
-};
-
-function entriesOf(
+function called(
   object: Value,
   name: string,
-  key: Value | undefined,
-  otherwise: Value | undefined,
+  names: string,
+  args: readonly Value[],
   make: Make,
+  covered: Covered,
 ): Value {
+  const last = args.at(-1), [required, optional = ""] = names.split("?") as [string, string?];
+  const named = last?.type === "KeywordArgumentsValue" ? last.value as Map<string, Value> : new Map<string, Value>();
+  const places = [...required.split(" "), ...optional.split(" ")].filter((one) => one !== "");
+  // Those that begin with a slash have no name to Python.
+  const given = args.filter(({ type }) => type !== "KeywordArgumentsValue");
+  const call: MethodCall = { object, name, args: [...given], make, covered };
+  for (const [key, value] of named) {
+    const place = places.indexOf(key);
+    if (place < given.length) throw new Error(`${name}() got other arguments`);
+    call.args[place] = value;
+  }
+  const least = required.split(" ").filter((one) => one !== "").length;
+  if (
+    given.length > places.length || [...call.args].slice(0, least).filter((one) => one !== undefined).length < least
+  ) {
+    throw new Error(`${name}() got ${given.length} arguments`);
+  }
+  return object.type === "ObjectValue" ? entriesOf(call) : methodOfText(call);
+}
+
+function entriesOf({ object, name, args: [key, otherwise], make, covered }: MethodCall): Value {
   const map = object.value as ReadonlyMap<string, Value>;
   switch (name) {
     case "get":
       if (key!.type !== "StringValue") throw new Error(`gets a ${key!.type} of a dictionary`);
-      return map.get(key!.value as string) ?? otherwise ?? make.none();
+      return entryOf(map, key!.value as string, covered) ?? otherwise ?? make.none();
     case "keys":
       return asView(make.list([...map.keys()].map((one) => make.text(one))), { name: "dict_keys" });
     case "values":
       return asView(make.list([...map.values()]), { name: "dict_values" });
   }
   return asView(make.list([...map].map(([one, value]) => make.tuple([make.text(one), value]))), { name: "dict_items" });
-}
-
-/** What a method makes of a text; null: what the library makes of it. */
-function methodOfText(
-  text: string,
-  name: string,
-  first: Value | undefined,
-  second: Value | undefined,
-  make: Make,
-): Value | null {
-  switch (name) {
-    case "capitalize":
-      return make.text(capitalized(text));
-    case "title":
-      return make.text(titleCased(text));
-    case "strip":
-    case "lstrip":
-    case "rstrip": {
-      const given = first === undefined || first.type === "NullValue" ? undefined : first;
-      if (given !== undefined && given.type !== "StringValue") throw new Error(`${name}() takes a text or none`);
-      return make.text(strippedText(text, name, given?.value as string | undefined));
-    }
-    case "startswith":
-    case "endswith": {
-      const parts = first!.type === "TupleValue" ? first!.value as Value[] : [first!];
-      if (parts.some(({ type }) => type !== "StringValue")) throw new Error(`${name}() takes texts`);
-      const has = name === "startswith"
-        ? (part: string) => text.startsWith(part)
-        : (part: string) => text.endsWith(part);
-      return make.truth(parts.some(({ value }) => has(value as string)));
-    }
-    case "split": {
-      if (second !== undefined && second.type !== "IntegerValue") throw new Error("maxsplit must be a whole number");
-      const most = second === undefined || (second.value as number) < 0 ? -1 : second.value as number;
-      if (first === undefined || first.type === "NullValue") {
-        return make.list(wordsOf(text, most).map((word) => make.text(word)));
-      }
-      if (first.type !== "StringValue" || first.value === "") throw new Error("splits by what is no text, or empty");
-      const parts = text.split(first.value as string);
-      if (most >= 0 && parts.length > most + 1) parts.push(parts.splice(most).join(first.value as string));
-      return make.list(parts.map((part) => make.text(part)));
-    }
-  }
-  return null;
 }

@@ -10,8 +10,6 @@ import type { Node } from "./template_make.ts";
 import { filterName, type RuntimeClass } from "./template_python.ts";
 import type { Value } from "./template_values.ts";
 
-type Function = (args: Value[], scope: unknown) => Value;
-
 /** Steps of a template, each about a microsecond, and how many more for each character of the messages. */
 const STEPS = 400_000, STEPS_PER_CHARACTER = 2;
 /** Largest value, in characters, and how much larger for each character of the messages. */
@@ -32,6 +30,9 @@ const MAKES = new Set(["BinaryExpression", "FilterExpression", "FilterStatement"
 const READS = new Set(["FilterExpression", "CallExpression", "TestExpression"]);
 /** Filters whose result may be as long as their operand times an argument. */
 const GROWS = new Set(["indent", "join", "tojson"]);
+
+/** Largest size of a value for messages of so many characters. */
+export const mostOf = (inputLength: number): number => SIZE + SIZE_PER_CHARACTER * inputLength;
 
 /** Size of a value, and how deep it is. */
 interface Extent {
@@ -61,7 +62,6 @@ class Fuel {
 /** Sizes of values, each of which is found once. */
 class Sizes {
   readonly #extents = new WeakMap<Value, Extent>();
-  readonly #guarded = new WeakSet<Value>();
 
   /** @param most Largest size of a value. */
   constructor(readonly most: number) {}
@@ -111,21 +111,6 @@ class Sizes {
     this.#extents.set(value, extent);
     return extent;
   }
-
-  /** A text's `replace`, which can make a text as long as two others' product, checks that first. */
-  guard(text: Value): void {
-    const { value: old } = text, { most } = this;
-    if (typeof old !== "string" || this.#guarded.has(text)) return;
-    this.#guarded.add(text);
-    const replace = text.builtins?.get("replace");
-    if (replace === undefined) return;
-    const original = replace.value as Function;
-    replace.value = (args: Value[], scope: unknown): Value => {
-      const fresh = args[1]?.value;
-      if (typeof fresh === "string" && (old.length + 1) * fresh.length > most) throw tooLarge();
-      return original(args, scope);
-    };
-  }
 }
 
 /** A node whose parts are evaluated. */
@@ -149,7 +134,7 @@ export function metered<E>(
 ): RuntimeClass<E> {
   return class Metered extends Interpreter {
     readonly #fuel = new Fuel(STEPS + STEPS_PER_CHARACTER * inputLength);
-    readonly #sizes = new Sizes(SIZE + SIZE_PER_CHARACTER * inputLength);
+    readonly #sizes = new Sizes(mostOf(inputLength));
     #parent: Parent | null = null;
     /** The filter whose arguments come next. */
     #filter: { readonly name: string; readonly extent: Extent } | null = null;
@@ -189,14 +174,12 @@ export function metered<E>(
       if (outer.type === "MemberExpression" && outer["object"] === node) {
         parent.objectSize = size;
         parent.indexesText = value.type === "StringValue" && outer["computed"] === true;
-        this.#sizes.guard(value);
       }
     }
 
     override applyFilter(operand: Value, filter: Node, scope: unknown): Value {
       const name = filterName(filter), extent = this.#sizes.of(operand);
       this.#fuel.burn(extent.size / PER_STEP);
-      this.#sizes.guard(operand);
       const before = this.#filter;
       this.#filter = { name, extent };
       try {

@@ -5,18 +5,22 @@
 import {
   areEqual,
   asView,
+  compareTexts,
   type Covered,
+  entryOf,
   isList,
   isNumber,
   itemsOf,
   textOf,
   type Value,
   viewOf,
+  withoutTwins,
 } from "./template_values.ts";
-import { capitalized, numberOf, strippedText, titled } from "./python_texts.ts";
+import { numberOf } from "./python_texts.ts";
 import { filtered } from "./template_filters.ts";
 import { known, knownValue, Make, type Node } from "./template_make.ts";
 import { memberOf } from "./template_members.ts";
+import { divided, power } from "./template_numbers.ts";
 import { testOf } from "./template_tests.ts";
 
 /** What is needed of the library's interpreter; some of its methods are private there. */
@@ -57,10 +61,23 @@ const AS_WRITTEN = new Set(["default", "join", "safe", "string", "tojson"]);
 export const filterName = (filter: Node): string =>
   String(filter.type === "Identifier" ? filter.value : (filter["callee"] as Node | undefined)?.value);
 
-/** The interpreter with Python's values; `covered` is what stands for other characters in them. */
-export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): RuntimeClass<E> {
+/** Operators that tell which of two texts comes first. */
+const ORDERS: Readonly<Record<string, (order: number) => boolean>> = {
+  "<": (order) => order < 0,
+  "<=": (order) => order <= 0,
+  ">": (order) => order > 0,
+  ">=": (order) => order >= 0,
+};
+
+/**
+ * The interpreter with Python's values.
+ *
+ * @param covered What stands for other characters in them.
+ * @param most Largest size of a value in characters.
+ */
+export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most: number): RuntimeClass<E> {
   return class Pythonic extends Interpreter {
-    readonly #make = new Make((node) => super.evaluate(node, null));
+    readonly #make = new Make((node) => super.evaluate(node, null), most);
     readonly #range: Value | undefined;
 
     constructor(environment: E) {
@@ -90,8 +107,8 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
     #counted(value: Value, scope: unknown): Value {
       const written = value.type === "StringValue" ? covered.numberIn(value.value as string) : null;
       if (written === null) return value;
-      const type = /^-?\d+$/.test(written) ? "IntegerLiteral" : "FloatLiteral";
-      return super.evaluate({ type, value: Number(written) }, scope);
+      if (!Number.isSafeInteger(Number(written))) throw new Error("counts with a number beyond 2^53");
+      return super.evaluate({ type: "IntegerLiteral", value: Number(written) }, scope);
     }
 
     override evaluateTestExpression(node: Node, scope: unknown): Value {
@@ -116,35 +133,58 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
     override evaluateBinaryExpression(node: Node, scope: unknown): Value {
       const { value: operator } = node["operator"] as Node;
       if (operator === "and" || operator === "or") return super.evaluateBinaryExpression(node, scope);
-      const [left, right] = [node["left"], node["right"]].map((side) => {
-        const value = this.evaluate(side as Node, scope);
-        return operator === "~" ? value : this.#counted(value, scope);
-      }) as [Value, Value];
+      const [one, other] = [node["left"], node["right"]].map((side) => this.evaluate(side as Node, scope)) as [
+        Value,
+        Value,
+      ];
       switch (operator) {
         case "==":
         case "!=":
-          return this.#make.truth(areEqual(left, right) === (operator === "=="));
+          return this.#make.truth(areEqual(one, other, covered) === (operator === "=="));
         case "~":
-          return this.#text(textOf(left, covered) + textOf(right, covered));
+          return this.#text(textOf(one, covered) + textOf(other, covered));
         case "in":
-        case "not in":
-          if (!isList(right) || left.type === "UndefinedValue") break;
-          return this.#make.truth(itemsOf(right).some((item) => areEqual(left, item)) === (operator === "in"));
+        case "not in": {
+          const holds = this.#holds(other, one);
+          if (holds !== null) return this.#make.truth(holds === (operator === "in"));
+        }
+      }
+      const left = this.#counted(one, scope), right = this.#counted(other, scope);
+      switch (operator) {
+        case "<":
+        case "<=":
+        case ">":
+        case ">=": {
+          if (left.type !== "StringValue" || right.type !== "StringValue") break;
+          const [first, second] = [left, right].map(({ value }) => covered.show(value as string)) as [string, string];
+          return this.#make.truth(ORDERS[operator]!(compareTexts(first, second)));
+        }
         case "+":
           if (isList(left) && isList(right)) return this.#sum(left, right);
           if ((left.type === "StringValue") === (right.type === "StringValue")) break;
           throw new Error(`adds ${left.type} and ${right.type}, which Python does not`);
         case "**":
-          return this.#power(left, right);
+          return power(left, right, this.#make);
         case "%":
         case "/":
         case "//":
           if (isNumber(left) && isNumber(right)) {
             if (right.value === 0) throw new Error("divides by zero");
-            if (operator !== "/") return this.#divided(operator, left, right);
+            if (operator !== "/") return divided(operator, left, right, this.#make);
           }
       }
       return super.evaluateBinaryExpression({ ...node, left: known(left), right: known(right) }, scope);
+    }
+
+    /** Whether a value is in another one; null: the library knows. */
+    #holds(whole: Value, part: Value): boolean | null {
+      if (part.type === "UndefinedValue") return null;
+      if (isList(whole)) return itemsOf(whole).some((item) => areEqual(part, item, covered));
+      if (part.type !== "StringValue" || covered.numberIn(part.value as string) !== null) return null;
+      const text = part.value as string;
+      if (whole.type === "ObjectValue") return entryOf(whole.value as Map<string, Value>, text, covered) !== undefined;
+      if (whole.type !== "StringValue" || covered.numberIn(whole.value as string) !== null) return null;
+      return covered.show(whole.value as string).includes(covered.show(text));
     }
 
     #sum(left: Value, right: Value): Value {
@@ -153,37 +193,9 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
       return left.type === "TupleValue" ? this.#make.tuple(items) : this.#make.list(items);
     }
 
-    /** A power of whole numbers: of others, the last digit is not everywhere the same. */
-    #power(left: Value, right: Value): Value {
-      if (left.type !== "IntegerValue" || right.type !== "IntegerValue" || (right.value as number) < 0) {
-        throw new Error("takes a power that is not of whole numbers");
-      }
-      const base = left.value as number;
-      if (Math.abs(base) > 1 && (right.value as number) > 53) throw new Error("makes a number beyond 2^53");
-      return this.#make.whole(Number(BigInt(base) ** BigInt(right.value as number)));
-    }
-
-    /** Python's `a % b`, which has the sign of b, and `a // b`, which is what is left without it. */
-    #divided(operator: string, left: Value, right: Value): Value {
-      const a = left.value as number, b = right.value as number;
-      const isWhole = left.type === "IntegerValue" && right.type === "IntegerValue";
-      let rest = a % b;
-      const isMoved = rest !== 0 && rest < 0 !== b < 0;
-      if (rest === 0) rest = b < 0 ? -0 : 0;
-      if (operator === "%") {
-        const value = isMoved ? rest + b : rest;
-        return isWhole ? this.#make.whole(value) : this.#make.float(value);
-      }
-      const value = (a - a % b) / b - (isMoved ? 1 : 0);
-      if (isWhole) return this.#make.whole(value);
-      const floor = Math.floor(value);
-      return this.#make.float(
-        value === 0 ? (a / b < 0 || Object.is(a / b, -0) ? -0 : 0) : value - floor > 0.5 ? floor + 1 : floor,
-      );
-    }
-
     override evaluate(node: Node | undefined, scope: unknown): Value {
       const value = knownValue(node) ?? super.evaluate(node, scope);
+      if (node?.type === "ObjectLiteral") return withoutTwins(value, covered);
       if (value.type !== "IntegerValue") return value;
       if (!Number.isSafeInteger(value.value)) throw new Error("makes a number beyond 2^53");
       if (Object.is(value.value, -0)) value.value = 0;
@@ -193,10 +205,12 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
     override evaluateMemberExpression(node: Node, scope: unknown): Value {
       const property = node["property"] as Node, object = this.evaluate(node["object"] as Node, scope);
       if (property.type === "SliceExpression") return this.#slice(object, property, scope);
-      if (node["computed"] !== true) return memberOf(object, property.value as string | number, true, this.#make);
+      if (node["computed"] !== true) {
+        return memberOf(object, property.value as string | number, true, this.#make, covered);
+      }
       const { type, value } = this.evaluate(property, scope);
       if (type !== "IntegerValue" && type !== "StringValue") throw new Error(`takes an item by a ${type}`);
-      return memberOf(object, value as string | number, false, this.#make);
+      return memberOf(object, value as string | number, false, this.#make, covered);
     }
 
     #slice(object: Value, node: Node, scope: unknown): Value {
@@ -232,12 +246,6 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
       if (name === "string") return this.#text(textOf(operand, covered));
       if (name === "join") return this.#joined(operand, filter, scope);
       if (name === "int" || name === "float") return this.#number(name, operand, filter, scope);
-      if (operand.type === "StringValue" && alone) {
-        const text = operand.value as string;
-        if (name === "trim") return this.#text(strippedText(text, "strip"));
-        if (name === "capitalize") return this.#text(capitalized(text));
-        if (name === "title") return this.#text(titled(text));
-      }
       const [args, named] = this.evaluateArguments(alone ? [] : filter["args"] as Node[], scope);
       return filtered(name, { operand, args, named, make: this.#make, covered }) ??
         super.applyFilter(operand, filter, scope);
@@ -264,7 +272,8 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
         return super.applyFilter(operand, { type: "Identifier", value: name }, scope);
       }
       if (/^\s*[+-]?nan\s*$/i.test(String(operand.value))) throw new Error("makes a number that is none");
-      const given = operand.value, value = typeof given === "string" ? numberOf(given) : given as number;
+      const given = operand.value,
+        value = typeof given === "string" ? numberOf(covered.show(given)) : given as number;
       if (name === "float" && value !== null) return super.evaluate({ type: "FloatLiteral", value }, scope);
       if (value !== null && Number.isSafeInteger(Math.trunc(value))) {
         return super.evaluate({ type: "IntegerLiteral", value: Math.trunc(value) }, scope);

@@ -46,17 +46,17 @@ export function testOf(name: string, value: Value, args: readonly Value[], cover
     case "lower":
     case "upper": {
       if (type !== "StringValue") throw new Error(`tests whether a ${type} is ${name}`);
-      const text = value.value as string, [own, other] = [/\p{Lowercase}/u, /\p{Uppercase}/u];
+      const text = covered.show(value.value as string), [own, other] = [/\p{Lowercase}/u, /\p{Uppercase}/u];
       const [has, lacks] = name === "lower" ? [own, other] : [other, own];
       return has.test(text) && !lacks.test(text) && !/\p{Lt}/u.test(text);
     }
     case "equalto":
     case "eq":
     case "==":
-      return areEqual(value, args[0]!);
+      return areEqual(value, args[0]!, covered);
     case "ne":
     case "!=":
-      return !areEqual(value, args[0]!);
+      return !areEqual(value, args[0]!, covered);
   }
   throw new Error(`has the test ${name}, which is not known`);
 }

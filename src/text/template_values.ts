@@ -16,18 +16,26 @@ export const isNumber = ({ type }: Value): boolean => type === "IntegerValue" ||
 
 /** Characters of texts that stand for others while a template is rendered. */
 export interface Covered {
-  /** Whether a character stands for another one. */
-  stands(character: string): boolean;
   /** The number in its written form that a text stands for; null: none. */
   numberIn(text: string): string | null;
-  /** A text with the characters that it stands for. */
+  /** A text with the characters that it stands for, each at the place of what stands for it. */
   show(text: string): string;
+  /** A text with what stands for its characters, where something does. */
+  cover(text: string): string;
+  /** Whether something stands for letters or digits, too. */
+  readonly hidesLetters: boolean;
 }
 
 /** Python's `str(value)`; of what a template does not know, nothing. */
 export function textOf(value: Value, covered: Covered): string {
-  if (value.type === "StringValue") return value.value as string;
+  if (value.type === "StringValue") return numberText(value, covered) ?? value.value as string;
   return value.type === "UndefinedValue" ? "" : literalOf(value, covered);
+}
+
+/** The number that a text stands for; null: none. */
+function numberText(value: Value, covered: Covered): string | null {
+  const written = covered.numberIn(value.value as string);
+  return written === null ? null : covered.cover(written);
 }
 
 /** Python's `repr(value)`. */
@@ -35,7 +43,7 @@ function literalOf(one: Value, covered: Covered): string {
   const { type, value } = one;
   switch (type) {
     case "StringValue":
-      return covered.numberIn(value as string) ?? quotedText(value as string, covered);
+      return numberText(one, covered) ?? quotedText(value as string, covered);
     case "FloatValue":
       return floatText(value as number);
     case "BooleanValue":
@@ -119,57 +127,115 @@ function floatText(value: number): string {
 }
 
 /** What Python writes with a backslash, besides characters that it does not print. */
-const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-const UNPRINTED = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Zs}\\]/gu;
+const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "'": "\\'" };
+const UNPRINTED = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Zs}\\']/gu;
 
 /** A text with quotes, single ones where it has none of them or both. */
 function quotedText(text: string, covered: Covered): string {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escaped = text.replace(UNPRINTED, (character) => {
-    if (character === " " || covered.stands(character)) return character;
+  const shown = covered.show(text), quote = shown.includes("'") && !shown.includes('"') ? '"' : "'";
+  return quote + rewritten(text, covered, UNPRINTED, (character) => {
+    if (character === " " || character === "'" && quote === '"') return character;
     const known = ESCAPES[character], code = character.codePointAt(0)!, digits = code.toString(16);
     if (known !== undefined) return known;
     if (code < 0x100) return `\\x${digits.padStart(2, "0")}`;
     return code < 0x10000 ? `\\u${digits.padStart(4, "0")}` : `\\U${digits.padStart(8, "0")}`;
-  });
-  return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
+  }) + quote;
+}
+
+/**
+ * A text in which characters are written in another way, those too that something stands for.
+ *
+ * @param written What is written for a character; one that is written as it is, or behind a backslash, stays covered.
+ */
+export function rewritten(
+  text: string,
+  covered: Covered,
+  pattern: RegExp,
+  written: (character: string) => string,
+): string {
+  let result = "", at = 0;
+  for (const { 0: character, index } of covered.show(text).matchAll(pattern)) {
+    const form = written(character), own = text.slice(index, index + character.length);
+    result += text.slice(at, index);
+    result += form.endsWith(character) ? form.slice(0, form.length - character.length) + own : form;
+    at = index + character.length;
+  }
+  return result + text.slice(at);
 }
 
 /** Values of one kind can be equal; to Python too, true is 1. */
-const kindOf = ({ type }: Value): string => /^(?:Integer|Float|Boolean)Value$/.test(type) ? "number" : type;
+function kindOf({ type, value }: Value, covered: Covered): string {
+  if (type === "StringValue") return covered.numberIn(value as string) === null ? type : "number";
+  return /^(?:Integer|Float|Boolean)Value$/.test(type) ? "number" : type;
+}
 
 /**
  * Python's `a == b`: the library compares as JavaScript does, to which `["a"]` is `"a"`, `"1"` is 1, what is undefined
  * is none, and no list is another one with the same items.
  */
-export function areEqual(a: Value, b: Value): boolean {
-  const kind = kindOf(a);
+export function areEqual(a: Value, b: Value, covered: Covered): boolean {
+  const [kind, other] = [a, b].map((value) => kindOf(value, covered));
   if (views.has(a) || views.has(b)) throw new Error("compares what is no list, expected it as one");
-  if (kind !== kindOf(b)) return false;
+  if (kind !== other) return false;
   if (kind === "ArrayValue" || kind === "TupleValue") {
     const [left, right] = [a.value as Value[], b.value as Value[]];
-    return left.length === right.length && left.every((item, i) => areEqual(item, right[i]!));
+    return left.length === right.length && left.every((item, i) => areEqual(item, right[i]!, covered));
   }
   if (kind === "ObjectValue") {
     const [left, right] = [a.value, b.value] as [ReadonlyMap<string, Value>, ReadonlyMap<string, Value>];
     return left.size === right.size && left.entries().every(([key, item]) => {
-      const other = right.get(key);
-      return other !== undefined && areEqual(item, other);
+      const other = entryOf(right, key, covered);
+      return other !== undefined && areEqual(item, other, covered);
     });
   }
-  return kind === "number" ? Number(a.value) === Number(b.value) : a.value === b.value;
+  if (kind === "StringValue") {
+    return a.value === b.value || covered.show(a.value as string) === covered.show(b.value as string);
+  }
+  return kind === "number" ? numbersAreEqual(a, b, covered) : a.value === b.value;
+}
+
+/** Numbers are equal: those of calls, too, of which more digits are kept than a number has. */
+function numbersAreEqual(a: Value, b: Value, covered: Covered): boolean {
+  if (a.type !== "StringValue" && b.type !== "StringValue") return Number(a.value) === Number(b.value);
+  const exact = ({ type, value }: Value) => {
+    if (type === "StringValue") return BigInt(covered.numberIn(value as string)!);
+    return Number.isInteger(Number(value)) ? BigInt(Number(value)) : Number(value);
+  };
+  return exact(a) === exact(b);
+}
+
+/** A dictionary's item, whichever characters of the key are covered; undefined: it has none. */
+export function entryOf(map: ReadonlyMap<string, Value>, key: string, covered: Covered): Value | undefined {
+  const found = map.get(key), shown = covered.show(key);
+  if (found !== undefined || shown === key && covered.cover(key) === key) return found;
+  return map.entries().find(([other]) => covered.show(other) === shown)?.[1];
 }
 
 /** Jinja's `unique`: texts are one where they differ in case only. */
-export function uniqueOf(items: readonly Value[]): Value[] {
+export function uniqueOf(items: readonly Value[], covered: Covered): Value[] {
   const seen = new Set<unknown>();
   return items.filter(({ type, value }) => {
     if (Array.isArray(value) || value instanceof Map) throw new Error(`${type} cannot be told from others`);
     const key = type === "StringValue"
-      ? (value as string).toLowerCase()
+      ? covered.show(value as string).toLowerCase()
       : typeof value === "boolean"
       ? Number(value)
       : value;
     return seen.size < seen.add(key).size;
   });
+}
+
+/** A dictionary in which no key stands twice, once as it is and once covered: the last one's item is at the first's. */
+export function withoutTwins(value: Value, covered: Covered): Value {
+  const map = value.value as Map<string, Value>, firsts = new Map<string, string>();
+  for (const [key, item] of map) {
+    const shown = covered.show(key), first = firsts.get(shown);
+    if (first === undefined) {
+      firsts.set(shown, key);
+      continue;
+    }
+    map.set(first, item);
+    map.delete(key);
+  }
+  return value;
 }

@@ -1,0 +1,100 @@
+/** Characters that stand for others while a chat template is rendered; see chat_template.ts. */
+import { InputError } from "../errors.ts";
+import { isWrittenNumber } from "../json_numbers.ts";
+import { isObject } from "../json_object.ts";
+import type { Covered } from "./template_values.ts";
+
+/**
+ * Private-use areas, where the replacements come from: of as many UTF-16 units as the character that they stand for, so
+ * that lengths stay.
+ */
+const PRIVATE: Readonly<Record<number, readonly [start: number, end: number]>> = {
+  1: [0xe000, 0xf8ff],
+  2: [0xf0000, 0xffffd],
+};
+
+/** All of them. */
+const STANDS = /[\ue000-\uf8ff\u{f0000}-\u{ffffd}]/gu;
+
+/**
+ * Replaces characters of special tokens by characters that nothing else uses, and back; and written numbers, which
+ * templates cannot hold, by texts between two such characters.
+ */
+export class Cover implements Covered {
+  readonly #quote: string;
+  readonly #numbers: RegExp;
+  readonly #hidden = new Map<string, string>();
+  readonly #shown = new Map<string, string>();
+  readonly #pattern: RegExp;
+  readonly hidesLetters: boolean;
+
+  /**
+   * @param specials Names of special tokens.
+   * @param taken Text whose characters cannot serve as replacements.
+   */
+  constructor(specials: Iterable<string>, taken: string) {
+    const used = new Set(taken.match(STANDS)), at = { 1: PRIVATE[1]![0], 2: PRIVATE[2]![0] };
+    const next = (units: 1 | 2) => {
+      while (used.has(String.fromCodePoint(at[units]))) at[units]++;
+      if (at[units] > PRIVATE[units]![1]) {
+        throw InputError.saying(
+          "wrong_value",
+          { name: "messages" },
+          "use every private-use character of Unicode, expected one that is free",
+        );
+      }
+      return String.fromCodePoint(at[units]++);
+    };
+    for (const name of specials) {
+      // Every special token needs at least one character that no outside string can supply; punctuation distorts texts
+      // least.
+      const signs = [...name].filter((char) => !/[\p{L}\p{N}\s_-]/u.test(char));
+      for (const char of signs.length > 0 ? signs : [...name].slice(0, 1)) {
+        if (this.#hidden.has(char)) continue;
+        const stand = next(char.length as 1 | 2);
+        this.#hidden.set(char, stand);
+        this.#shown.set(stand, char);
+      }
+    }
+    this.hidesLetters = this.#hidden.keys().some((char) => /[\p{L}\p{M}\p{N}]/u.test(char));
+    this.#pattern = new RegExp(
+      [...this.#hidden.keys()].map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&")).join("|") || "(?!)",
+      "gu",
+    );
+    const quote = this.#quote = next(1);
+    this.#numbers = new RegExp(`${quote}([^${quote}]*)${quote}`, "g");
+  }
+
+  numberIn(text: string): string | null {
+    const quote = this.#quote, end = text.length - 1;
+    return end > 1 && text.startsWith(quote) && text.indexOf(quote, 1) === end ? text.slice(1, end) : null;
+  }
+
+  cover(text: string): string {
+    return text.replace(this.#pattern, (char) => this.#hidden.get(char)!);
+  }
+
+  show(text: string): string {
+    return text.replace(STANDS, (char) => this.#shown.get(char) ?? char);
+  }
+
+  /** The text as people read it, numbers too. */
+  read(text: string): string {
+    return this.show(text.replace(this.#numbers, "$1"));
+  }
+
+  /** A copy of a JSON-like value in which all strings, keys too, are covered. */
+  hide(value: unknown): unknown {
+    if (typeof value === "string") return this.cover(value);
+    if (Array.isArray(value)) return value.map((item) => this.hide(item));
+    if (isWrittenNumber(value)) return this.#hideNumber(value.rawJSON);
+    if (!isObject(value)) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.cover(key), this.hide(item)]));
+  }
+
+  /** A number that JavaScript writes as it is written, or a text that stands for it. */
+  #hideNumber(written: string): number | string {
+    const number = Number(written);
+    return String(number) === written ? number : `${this.#quote}${written}${this.#quote}`;
+  }
+}

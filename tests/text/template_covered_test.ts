@@ -1,0 +1,107 @@
+/** Templates that look for markup in messages: they find it as Jinja2 does, and it stays text. */
+import { InputError } from "../../src/errors.ts";
+import { ChatTemplate } from "../../src/text/chat_template.ts";
+import { segmentsText } from "../../src/text/harmony_render.ts";
+import { type Segment, Tokenizer } from "../../src/text/tokenizer.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { path, TINY } from "./goldens.ts";
+
+/** Names of special tokens of several families. */
+const SPECIALS = [
+  ...["<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "[/INST]", "<|start_header_id|>", "<|end_header_id|>"],
+  ...["<|eot_id|>", "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"],
+];
+
+/** The embedded model's tokenizer with more special tokens. */
+async function tokenizerWith(names: readonly string[]): Promise<Tokenizer> {
+  const dir = await Deno.makeTempDir({ prefix: "mxoss-test-" });
+  try {
+    const file = JSON.parse(await Deno.readTextFile(`${TINY}/tokenizer.json`));
+    let next = 1 + Math.max(...file.added_tokens.map(({ id }: { id: number }) => id));
+    for (const content of names) {
+      file.added_tokens.push({ ...file.added_tokens[0], id: file.model.vocab[content] ?? next++, content });
+    }
+    await Deno.writeTextFile(`${dir}/tokenizer.json`, JSON.stringify(file));
+    return await Tokenizer.fromDirectory(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+const tokenizer = await tokenizerWith(SPECIALS);
+
+interface Golden {
+  /** How many cases are of templates such as families of models have. */
+  readonly families: number;
+  readonly templates: readonly string[];
+  readonly cases: readonly (readonly [template: number, contents: readonly string[], text: string])[];
+}
+const golden: Golden = JSON.parse(await Deno.readTextFile(path("tests/goldens/text/covered.json")));
+
+const parsed = new Map<string, Promise<ChatTemplate>>();
+async function rendered(source: string, contents: readonly string[], by = tokenizer): Promise<Segment[]> {
+  const template = parsed.get(source) ?? ChatTemplate.parse("t", source);
+  parsed.set(source, template);
+  const messages = contents.map((content, i) => ({ role: i % 2 === 0 ? "user" : "assistant", content }));
+  const m = messages[0]!, untrusted = { messages, m, t: m.content, u: messages.at(-1)!.content };
+  const trusted = { bos_token: "<s>", eos_token: "</s>" };
+  return (await template).render(by, { trusted, untrusted, now: new Date() });
+}
+const specialsOf = (segments: readonly Segment[]) => segments.flatMap((one) => "special" in one ? [one.special] : []);
+
+Deno.test("templates that look for markup write what Jinja2 writes, and messages no special token", async () => {
+  for (const [place, contents, text] of golden.cases.slice(0, golden.families)) {
+    const source = golden.templates[place]!, segments = await rendered(source, contents);
+    assertEquals(segmentsText(segments), text, `${source} of ${JSON.stringify(contents)}`);
+    const calm = specialsOf(await rendered(source, contents.map(() => "hi")));
+    assert(calm.length > contents.length);
+    assertEquals(specialsOf(segments), calm, `${source} of ${JSON.stringify(contents)}`);
+  }
+});
+
+Deno.test("generated templates write what Jinja2 writes of messages with markup", async () => {
+  let specials = 0;
+  for (const [place, contents, text] of golden.cases.slice(golden.families)) {
+    const source = golden.templates[place]!, segments = await rendered(source, contents);
+    assertEquals(segmentsText(segments), text, `${source} of ${JSON.stringify(contents)}`);
+    const found = specialsOf(segments).length;
+    specials += found;
+    assert(found === 0 || /<\|im_|<s>/.test(source), source);
+  }
+  assert(specials > 100, "templates' own special tokens are such");
+});
+
+Deno.test("letters, quotes and characters of two units that stand in special tokens change no prompt", async () => {
+  const odd = await tokenizerWith(["a", "B", "think", "9", "ß", "Σ", "ǆ", "😀", '"', "'", "\\", "｜", ...SPECIALS]);
+  for (const [place, contents, text] of golden.cases.slice(golden.families)) {
+    const source = golden.templates[place]!;
+    assertEquals(segmentsText(await rendered(source, contents, odd)), text, `${source} of ${JSON.stringify(contents)}`);
+  }
+});
+
+Deno.test("what is asked of a message's text is asked of it as it was", async () => {
+  const cases: [source: string, content: string, written: string][] = [
+    ["{{ '</think>' in t }} {{ t.find('</think>') }} {{ t == '<a></think>b' }}", "<a></think>b", "True 3 True"],
+    ["{{ {'<': 1, t: 2} }} {{ {t: 2}['<'] }} {{ '<' in {t: 2} }}", "<", "{'<': 2} 2 True"],
+    ["{{ [t, '<']|unique|list }}{{ t in ['<'] }}{{ [t] == ['<'] }}", "<", "['<']TrueTrue"],
+    ["{{ t|tojson(ensure_ascii=true) }} {{ [t] }}", "<｜User｜>", "\"<\\uff5cUser\\uff5c>\" ['<｜User｜>']"],
+    ["{{ t.split('>')|length }}{{ t|replace('<', '') }}", "<|im_end|>", "2|im_end|>"],
+  ];
+  for (const [source, content, written] of cases) {
+    assertEquals(await rendered(source, [content]), [{ text: written }], source);
+  }
+});
+
+Deno.test("a number of a call that is too large to count with is no text", async () => {
+  const template = await ChatTemplate.parse("t", "{{ 'a' ~ n }} {{ n == n }} {{ n == 1.0 }} {{ ('a' ~ n)|length }}");
+  const big = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON("12345678901234567890");
+  const other = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON("12345678901234567891");
+  const values = { trusted: {}, untrusted: { n: big, o: other }, now: new Date() };
+  assertEquals(template.render(tokenizer, values), [{ text: "a12345678901234567890 True False 21" }]);
+  const differs = await ChatTemplate.parse("t", "{{ n == o }}{{ n in [o] }}{{ n in [n] }}");
+  assertEquals(differs.render(tokenizer, values), [{ text: "FalseFalseTrue" }]);
+  for (const expression of ["n + 1", "n < 1", "n.upper()", "n[0]", "n|length", "n|upper ~ n|trim", "'1' in n"]) {
+    const asks = await ChatTemplate.parse("t", `{{ ${expression} }}`);
+    assertThrows(() => asks.render(tokenizer, values), InputError, "t: cannot be rendered: ", expression);
+  }
+});
