@@ -5,6 +5,7 @@
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import type { InputError } from "../errors.ts";
+import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { closest } from "./closest.ts";
 import { parseArgs } from "./parse_args.ts";
 
@@ -256,9 +257,16 @@ function saysGot(issue: z.core.$ZodIssue): boolean {
 
 /** The option that a word alone seems to be the value of, as a hint; empty where none is likely. */
 function optionFor(word: string, names: readonly string[]): string {
-  const kind = /\.(?:txt|md)$/.test(word) ? "text" : /^(?:w_mx|fp8$|ptpc_fp8$|bf16$)/.test(word) ? "scheme" : "model";
+  const scheme = schemeNear(word),
+    kind = /\.(?:txt|md)$/.test(word) ? "text" : scheme === undefined ? "model" : "scheme";
   // A word may as well be a prompt.
-  return names.includes(kind) && !names.includes("prompt") ? `; did you mean --${kind} ${word}?` : "";
+  if (!names.includes(kind) || names.includes("prompt")) return "";
+  return `; did you mean --${kind} ${kind === "scheme" ? scheme : word}?`;
+}
+
+/** The scheme of a name, or of one with a slip; short ones are near to names of other things. */
+function schemeNear(word: string): string | undefined {
+  return word.length > 4 ? closest(word, SCHEME_NAMES) : SCHEME_NAMES.find((name) => name === word);
 }
 
 function unknownOption(spec: CommandSpec, argument: string, names: readonly string[]): InputError {

@@ -1,6 +1,7 @@
 /** What the directories of `mxoss report` hold: finished runs, and parts of runs. */
 import { z } from "zod";
 import { InputError } from "../errors.ts";
+import { checkedResults } from "../eval/results_file.ts";
 import { shardOfDirectory, shardsIn } from "../eval/shards/attempts.ts";
 import { shardName } from "../eval/shards/division.ts";
 import type { NotedShard, UnfinishedShard } from "../eval/shards/join.ts";
@@ -78,12 +79,14 @@ function readResults(dir: string): FoundResults {
     );
   }
   const bytes = readWhole(path, MAX_RESULTS_BYTES);
+  let found: unknown, schema: string;
   try {
-    const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    return { kind: "results", dir, path, schema: Head.parse(json).schema, json };
+    found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    schema = Head.parse(found).schema;
   } catch {
     throw UsageError.of("wrong_value", { file: path }, "results that mxoss wrote", "something else");
   }
+  return { kind: "results", dir, path, schema, json: checkedResults(found, path) };
 }
 
 /**

@@ -11,7 +11,7 @@ import { readWhole } from "../read.ts";
 import { printableJson } from "../printable.ts";
 import { firstIssue } from "../validate.ts";
 import { option, words } from "../words.ts";
-import { damaged, readLines, sealLine } from "./journal_lines.ts";
+import { damaged, isHeader, readLines, sealLine } from "./journal_lines.ts";
 
 /** A result that the journal can hold: `index` tells it from the others. */
 export interface Indexed {
@@ -66,7 +66,7 @@ export class Journal<T extends Indexed> implements Disposable {
       }
       const headerLine = printableJson(header);
       let { lines, bytes, crc } = readLines(readAll(file, path), path);
-      if (lines.length > 0 && lines[0] !== headerLine) {
+      if (lines.length > 0 && !isHeader(lines[0]!, headerLine, path)) {
         if (others === "refuse") {
           throw InputError.saying(
             "occupied",
@@ -140,7 +140,7 @@ export function readJournal<T extends Indexed>(
 ): ReadonlyMap<number, T> | { readonly other: string } {
   const { lines } = readLines(readWhole(path, MAX_BYTES), path);
   if (lines.length === 0) return new Map();
-  if (lines[0] !== printableJson(header)) return { other: difference(lines[0]!, header) };
+  if (!isHeader(lines[0]!, printableJson(header), path)) return { other: difference(lines[0]!, header) };
   return entriesOf(lines, path, read);
 }
 

@@ -60,6 +60,20 @@ export function readLines(file: Uint8Array<ArrayBuffer>, path: string): Lines {
   return { lines, bytes, crc };
 }
 
+/**
+ * Whether a first line is the one that is expected.
+ *
+ * @throws {InputError} where it is that one with another checksum than a checksum: without a line below it, nothing
+ * else tells.
+ */
+export function isHeader(line: string, expected: string, path: string): boolean {
+  if (line === expected) return true;
+  if (line.length === expected.length + FIELD_BYTES - 1 && line.startsWith(expected.slice(0, -1))) {
+    throw damaged(`${path}:1`, "a checksum at its end", line.slice(expected.length - 1));
+  }
+  return false;
+}
+
 /** What to do about a line, and about a file of which nothing says whether that line is wrong or one above it. */
 const BELOW = "delete this line and all below it, and the run makes them again";
 const ABOVE = "it, or a line above, was changed: delete this file, and the run makes it again";

@@ -19,6 +19,7 @@ const head = <const K extends string>(kind: K) => ({
   schema: z.literal(`mxoss.${kind}`).describe("which of the schemas"),
   version: z.literal(SCHEMA_VERSION).describe("version of the schema"),
   mxoss: text("version of the program"),
+  crc32: text("CRC-32 of the JSON without this last field; files of earlier versions have none").optional(),
 });
 
 const Ranking = RankingResult.nullable().describe("how far settings are from the first; null where fewer than two are");

@@ -18,6 +18,8 @@ away; new fields may come at any time.
 - \`schema\` says which of the three forms a file has.
 - Nothing depends on when, how fast or in how many attempts the numbers were computed: the same command on the same
   files gives the same bytes. Threads are noted, but no result depends on them.
+- The last field, \`crc32\`, is the CRC-32 of the JSON without it and without blanks, numbers as JavaScript writes them:
+  \`mxoss report\` refuses a file that was changed. Files of earlier versions have no such field, and are taken.
 - Numbers that are not finite are null.
 - A \`number\` is written with a point or an exponent also where it is whole (\`1.0\`), an \`integer\` never:
   readers that tell floats from integers find the same type in every file.

@@ -154,6 +154,9 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["inspect", "gpt-oss"], /mxoss inspect: expected options only, got "gpt-oss"; did you mean --model gpt-oss\?\n/],
   [["compare", "a.txt"], /mxoss compare: expected options only, got "a\.txt"; did you mean --text a\.txt\?\n/],
   [["serve", "fp8"], /mxoss serve: expected options only, got "fp8"; did you mean --scheme fp8\?\n/],
+  [["serve", "fp4"], /mxoss serve: expected options only, got "fp4"; did you mean --model fp4\?\n/],
+  [["serve", "w_mxfp4_fp8"], /got "w_mxfp4_fp8"; did you mean --scheme w_mxfp4_a_fp8\?\n/],
+  [["serve", "gpt-oss-20b-w_mxfp4"], /got "gpt-oss-20b-w_mxfp4"; did you mean --model gpt-oss-20b-w_mxfp4\?\n/],
   [["compare", "--constructor"], /--constructor: unknown option of mxoss compare; mxoss compare --help/],
   [["compare", "--scheme", "fp8"], /--scheme: unknown option of mxoss compare; each side has its own: --b scheme=/],
 ];

@@ -3,6 +3,7 @@ import { PerplexityResults } from "../../src/eval/results_schema.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeTiny } from "../model/tiny_layouts.ts";
+import { sealedNote } from "../eval/reseal.ts";
 import { inProcess as run } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
@@ -51,7 +52,7 @@ Deno.test("report of runs made apart is what one run gives, and others are refus
     }
     const results = PerplexityResults.parse(JSON.parse(Deno.readTextFileSync(at("a/results.json"))));
     change(results);
-    Deno.writeTextFileSync(at("other/results.json"), JSON.stringify(results));
+    Deno.writeTextFileSync(at("other/results.json"), sealedNote(JSON.stringify(results)));
     return [at("a"), at("other")];
   };
   await refusal(
@@ -59,6 +60,13 @@ Deno.test("report of runs made apart is what one run gives, and others are refus
     ...changed((r) => r.protocol.text.tokens = 12),
   );
   await refusal(/mxoss is "9", not ".*" as in/, ...changed((r) => r.mxoss = "9"));
+  changed((r) => r.mxoss = "9");
+  const kept = Deno.readTextFileSync(at("other/results.json"));
+  Deno.writeTextFileSync(at("other/results.json"), kept.replace('"mxoss":"9"', '"mxoss":"8"'));
+  await refusal(
+    /other\/results\.json: is damaged: expected checksum "[0-9a-f]{8}", got "[0-9a-f]{8}"; remove/,
+    at("other"),
+  );
   const f32 = changed(({ cells }) => cells.forEach(({ protocol }) => protocol.dtype = "f32"));
   await refusal(/cells w_mxfp4\.kv-auto\.tp1: protocol\.dtype is "f32", not "bf16" as in/, ...f32);
   const hip = changed(({ cells }) => cells.forEach((cell) => (cell.asked.tp = 2, cell.protocol.backend = "hip")));

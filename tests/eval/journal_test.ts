@@ -1,4 +1,4 @@
-import { Journal } from "../../src/eval/journal.ts";
+import { isOther, Journal, readJournal } from "../../src/eval/journal.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { movedLines, turnedBits } from "./damages.ts";
@@ -167,6 +167,31 @@ Deno.test("Journal that is damaged in any way gives the same results, or is refu
     }
     // Redone: the last line without its break, by eight bits and by cuts; with something after it that has none.
     assert(refused > 8 * (whole.length - 1) && redone >= 8, `${refused} refused, ${redone} redone`);
+  });
+});
+
+Deno.test("Journal of a first line alone is refused by its line where its checksum is none", () => {
+  withJournal((path, open) => {
+    open()[Symbol.dispose]();
+    const whole = Deno.readFileSync(path), field = whole.length - ',"crc32":"01234567"}\n'.length;
+    let damages = 0;
+    for (const [what, make] of turnedBits(whole)) {
+      const damaged = make(), at = damaged.findIndex((byte, i) => byte !== whole[i]);
+      if (at < field || at === whole.length - 1) continue;
+      damages++;
+      for (
+        const use of [
+          () => open(),
+          () => Journal.open(path, HEADER, readEntry, "replace"),
+          () => isOther(readJournal(path, HEADER, readEntry)),
+        ]
+      ) {
+        Deno.writeFileSync(path, damaged);
+        const { message } = assertThrows(use, InputError, `${path}:1: `, what);
+        assert(message.endsWith("delete this line and all below it, and the run makes them again"), message);
+      }
+    }
+    assertEquals(damages, 8 * 20);
   });
 });
 

@@ -1,9 +1,10 @@
 import { z } from "zod";
-import { resultsText } from "../../src/eval/results_file.ts";
+import { checkedResults, resultsText } from "../../src/eval/results_file.ts";
 import { lmEvalSamples } from "../../src/eval/lm_eval.ts";
 import { readDataset } from "../../src/eval/dataset.ts";
 import { FILTERS } from "../../src/eval/filters.ts";
-import { assertEquals } from "../assert.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { turnedBits } from "./damages.ts";
 
 Deno.test("resultsText() writes numbers as floats and integers as integers, wherever they stand", () => {
   const schema = z.strictObject({
@@ -23,8 +24,38 @@ Deno.test("resultsText() writes numbers as floats and integers as integers, wher
   assertEquals(
     written.replaceAll(/\s+/g, ""),
     '{"version":1,"count":3,"share":1.0,"p":0.0,"none":null,"list":[1.0,null,1e-07],"ids":[4],' +
-      '"inner":[{"low":-2.0,"at":5}]}',
+      '"inner":[{"low":-2.0,"at":5}],"crc32":"CRC"}'.replace(
+        "CRC",
+        /"crc32": "([0-9a-f]{8})"\n\}\n$/.exec(written)![1]!,
+      ),
   );
+  const { crc32: _, ...rest } = JSON.parse(written);
+  assertEquals(checkedResults(JSON.parse(written), "results.json"), rest);
+});
+
+Deno.test("results of which any bit was turned are refused, by their checksum or as none", () => {
+  const schema = z.strictObject({ share: z.number(), text: z.string(), crc32: z.string().optional() });
+  const whole = new TextEncoder().encode(resultsText(schema, { share: 0.25, text: "ä b" }));
+  const read = (bytes: Uint8Array) => {
+    const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return schema.parse(checkedResults(json, "results.json"));
+  };
+  assertEquals(read(whole), { share: 0.25, text: "ä b" });
+  let byChecksum = 0;
+  for (const [what, make] of turnedBits(whole)) {
+    const error = assertThrows(() => read(make()), Error, "", what);
+    if (error.message.startsWith("results.json: is damaged: expected checksum ")) byChecksum++;
+  }
+  // Of the text, the number and the checksum itself.
+  assert(byChecksum > 60, `${byChecksum} by the checksum`);
+});
+
+Deno.test("the checksum of results is the CRC-32 that gzip has of their JSON without it", async () => {
+  const schema = z.strictObject({ share: z.number(), count: z.int() });
+  const { crc32 } = JSON.parse(resultsText(schema, { share: 1, count: 2 }));
+  const packed = new Blob(['{"share":1,"count":2}']).stream().pipeThrough(new CompressionStream("gzip"));
+  const bytes = new Uint8Array(await new Response(packed).arrayBuffer());
+  assertEquals(crc32, bytes.subarray(-8, -4).toReversed().toHex());
 });
 
 Deno.test("lmEvalSamples() writes and hashes a problem as Python reads it, its floats as floats", () => {

@@ -6,6 +6,7 @@ import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
 import { InputError } from "../../errors.ts";
 import { firstDifference } from "../../eval/journal.ts";
+import { checkedResults } from "../../eval/results_file.ts";
 
 /** Names of the three schemas, as people know the commands. */
 export const COMMANDS_OF_SCHEMAS: Readonly<Record<string, string>> = {
@@ -38,9 +39,10 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
   const path = `${directory}/results.json`;
   const [found] = [path, `${directory}/report.html`].map(refuseSpecial);
   if (found === null) return;
-  let there: unknown;
+  let there: unknown, json: unknown;
   try {
-    const results = Head.parse(JSON.parse(new TextDecoder().decode(readWhole(path, MAX_RESULTS_BYTES))));
+    json = JSON.parse(new TextDecoder().decode(readWhole(path, MAX_RESULTS_BYTES)));
+    const results = Head.parse(json);
     if (results.schema !== schema) {
       const got = COMMANDS_OF_SCHEMAS[results.schema];
       const what = got === undefined ? "another file" : `those of ${got}`;
@@ -54,6 +56,7 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
     there = kind.identity(kind.protocol.parse(results.protocol));
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
+    checkedResults(json, path);
     throw UsageError.of(
       "wrong_value",
       { file: path },
@@ -63,6 +66,7 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
   }
   const differs = firstDifference(there, own);
   if (differs !== null) {
+    checkedResults(json, path);
     throw UsageError.saying(
       "changed",
       { file: path },
