@@ -128,12 +128,17 @@ export class DeviceEngine implements Engine {
     let done = 0, end = steps, permitted = Math.min(steps, ahead);
     this.hosted.pace(permitted, false);
     const run = this.#all({ kind: "decode", batch, steps, sampling });
+    // Whoever looks at tokens may take as long as a reader of the program's output does.
+    const look = (ids: Int32Array, step: number): boolean | Promise<boolean> => {
+      const shown = () => onTokens(ids, step);
+      return this.watchdog?.aside(shown) ?? shown();
+    };
     // Its failure is thrown where tokens are waited for.
     run.catch((cause) => picked.fail(cause));
     try {
       while (done < end) {
         const { ids } = await picked.take();
-        if (!await onTokens(ids, done++)) end = drains ? permitted : done;
+        if (!await look(ids, done++)) end = drains ? permitted : done;
         else if (done + ahead > permitted) this.hosted.pace(permitted = Math.min(end, done + ahead), false);
       }
     } finally {

@@ -22,8 +22,8 @@ export interface Link {
   /** Hears messages from now on, of each process in its order; called once. */
   listen(listener: LinkListener): void;
   /**
-   * Ends the link, once all that was sent has left: with the others where this process has done its part, without them
-   * after a failure.
+   * Ends the link, once all that was sent has left, which a host that is gone is not waited for: with the others where
+   * this process has done its part, without them after a failure.
    *
    * @param code This process's exit code.
    */

@@ -3,7 +3,7 @@
  * else comes there is let in no further than {@linkcode proveToMember} goes, and not for long.
  */
 import { bracketed } from "../../ffi/addresses.ts";
-import { pause } from "../breath.ts";
+import { pause, within } from "../breath.ts";
 import { FailureError, reason } from "../errors.ts";
 import { proveToLeader, proveToMember, type RunKey } from "./handshake.ts";
 import type { Link, LinkListener } from "./link.ts";
@@ -35,9 +35,11 @@ export interface MeetingLimits {
   readonly proof: number;
   /** Connections that may be about to prove themselves; one more, and the oldest is closed. */
   readonly pending: number;
+  /** Milliseconds in which what was sent has to leave at the end: a host that is gone takes nothing any more. */
+  readonly ending: number;
 }
 
-const LIMITS: MeetingLimits = { patience: 120_000, proof: 5000, pending: 64 };
+const LIMITS: MeetingLimits = { patience: 120_000, proof: 5000, pending: 64, ending: 2000 };
 /** Milliseconds between two tries to reach the first process. */
 const RETRY_MS = 100;
 
@@ -51,7 +53,7 @@ export async function meet(place: MeetingPlace, meeter: Meeter, limits: Partial<
   const wires = rank === 0
     ? await new Reception(meeter, all).wait(place)
     : new Map([[0, await reachLeader(place, meeter, all)]]);
-  return new MetLink(rank, size, wires);
+  return new MetLink(rank, size, wires, all.ending);
 }
 
 /** The first process, while it waits. */
@@ -200,7 +202,12 @@ class MetLink implements Link {
   readonly mpi = null;
   #ended = false;
 
-  constructor(readonly rank: number, readonly size: number, readonly wires: ReadonlyMap<number, Wire>) {}
+  constructor(
+    readonly rank: number,
+    readonly size: number,
+    readonly wires: ReadonlyMap<number, Wire>,
+    readonly ending: number,
+  ) {}
 
   send(to: number, bytes: Uint8Array<ArrayBuffer>): void {
     this.wires.get(to)!.send(bytes);
@@ -228,7 +235,8 @@ class MetLink implements Link {
 
   async end(): Promise<void> {
     this.#ended = true;
-    await Promise.all([...this.wires.values()].map((wire) => wire.sent()));
-    for (const wire of this.wires.values()) wire.close();
+    const wires = [...this.wires.values()], sent = Promise.all(wires.map((wire) => wire.sent()));
+    await within(sent.then(() => {}), this.ending);
+    for (const wire of wires) wire.close();
   }
 }

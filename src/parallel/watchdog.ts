@@ -10,11 +10,24 @@ const LOOKS = 8;
 
 /** Watches ranks while they work. */
 export class Watchdog {
+  /** Others that ranks wait for at the moment. */
+  #asides = 0;
+
   constructor(
     readonly ranks: Ranks,
     readonly control: RunControl,
     readonly patience: number = PATIENCE_MS,
   ) {}
+
+  /** Waits for what is no rank's work, during which none has to come further. */
+  async aside<T>(work: () => T | Promise<T>): Promise<T> {
+    this.#asides++;
+    try {
+      return await work();
+    } finally {
+      this.#asides--;
+    }
+  }
 
   /** Watches while the ranks work at a question. */
   async during<T>(question: () => Promise<T>): Promise<T> {
@@ -22,9 +35,9 @@ export class Watchdog {
     // Looks since each rank was last seen to move.
     let still = states.map(() => 0);
     const timer = setInterval(() => {
-      const now = this.#states();
-      idle = now.some(({ steps }, rank) => steps !== states[rank]!.steps) ? 0 : idle + 1;
-      still = now.map(({ beats }, rank) => beats === states[rank]!.beats ? still[rank]! + 1 : 0);
+      const now = this.#states(), waits = this.#asides > 0;
+      idle = waits || now.some(({ steps }, rank) => steps !== states[rank]!.steps) ? 0 : idle + 1;
+      still = now.map(({ beats }, rank) => waits || beats !== states[rank]!.beats ? 0 : still[rank]! + 1);
       states = now;
       if (idle === LOOKS) this.ranks.fail(new FailureError(this.#describe(now, still)));
     }, this.patience / LOOKS);

@@ -90,6 +90,18 @@ Deno.test("a process that has other files below the model's path refuses before 
   await second.end(1);
 });
 
+Deno.test("a process ends also where another one takes nothing any more of what was sent to it", async () => {
+  using port = new FreePort();
+  const place = { host: "127.0.0.1", port: port.number }, limits = { ending: 20 };
+  const [first, second] = await Promise.all(
+    [0, 1].map((rank) => meet(place, { rank, size: 2, key: KEY }, limits)),
+  ) as [Link, Link];
+  // More than systems keep for a connection of which nobody reads.
+  first.send(1, new Uint8Array(1 << 26));
+  await first.end(1);
+  await second.end(1);
+});
+
 Deno.test("who finds no way to the first process goes on trying until its time is over, at all addresses", async () => {
   const place = { host: "224.0.0.1", others: ["127.0.0.1"], port: 9 }, limits = { patience: 350, proof: 100 };
   const started = performance.now();
