@@ -14,8 +14,8 @@ import { InputError, reason } from "../errors.ts";
 import { Cover } from "./template_cover.ts";
 import { metered, mostOf, whyTooLarge } from "./template_meter.ts";
 import { pythonic, type RuntimeClass } from "./template_python.ts";
-import { scoped } from "./template_scopes.ts";
-import { readable, regrouped } from "./template_source.ts";
+import { lineOf, scoped } from "./template_scopes.ts";
+import { parsed, type Parser, type Program } from "./template_parse.ts";
 import type { Covered } from "./template_values.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
 
@@ -53,10 +53,9 @@ export class ChatTemplate {
     const large = whyTooLarge(source);
     if (large !== null) throw InputError.saying("wrong_value", { file: path }, large);
     const { Environment, Interpreter, parse, tokenize } = await import("@huggingface/jinja");
-    let program: ReturnType<typeof parse>;
+    let read: Program;
     try {
-      const tokens = tokenize(readable(source), { lstrip_blocks: true, trim_blocks: true });
-      program = parse(regrouped(tokens) as typeof tokens);
+      read = parsed({ tokenize, parse } as unknown as Parser, source);
     } catch (thrown) {
       throw InputError.of("malformed", { file: path }, "a Jinja template", printable(reason(thrown)));
     }
@@ -65,8 +64,12 @@ export class ChatTemplate {
       // Template.render() would bring a clock of its own, and no name can be set twice.
       const environment = new Environment();
       for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      const Metered = metered(scoped(pythonic(Library, covered, mostOf(length))), length, source.length);
-      const result = new Metered(environment).run(program) as { value: unknown };
+      const Metered = metered(
+        scoped(pythonic(Library, covered, mostOf(length)), read.lines, covered),
+        length,
+        source.length,
+      );
+      const result = new Metered(environment).run(read.program) as { value: unknown };
       return String(result.value);
     });
   }
@@ -89,8 +92,11 @@ export class ChatTemplate {
       );
     } catch (thrown) {
       const said = printable(cover.read(reason(thrown)));
-      const what = thrown instanceof Refusal ? "the template refuses" : "cannot be rendered";
-      throw InputError.saying("unsupported", { file: this.path }, `${what}: ${said}`);
+      if (thrown instanceof Refusal) {
+        throw InputError.saying("unsupported", { file: this.path }, `the template refuses: ${said}`);
+      }
+      const line = lineOf(thrown), where = line === undefined ? "" : ` (line ${line})`;
+      throw InputError.saying("unsupported", { file: this.path }, `cannot be rendered: ${said}${where}`);
     }
     return tokenizer.split(text).map((part) => "text" in part ? { text: cover.show(part.text) } : part);
   }

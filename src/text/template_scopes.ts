@@ -6,7 +6,7 @@
 import { isTrue } from "./template_filters.ts";
 import { known, Make, type Node } from "./template_make.ts";
 import type { Runtime, RuntimeClass } from "./template_python.ts";
-import { itemsOf, type Value } from "./template_values.ts";
+import { areEqual, type Covered, itemsOf, type Value } from "./template_values.ts";
 
 /** Variables, by their names. */
 interface Scope {
@@ -34,10 +34,32 @@ const LACKING: ReadonlySet<string> = new Set([
   ...["dict", "lipsum", "cycler", "joiner", "self", "super", "and", "or", "not", "in", "is", "if", "else"],
 ]);
 
-/** The interpreter with Jinja's scopes. */
-export function scoped<E>(Interpreter: RuntimeClass<E>): RuntimeClass<E> {
+/** Lines where mistakes were found. */
+const found = new WeakMap<WeakKey, number>();
+
+/** The line of the statement that a mistake is in; undefined: it is not known. */
+export const lineOf = (thrown: unknown): number | undefined => found.get(thrown as WeakKey);
+
+/**
+ * The interpreter with Jinja's scopes.
+ *
+ * @param lines Lines of statements, for messages.
+ * @param covered What stands for other characters in values.
+ */
+export function scoped<E>(
+  Interpreter: RuntimeClass<E>,
+  lines: WeakMap<Node, number>,
+  covered: Covered,
+): RuntimeClass<E> {
   return class Scoped extends Interpreter {
     readonly #make = new Make((node) => super.evaluate(node, null));
+    readonly #namespace: (args: Value[], scope: unknown) => Value;
+
+    constructor(environment: E) {
+      super(environment);
+      const { variables } = environment as unknown as Scope;
+      this.#namespace = variables.get("namespace")!.value as (args: Value[], scope: unknown) => Value;
+    }
 
     #within(scope: Scope): Scope {
       return new (scope.constructor as new (parent: Scope) => Scope)(scope);
@@ -63,6 +85,7 @@ export function scoped<E>(Interpreter: RuntimeClass<E>): RuntimeClass<E> {
           written += super.evaluateBlock([statement], scope).value;
         } catch (thrown) {
           if (thrown instanceof Jump) thrown.written = written + thrown.written;
+          else if (thrown instanceof Error && !found.has(thrown)) found.set(thrown, lines.get(statement) ?? 1);
           throw thrown;
         }
       }
@@ -88,7 +111,7 @@ export function scoped<E>(Interpreter: RuntimeClass<E>): RuntimeClass<E> {
         return isTrue(this.evaluate(test, inner));
       });
       let written = "", isDone = false;
-      const loop = (scope.lookupVariable("namespace").value as (args: Value[], scope: unknown) => Value)([], scope);
+      const loop = this.#loopOf(scope);
       for (let i = 0; i < items.length; i++) {
         const inner = this.#within(scope);
         inner.setVariable("loop", this.#loopAt(loop, i, items));
@@ -105,6 +128,32 @@ export function scoped<E>(Interpreter: RuntimeClass<E>): RuntimeClass<E> {
       // To Jinja, there was no turn if none came to its end.
       if (!isDone) written += this.evaluateBlock(node["defaultBlock"] as Node[], this.#within(scope)).value;
       return this.#make.text(written);
+    }
+
+    /** What a loop knows of itself, without its numbers. */
+    #loopOf(scope: Scope): Value {
+      const loop = this.#namespace([], scope), state = loop.value as Map<string, Value>, make = this.#make;
+      const given = (args: Value[]) => {
+        if (args.some(({ type }) => type === "KeywordArgumentsValue")) throw new Error("gives a loop names");
+        return args;
+      };
+      let last: Value | null = null;
+      state.set(
+        "cycle",
+        make.callable((args) => {
+          if (given(args).length === 0) throw new Error("cycles through nothing");
+          return args[(state.get("index0")!.value as number) % args.length]!;
+        }),
+      );
+      state.set(
+        "changed",
+        make.callable((args) => {
+          const now = make.tuple(given(args)), isSame = last !== null && areEqual(last, now, covered);
+          last = now;
+          return make.truth(!isSame);
+        }),
+      );
+      return loop;
     }
 
     #loopAt(loop: Value, i: number, items: readonly Value[]): Value {

@@ -3,33 +3,34 @@
  * so that it does not, or refused.
  */
 
+import { type Tag, TagError } from "./template_tags.ts";
+
 /** A word of a template as the library cuts it. */
 export interface Token {
   value: string;
   type: string;
 }
 
-/** Characters that are blank to Python or to JavaScript, and not to both. */
-const UNCLEAR = "\ufeff\x1c\x1d\x1e\x1f\x85";
+/** A mistake in a template's words, and the place of the word. */
+export class WordError extends Error {
+  constructor(message: string, readonly place: number) {
+    super(message);
+  }
+}
 
-/** Texts that the library's search for blanks around tags would change, or that Python cannot read. */
-const MISREAD: readonly (readonly [pattern: RegExp, what: string])[] = [
-  [/-\}\n|^[ \t]+\{-/m, "a brace beside a hyphen at an end of a line"],
-  [/[\u2028\u2029][ \t]+\{[%#]/, "a separator of lines before a tag"],
-  [
-    new RegExp(`[${UNCLEAR}]\\s*\\{[{%#]-|-[}%#]\\}\\s*[${UNCLEAR}]`),
-    "a character beside a tag that only some call blank",
-  ],
-  [/\\u[dD][89a-fA-F]/, "half a character"],
-];
+/** Statements of transformers. */
+const GENERATION = /^\{% (\s*)(end)?generation(\s*) %\}$/;
 
-/** A text with line feeds as Jinja has them; blocks of `generation` are blocks with variables of their own. */
-export function readable(source: string): string {
-  const text = source.replace(/\r\n?/g, "\n");
-  for (const [pattern, what] of MISREAD) if (pattern.test(text)) throw new Error(`holds ${what}`);
-  if (/#\}\n/.test(text.replace(/\{#[\s\S]*?#\}/g, ""))) throw new Error("ends a comment that it does not begin");
-  return text.replace(/(\{%-?\s*)generation(\s*-?%\})/g, "$1filter string$2")
-    .replace(/(\{%-?\s*)endgeneration(\s*-?%\})/g, "$1endfilter$2");
+/** What the library is given to read: blocks of `generation` are blocks with variables of their own. */
+export function readable({ tags, rest }: { tags: readonly Tag[]; rest: string }): string {
+  const written = tags.map(({ text, source, line }) => {
+    if (/\\u[dD][89a-fA-F]/.test(source)) throw new TagError("holds half a character", line);
+    const tag = source.replace(GENERATION, (_, before, end) => `{% ${before}${end ? "endfilter" : "filter string"} %}`);
+    if (/\{%-?\s*(?:end)?generation\s*-?%\}/.test(tag)) throw new TagError("holds generation within a text", line);
+    return text + tag;
+  }).join("");
+  // The library takes one line feed from the end.
+  return rest === "" ? written : written + rest + (rest.endsWith("\n") ? "\n" : "");
 }
 
 const KEYWORDS: ReadonlySet<string> = new Set(["and", "or", "not", "in", "is", "if", "else"]);
@@ -80,7 +81,7 @@ export function regrouped(tokens: readonly Token[]): Token[] {
     }
     const isOutside = levels.length === 1 && before?.type !== "OpenStatement";
     if (isOutside && (word === "if" && /^(?:el)?if$/.test(statement) || word === "else" && statement === "for")) {
-      throw new Error(`has ${word} within the condition of ${statement}, expected brackets around it`);
+      throw new WordError(`has ${word} within the condition of ${statement}, expected brackets around it`, at);
     }
     if (CLOSES.has(type)) {
       endOperand();
@@ -93,7 +94,9 @@ export function regrouped(tokens: readonly Token[]): Token[] {
       level.compared = false;
     } else if (type === "ComparisonBinaryOperator" || word === "in") {
       endOperand();
-      if (level.compared) throw new Error("compares in a chain: expected two comparisons with `and` between them");
+      if (level.compared) {
+        throw new WordError("compares in a chain: expected two comparisons with `and` between them", at);
+      }
       level.compared = true;
     } else if (KEYWORDS.has(word) && word !== "is" || SEPARATES.has(type)) {
       if (word === "not" && before?.value === "is") return;
@@ -116,9 +119,14 @@ export function regrouped(tokens: readonly Token[]): Token[] {
 /** Refuses two values side by side, which the library takes for two items, and words of the language as names. */
 function refuseNeighbours(tokens: readonly Token[], at: number, statement: string): void {
   const token = tokens[at]!, before = tokens[at - 1];
+  if (token.type === "NumericLiteral" && /^[+-]?0\d*[1-9]\d*$/.test(token.value)) {
+    throw new WordError(`has ${token.value}, a number that begins with 0`, at);
+  }
   if (before === undefined) return;
   if (token.type === "Identifier" && tokens[at - 2]?.type === "Identifier" && isTestName(tokens, at - 1)) {
-    if (!AFTER_TEST.has(token.value)) throw new Error(`has ${token.value} after a test, which Jinja tests with`);
+    if (!AFTER_TEST.has(token.value)) {
+      throw new WordError(`has ${token.value} after a test, which Jinja tests with`, at);
+    }
   }
   const begins = ["NumericLiteral", "StringLiteral", "OpenCurlyBracket"].includes(token.type) ||
     token.type === "Identifier" && !KEYWORDS.has(token.value) || token.type === "OpenSquareBracket" &&
@@ -127,12 +135,12 @@ function refuseNeighbours(tokens: readonly Token[], at: number, statement: strin
     .includes(before.type) || before.type === "Identifier" && !KEYWORDS.has(before.value);
   const isFirst = tokens[at - 2]?.type === "OpenStatement";
   if (token.type === "Identifier" && token.value === "not" && ends && !isFirst && tokens[at + 1]?.value !== "in") {
-    throw new Error("has not after a value, expected an operator before it");
+    throw new WordError("has not after a value, expected an operator before it", at);
   }
   if (!begins || !ends || token.type === "StringLiteral" && before.type === "StringLiteral") return;
   if (tokens[at - 2]?.type === "OpenStatement" && STATEMENTS.has(before.value)) return;
   if (before.type === "CloseParen" && statement === "call") return;
-  throw new Error("has two values side by side");
+  throw new WordError("has two values side by side", at);
 }
 
 function isTestName(tokens: readonly Token[], at: number): boolean {

@@ -62,6 +62,18 @@ const HUNGRY: [what: string, source: string, line: RegExp, content?: string][] =
   ],
   ["wide indents", "{{ messages[0].content|indent(1000000) }}", SIZE, "\nx".repeat(100_000)],
   ["wide JSON", "{{ [1,2,3,4,5,6,7,8]|tojson(indent=100000000) }}", SIZE],
+  [
+    "separators of JSON that are long",
+    `{% set s = messages[0].content %}{{ ${TEN}|tojson(separators=(s, ':')) }}`,
+    SIZE,
+    "x".repeat(100_000),
+  ],
+  [
+    "separators of JSON that stand at many keys",
+    `{% set s = messages[0].content %}{% set d = {'a': 1, 'b': 2} %}{{ [d, d, d, d]|tojson(separators=(',', s)) }}`,
+    SIZE,
+    "x".repeat(1_000_000),
+  ],
   ["separators that are long", `{% set s = messages[0].content %}{{ ${TEN}|join(s) }}`, SIZE, "x".repeat(100_000)],
   [
     "output of many references",
@@ -88,6 +100,14 @@ for (const [what, source, line, content] of HUNGRY) {
   });
 }
 
+Deno.test("comments and tags without an end, and many of them, take no more time than their length", async () => {
+  const unread = /^x\.jinja: expected a Jinja template, got has a (?:comment|tag|text) without an end \(line 1\)/;
+  for (const source of ["{#", "{%", "{{'"]) {
+    await assertRefusedQuickly(() => render(source.repeat(60_000)), unread, 1000);
+  }
+  await assertRefusedQuickly(() => render("{##}".repeat(60_000) + "{{ 1 + 'a' }}"), /\(line 1\)$/, 3000);
+});
+
 Deno.test("templates that are too large to be parsed are refused", async () => {
   await assertRefusedQuickly(
     () => render("x".repeat(300_000)),
@@ -95,7 +115,7 @@ Deno.test("templates that are too large to be parsed are refused", async () => {
   );
   await assertRefusedQuickly(() => render(" ".repeat(200_000)), /^x\.jinja: expected fewer blanks in a row/);
   await assertRefusedQuickly(
-    () => render("{{" + "(".repeat(200_000)),
+    () => render("{{" + "(".repeat(100_000) + ")".repeat(100_000) + "}}"),
     /^x\.jinja: expected a Jinja template, got Maximum call stack/,
     3000,
   );

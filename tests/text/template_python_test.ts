@@ -140,8 +140,13 @@ Deno.test("statements that Python would read otherwise are refused", async () =>
       "{% set true = 1 %}",
       "{% set ns = namespace(x=1) %}{% set ns[x] = 1 %}",
       "{% for i in [1] %}{{ loop }}{% endfor %}",
-      "{{ 1 }}{-}\n",
-      "a\ufeff{%- if true %}{% endif %}",
+      "{{ 010 }}",
+      "{{ 1 +\ufeff 1 }}",
+      "{{ (1 }}",
+      "{{ 'a }}",
+      "{{ '{% generation %}' }}",
+      "{% for i in [1] %}{{ loop.cycle() }}{% endfor %}",
+      "{% for i in [1] %}{{ loop.cycle }}{% endfor %}",
     ]
   ) {
     assertThrows(await rendering(source), InputError, "t: ", source);
@@ -205,4 +210,34 @@ Deno.test("a number of a call counts as one, and is written as it was", async ()
     InputError,
     "adds StringValue",
   );
+});
+
+Deno.test("what is refused is named with its line", async () => {
+  const bad = "{{ 1 + 'a' }}", unread = "{{ 1 < 2 < 3 }}";
+  const cases: [source: string, line: number][] = [
+    [bad, 1],
+    [`a\n\n${bad}\n`, 3],
+    [`a\r\nb\r${bad}`, 3],
+    [`{#\n\n#}{{ '\n' }}\n\n${bad}`, 6],
+    [`{%- if false -%}\n\n${bad}{% elif\n false %}b{% elif true %}\n c\n${bad}\n{% else %}${bad}{% endif %}`, 6],
+    [`{% if false %}{% else %}{% if true %}\n${bad}{% endif %}{% endif %}`, 2],
+    [`{% if false %}\n{% elif 1 + 'a' %}{% endif %}`, 2],
+    [`{% for i in [] %}\n${bad}{% else %}\n{{ 1 }}\n${bad}{% endfor %}`, 4],
+    [`{% macro f() %}\n{\n{{- 1 }}\n${bad}{% endmacro %}\n{{ f() }}`, 4],
+    [`{% set x = 1 %}\n{% set y %}\n\n${bad}{% endset %}`, 4],
+    [`{% generation %}\n${bad}\n{% endgeneration %}`, 2],
+    [`{% filter trim %}\n${bad}\n{% endfilter %}`, 2],
+    [`{% for i in [1] %}\n{% break %}\n{% endfor %}\n${bad}`, 4],
+    [`a\n${unread}`, 2],
+    ["a\n{{ 010 }}", 2],
+    ["a\n{{ 1 }}\n{% if %}\n", 3],
+    ["a\n{{ 1 }}\n{{ $ }}\n{{ 2 }}", 3],
+    ["a\n{{ '\\q' }}", 2],
+    ["a\n\n{% nope %}", 3],
+  ];
+  for (const [source, line] of cases) {
+    assertThrows(await rendering(source), InputError, `(line ${line})`, source);
+  }
+  const refuses = await rendering("\n{{ raise_exception('no') }}");
+  assertThrows(refuses, InputError, "t: the template refuses: no");
 });

@@ -3,9 +3,11 @@
     python3 make_template_golden.py > template-python.json        with transformers==5.24 or later installed
 
 Each case: a template, and what it writes. They are such as Python and JavaScript have other values for: truth, none,
-lists as text; what is equal and what is in a list; blanks, remainders, floats.
+lists as text; what is equal and what is in a list; blanks, remainders, floats; letters in other cases; where tags begin
+and end, and which blanks around them go (300 templates of a generator with a fixed seed).
 """
 import json
+import random
 
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
@@ -54,7 +56,27 @@ EXPRESSIONS = [
     "messages[0].get('role')", "messages[0].get('nope',5)", "'x'.replace('','-')", "'aaa'.replace('a','b',2)",
     "'y' if messages|selectattr('nope') else 'n'", "'<b>'|safe", "1 if 0.0 else 2", "not 0.0", "[1] is sequence",
 ]
+# Letters whose title case is not their upper case, and those of which upper case makes two.
+LETTERS = [chr(c) for c in range(0x110000) if not 0xd800 <= c < 0xe000 and (chr(c).title() != chr(c).upper() or len(chr(c).upper()) > 1)]
+EXPRESSIONS += [
+    f'"{text}"{form}'
+    for text in [" ".join(LETTERS), "".join(LETTERS), "\u0391\u03a3 \u03a3 a\u03a3b \u03a3\u03a3' \u0130I\u01c5", "a\x1cb\ufeffc\x85d-e(f[g{h<i"]
+    for form in [".title()", ".capitalize()", ".upper()", ".lower()", "|title", "|capitalize", "|upper", "|lower"]
+]
+EXPRESSIONS += [
+    "'\uff11\uff12'|int", "' \u0661\u0662.5'|float", "'\U0001d7d7\U0001d7d8'|int", "'\u0967_\u0966'|int", "'\u00b2'|int(5)",
+    "'1e\u0663'|float", "'-\u0967'|int", "'1_0e1_0'|float", "1|upper", "[1]|title", "none|trim", "'xax'|trim('x')", "1|replace(1, 'b')",
+    "'aXbX'|replace('X', '-', 1)", "'aXb'|replace('X', 2)", "00", "1.50", "010.5", "'a' < 'B'", "'\uffff' < '\U0001f600'", "'' <= ''",
+    "'abc'.find('c')", "'\U0001f600c'.find('c')", "'aaa'.count('aa')", "'ab'.count('')", "'\U0001f600'.replace('', '-')", "'ab'.rfind('')",
+    "'a\\r\\nb\\x0bc\\u2028d'.splitlines()", "'a\\n'.splitlines(true)", "'a b  c'.rsplit(none, 1)", "'a,b,c'.rsplit(',', 1)",
+    "'a-b-c'.partition('-')", "'a-b-c'.rpartition('-')", "'abc'.partition('-')", "'abc'.rpartition('-')", "'abab'.removeprefix('ab')",
+    "'abab'.removesuffix('ab')", "', '.join(['a', 'b'])", "''.join({'a': 1})", "'abcabc'.rindex('a')", "'abc'.split(maxsplit=1, sep='b')",
+]
 BLOCKS = [
+    "{% for i in [1,1,2] %}{{ loop.cycle is defined }}{{ loop.cycle('a','b') }}{{ loop.changed(i) }}{{ 'y' if loop.changed }}{% endfor %}",
+    "{% for i in [1,1,2] %}{{ loop.changed(i, 'x') }}{{ loop.changed(i, 'x') }}{% endfor %}",
+    "{{ 1 }}{-}\n", "a\ufeff{%- if true %}{% endif %}", "\u00a0{% if true %}x{% endif %}%}\ny", "a \u2028  {% if true %}x{% endif %}",
+    "#}\n{{ [{'a': {}}] }}{{ '}}' }}{%- if true +%}\n x{{+ 'a' }}{ {%- endif %}",
     "{% set x = [1] %}{{ x }}{% if x == [1] %}y{% endif %}", "{% for m in messages %}{{ m.n }}{{ loop.first }}{% endfor %}",
     "{% macro f(a) %}<{{ a }}>{% endmacro %}{{ f(none) }}{{ f([true]) }}", "{% set x %}a{{ none }}b{% endset %}{{ x }}",
     "{% filter trim %}  x\ufeff {% endfilter %}|", "{% if tools %}t{% else %}n{% endif %}{% if tools != [] %}T{% endif %}",
@@ -79,6 +101,41 @@ BLOCKS = [
     "a\r\n  {% if true %}\r\nb\r{% endif %}\r\n",
     "{% macro f(x) %}[{{ caller(x) }}]{% endmacro %}{% call(q) f(3) %}{{ q }}{% endcall %}",
 ]
+TEXTS = ["a", " ", "  ", "\n", "\n", "\n\n", "\t", "\u00a0", "\u2028", "\x0b", "\x0c", "\x1c", "\ufeff", "\x85", "\r\n", "\r", "%}", "#}",
+         "{", "}}", "-", "+", "{", "}", "x{", "-}", "%}\n", "#}\n", "}}\n", "\u3000", "'", '"']
+VALUES = ["1", "'x'", "'}}'", '"%}"', "'{%'", "{'a':{'b':1}}", "[1,{'a':2}]", "(1,2)", "-1", "+1", "'a' 'b'", "'{#'", "\n1\n", "{}|length",
+          "'a\nb'", "'it\\'s'", "'{{'"]
+draw = random.Random(20261127)
+
+
+def words():
+    return "".join(draw.choice(TEXTS) for _ in range(draw.randrange(5)))
+
+
+def tag(statement):
+    return "{%" + draw.choice(["", "", "-", "+"]) + draw.choice([" ", "", "\n"]) + statement + " " + draw.choice(["", "", "-", "+"]) + "%}"
+
+
+def piece(depth):
+    inner = lambda: "".join(piece(depth - 1) for _ in range(draw.randrange(5)))
+    return draw.choice([
+        words, words, words, lambda: "{{" + draw.choice(["", "-", "+"]) + " " + draw.choice(VALUES) + " " + draw.choice(["", "-"]) + "}}",
+        lambda: "{#" + draw.choice(["", "-", "+"]) + draw.choice(["", " c ", "\n", "{{ x", "'"]) + draw.choice(["", "-", "+"]) + "#}",
+        *([] if depth == 0 else [
+            lambda: tag("if true") + inner() + tag("else") + inner() + tag("endif"),
+            lambda: tag("for i in [1,2]") + inner() + tag("endfor"), lambda: tag("set q") + inner() + tag("endset") + "{{ q }}",
+            lambda: tag("generation") + inner() + tag("endgeneration"), lambda: tag("filter trim") + inner() + tag("endfilter"),
+        ]),
+    ])()
+
+
+while len(BLOCKS) < 340:
+    template = "".join(piece(2) for _ in range(5)) + words()
+    try:
+        _compile_jinja_template(template)
+    except Exception:  # what Jinja2 does not read is another test's
+        continue
+    BLOCKS.append(template)
 templates = ["{{ " + expression + " }}" for expression in EXPRESSIONS] + BLOCKS
 cases = [[one, _compile_jinja_template(one).render(messages=MESSAGES, tools=[])] for one in templates]
 print(json.dumps({"messages": MESSAGES, "cases": cases}, indent=1))
