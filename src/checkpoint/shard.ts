@@ -6,6 +6,7 @@
  * ranks of a group. Heads and vocabulary are cut over all ranks, as vLLM does with `--enable-expert-parallel`; where
  * that cannot be (see groupSizes), over the tp ranks of each group.
  */
+import { counted } from "../amounts.ts";
 import { InputError } from "../errors.ts";
 import { BLOCK, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 import type { InputRotation } from "../formats/rotation.ts";
@@ -108,14 +109,14 @@ export function refuseSizes(config: ModelConfig, { tp, ep }: ParallelSizes): voi
     throw InputError.saying(
       "too_large",
       { option: "tp", value: tp },
-      `the model has ${config.heads} attention heads, so at most that`,
+      `the model has ${counted(config.heads, "attention head")}, so at most that`,
     );
   }
   if (ep > config.experts) {
     throw InputError.saying(
       "too_large",
       { option: "ep", value: ep },
-      `the model has ${config.experts} experts, so at most that`,
+      `the model has ${counted(config.experts, "expert")}, so at most that`,
     );
   }
 }

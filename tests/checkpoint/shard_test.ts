@@ -84,6 +84,8 @@ Deno.test("rankRanges() refuses sizes that make no sense", () => {
   assertThrows(() => rankRanges(c, { tp: 0, ep: 1 }, 0), InputError, "tp: expected a positive integer, got 0");
   assertThrows(() => rankRanges(c, { tp: 1, ep: 5 }, 0), InputError, "ep 5: the model has 4 experts");
   assertThrows(() => rankRanges(c, { tp: 5, ep: 1 }, 0), InputError, "tp 5: the model has 4 attention heads");
+  const single = () => rankRanges({ ...c, experts: 1 }, { tp: 1, ep: 2 }, 0);
+  assertThrows(single, InputError, "ep 2: the model has 1 expert, so at most that");
 });
 
 Deno.test("shardSource() refuses heads that cut a block of o_proj's weights or inputs", () => {

@@ -56,6 +56,12 @@ Deno.test("parts of a run, repeated, cut off and overlapping, give its results b
   assertEquals(await done(["report", at("parts"), "--out", at("joined")]), printed);
   assertEquals(contents(at("joined")), contents(at("one")));
 
+  // Of more parts than sequences several begin at the first one.
+  await part("6/64");
+  const kinds = new Set(journals(at("parts/shards/6-of-64")).map((name) => name.split(".")[0]));
+  assert(kinds.has("nll") && !kinds.has("divergence"), [...kinds].join());
+  Deno.removeSync(at("parts/shards/6-of-64"), { recursive: true });
+
   // An attempt that was cut off, and another one after it.
   Deno.removeSync(at("parts/shards/1-of-1"), { recursive: true });
   await part("3/4");

@@ -229,7 +229,9 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
 
   /** Makes a batch current of which every row is wanted; returns how many rows it has with those that fill it up. */
   #prepareWhole(batch: Batch): number {
-    const filled = padded(batch, classOf(batch.ids.length, this.logitRows));
+    // Rows of logits are 16 at least, also where a batch has fewer.
+    const most = Math.min(this.logitRows, this.#request.maxTokens);
+    const filled = padded(batch, classOf(batch.ids.length, most));
     this.#prepare(filled, rowNumbers(filled.ids.length));
     return filled.ids.length;
   }

@@ -73,7 +73,7 @@ export async function runShard<
       ? { settings: [] }
       : await comparePredictions(first!.cell, cellsBeside, sequences, header, compared);
     keepSamples(task.samples, part, answered, { sequences, predictions }, header, options.open);
-    if (from === 0 && amount !== 0) {
+    if (shard.number === 1 && amount !== 0) {
       await compareLayers(first!.cell, cellsBeside, sequences.slice(0, layeredCount(amount)), header, options);
     }
     return {};

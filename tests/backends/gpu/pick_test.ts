@@ -84,19 +84,25 @@ Deno.test(
   async () => {
     using host = new HipHost(buildHipHost());
     using model = randomModel(32, { config });
-    const more = { slots: 12, maxTokens: 12 };
-    const engine = await openEngine(host.path, model, { kernels: await hostKernels(), invariant: true }, more);
     const first = Array.from({ length: 10 }, (_, i) => [i, 0, (7 * i + 2) % config.vocab] as const);
     const greedy = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
-    const run = async (tokens: typeof first) => {
-      const seen = tokens.map((): number[] => []), sampling = tokens.map(() => greedy);
-      const onTokens = (ids: Int32Array) => ids.forEach((id, row) => seen[row]!.push(id)) === undefined;
-      await engine.decode({ batch: batchOf(...tokens), steps: 4, sampling, onTokens });
-      return seen;
-    };
-    const together = await run(first);
-    for (const i of [0, 9]) assertEquals([together[i]], await run([first[i]!]), `sequence ${i}`);
-    await engine.close();
+    // Where a batch has no room for twelve, ten are not filled up.
+    for (const room of [12, 10]) {
+      const kernels = await hostKernels(), more = { slots: room, maxTokens: room };
+      const engine = await openEngine(host.path, model, { kernels, invariant: true }, more);
+      const run = async (tokens: typeof first) => {
+        const seen = tokens.map((): number[] => []), sampling = tokens.map(() => greedy);
+        const onTokens = (ids: Int32Array) => ids.forEach((id, row) => seen[row]!.push(id)) === undefined;
+        assert(engine.canDecode(batchOf(...tokens)));
+        await engine.decode({ batch: batchOf(...tokens), steps: 4, sampling, onTokens });
+        return seen;
+      };
+      const together = await run(first);
+      for (const i of [0, 9]) assertEquals([together[i]], await run([first[i]!]), `sequence ${i}`);
+      const { ids } = await engine.pick(batchOf(...first), Int32Array.from(first, (_, i) => i));
+      assertEquals([...ids], together.map(([id]) => id));
+      await engine.close();
+    }
   },
 );
 
