@@ -66,6 +66,19 @@ export function splitBroken(pieces: readonly Piece[], roleGiven: boolean): { hea
   return { head, content: [] };
 }
 
+/** Beginnings of a word, the empty one too. */
+const beginningOf = (word: string): string => [...word].reduceRight((rest, letter) => `(?:${letter}${rest})?`, "");
+const TO = "(?:\\s*t(?:o(?:=[^\\s<]*)?)?)?", TYPE = `\\s+(?:${beginningOf("json")}|${beginningOf("code")})`;
+const HEADER = new RegExp(
+  `^(?:<\\|start\\|>\\s*${beginningOf("assistant")})?${TO}\\s*` +
+    `(?:<\\|channel\\|>[^\\s<]*${TO}(?:\\s*<\\|constrain\\|>[^\\s<]*${TO}|${TYPE})?\\s*)?$`,
+);
+
+/** Whether a text without `<|message|>` may be the beginning of an assistant's header, special tokens by name. */
+export function beginsHeader(text: string): boolean {
+  return HEADER.test(text);
+}
+
 /**
  * Reads a header: words of the role's part, of the channel's and of the constraint's, with the recipient in any of
  * them.

@@ -2,7 +2,11 @@
 import json
 import sys
 
+import httpx
 import openai
+from openai.types import Completion, responses
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import TypeAdapter, ValidationError
 
 client = openai.OpenAI(base_url=f"{sys.argv[1]}/v1", api_key="none", max_retries=0)
 asked = {"model": "tiny-gpt-oss", "prompt": "Tom has 3 apples and buys 4 more.", "max_tokens": 12, "temperature": 0}
@@ -35,6 +39,44 @@ said = "".join(
 )
 response = client.responses.create(model="tiny-gpt-oss", input=question, temperature=0, max_output_tokens=200)
 
+
+
+def complaints(path, types, body):
+    """Fields of an answer and of a stream that the client's types do not take; the client itself does not check."""
+    found = set()
+    for kind, streams in zip(types, (False, True)):
+        asked = json.dumps({**body, "stream": streams})
+        text = httpx.post(f"{sys.argv[1]}/v1{path}", content=asked, timeout=120).raise_for_status().text
+        lines = text.splitlines() if streams else [f"data: {text}"]
+        pieces = [line[6:] for line in lines if line.startswith("data: ") and line != "data: [DONE]"]
+        assert len(pieces) > 5 or not streams, text
+        for piece in pieces:
+            try:
+                TypeAdapter(kind).validate_json(piece, strict=True)
+            except ValidationError as error:
+                found |= {".".join(map(str, one["loc"])) + f": {one['input']}" for one in error.errors()}
+    return sorted(found)
+
+
+function = {
+    "name": "add",
+    "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False},
+    "strict": True,
+}
+stops = {"tool_choice": "required", "parallel_tool_calls": False}
+tools = {**chat, **stops, "tools": [{"type": "function", "function": function}]}
+items = {"input": question, "temperature": 0, "max_output_tokens": 200}
+Event = responses.ResponseStreamEvent
+strict = {
+    "completions": complaints("/completions", (Completion, Completion), {**asked, "logprobs": 1}),
+    "chat": complaints("/chat/completions", (ChatCompletion, ChatCompletionChunk), {**chat, "logprobs": True}),
+    "tools": complaints("/chat/completions", (ChatCompletion, ChatCompletionChunk), tools),
+    "responses": complaints("/responses", (responses.Response, Event), items),
+    "calls": complaints(
+        "/responses", (responses.Response, Event), {**items, **stops, "tools": [{"type": "function", **function}]}
+    ),
+}
+
 refused = []
 for wrong in [{**asked, "model": "other"}, {**asked, "temperature": -1}]:
     try:
@@ -55,4 +97,5 @@ print(json.dumps({
     "said": said,
     "response": response.output_text,
     "refused": refused,
+    "strict": strict,
 }))

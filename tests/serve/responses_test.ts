@@ -240,6 +240,7 @@ Deno.test("responses: what cannot be done is refused by name", async () => {
       "images, audio and files",
     ],
     [{ input: "x", truncation: "auto" }, "truncation", 'expected "disabled"'],
+    [{ input: [{ type: "reasoning", summary: [] }] }, "input", "input: expected at least one message"],
     [
       { input: "x", text: { format: { type: "json_schema", name: "a", schema: { unevaluatedProperties: {} } } } },
       "",

@@ -44,6 +44,8 @@ export async function renderConversation(
   conversation: Conversation,
   field: string,
 ): Promise<RenderedConversation> {
+  // Reasoning alone, as items have it, is none.
+  if (conversation.messages.length === 0) throw wrongField(field, "expected at least one message");
   refuseLong(model, conversation, field);
   let opened = renderers.get(model);
   if (opened === undefined) {

@@ -3,7 +3,7 @@
  * model writes them. Chat completions and responses are two ways of writing these down.
  */
 import { type HarmonyEvent, HarmonyParser } from "../../text/harmony.ts";
-import type { Header } from "../../text/harmony_header.ts";
+import { beginsHeader, type Header } from "../../text/harmony_header.ts";
 import type { TokenBytes } from "../../text/stream_decoder.ts";
 import { StopStrings } from "../../text/stop_strings.ts";
 
@@ -90,9 +90,11 @@ export class ReplyItems {
     return this.#taken.shift() ?? { events: [], kind: null };
   }
 
-  /** What was held back, after the last token. */
+  /** What was held back, after the last token; but for the header of a message that was cut off in it. */
   finish(): readonly ItemEvent[] {
-    return this.#read(this.#parser.finish());
+    const events = this.#parser.finish(), [first] = events;
+    if (first?.type === "start" && beginsHeader(events.map(({ raw }) => raw).join(""))) return [];
+    return this.#read(events);
   }
 
   #read(events: readonly HarmonyEvent[]): ItemEvent[] {
