@@ -126,7 +126,7 @@ Deno.test("responses: tools that the server would have to run are refused, and s
   const search = { type: "web_search", external_web_access: false };
   const { status, json } = await ask({ input: [user], tools: [...tools, search] });
   assertEquals([status, json.error.param], [400, "tools.1.type"]);
-  assertEquals(json.error.message, 'tools.1.type: expected "function" or "namespace", got "web_search"');
+  assertEquals(json.error.message, 'tools.1.type: expected "function" or "custom" or "namespace", got "web_search"');
   const item = (await ask({ input: [{ type: "web_search_call", id: "ws_1", status: "completed" }] })).json.error;
   assertEquals(item.param, "input.0.type");
   for (const type of ["message", "function_call", "item_reference"]) assertStringIncludes(item.message, `"${type}"`);

@@ -76,7 +76,7 @@ Deno.test({
     checkOpenAi(stdout);
     // Of a stream that goes on OpenAI's API says null, as the example in its description; the type is of the end.
     const completions = ["choices.0.finish_reason: None"];
-    assertEquals(JSON.parse(stdout).strict, { completions, chat: [], tools: [], responses: [], calls: [] });
+    assertEquals(JSON.parse(stdout).strict, { completions, chat: [], tools: [], responses: [], calls: [], inputs: [] });
   },
 });
 

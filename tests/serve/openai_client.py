@@ -75,6 +75,9 @@ strict = {
     "calls": complaints(
         "/responses", (responses.Response, Event), {**items, **stops, "tools": [{"type": "function", **function}]}
     ),
+    "inputs": complaints(
+        "/responses", (responses.Response, Event), {**items, **stops, "tools": [{"type": "custom", "name": "say"}]}
+    ),
 }
 
 refused = []

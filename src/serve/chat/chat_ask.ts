@@ -1,6 +1,7 @@
 /** What a request of chat completions asks for. */
 import { wrongField } from "../api_error.ts";
-import type { ChatRequest, ToolChoice } from "../endpoints/chat_schema.ts";
+import type { ChatRequest, GivenTool, NamedTool, ToolChoice } from "../endpoints/chat_schema.ts";
+import { customTool } from "./custom_tools.ts";
 import { chatMessages } from "./messages.ts";
 import type { Ask, Choice } from "./plan.ts";
 import type { ChatTool } from "./reply_grammar.ts";
@@ -19,10 +20,11 @@ export function chatAsk(body: ChatRequest): Ask {
     throw wrongField("max_tokens", "expected the same as max_completion_tokens, its newer name, or none");
   }
   const json = response_format?.type === "json_schema" ? response_format.json_schema : null;
-  const format = formatOf(body), schema = json?.schema ?? null;
+  const format = formatOf(body), schema = json?.schema ?? null, given = tools ?? [];
   return {
     messages: chatMessages(messages),
-    tools: (tools ?? []).map(({ function: tool }) => chatTool(tool)),
+    tools: given.map((tool, i) => tool.type === "function" ? chatTool(tool.function) : customOf(tool.custom, i)),
+    customs: new Set(given.flatMap((tool) => tool.type === "custom" ? [tool.custom.name] : [])),
     choice: choiceOf(tool_choice),
     manyCalls: parallel_tool_calls ?? undefined,
     format,
@@ -50,10 +52,22 @@ export function chatTool(
   };
 }
 
+function customOf(tool: Extract<GivenTool, { type: "custom" }>["custom"], i: number): ChatTool {
+  const { format } = tool;
+  return customTool(
+    { ...tool, format: format?.type === "grammar" ? { type: "grammar", ...format.grammar } : format },
+    `tools.${i}.custom.format.grammar`,
+  );
+}
+
 function choiceOf(choice: ToolChoice | null | undefined): Choice {
   if (choice == null) return { mode: "auto", names: null };
   if (typeof choice === "string") return { mode: choice, names: null };
-  if (choice.type === "function") return { mode: "required", names: [choice.function.name], single: true };
+  if (choice.type !== "allowed_tools") return { mode: "required", names: [nameOf(choice)], single: true };
   const { mode, tools } = choice.allowed_tools;
-  return { mode, names: tools.map((tool) => tool.function.name) };
+  return { mode, names: tools.map(nameOf) };
+}
+
+function nameOf(tool: NamedTool): string {
+  return tool.type === "function" ? tool.function.name : tool.custom.name;
 }

@@ -18,12 +18,17 @@ export class DeltaWriter {
     if (event.type === "open" && item.kind === "call") {
       const index = this.#calls.size;
       this.#calls.set(item, index);
-      const called = { name: item.name!, arguments: "" };
-      return { tool_calls: [{ index, id: newId("call"), type: "function", function: called }] };
+      const name = item.name!, id = newId("call");
+      return item.custom
+        ? { tool_calls: [{ index, id, type: "custom", custom: { name, input: "" } }] }
+        : { tool_calls: [{ index, id, type: "function", function: { name, arguments: "" } }] };
     }
     if (event.type !== "text") return null;
     if (item.kind === "call") {
-      return { tool_calls: [{ index: this.#calls.get(item)!, function: { arguments: event.text } }] };
+      const index = this.#calls.get(item)!, { text } = event;
+      return {
+        tool_calls: [item.custom ? { index, custom: { input: text } } : { index, function: { arguments: text } }],
+      };
     }
     const before = this.#last.get(item.kind),
       text = before === undefined || before === item ? event.text : `\n${event.text}`;
@@ -37,7 +42,7 @@ export class DeltaWriter {
 export interface WholeMessage {
   content: string;
   reasoning: string;
-  readonly calls: { id: string; type: "function"; function: { name: string; arguments: string } }[];
+  readonly calls: AnswerCall[];
 }
 
 /** Puts pieces together. */
@@ -46,12 +51,16 @@ export function collect(deltas: Iterable<ChatDelta>): WholeMessage {
   for (const { content = "", reasoning = "", tool_calls = [] } of deltas) {
     whole.content += content;
     whole.reasoning += reasoning;
-    for (const { index, id, function: called } of tool_calls) {
+    for (const { index, id, function: called, custom } of tool_calls) {
       if (id !== undefined) {
-        whole.calls[index] = { id, type: "function", function: { name: called.name!, arguments: "" } };
+        whole.calls[index] = custom === undefined
+          ? { id, type: "function", function: { name: called!.name!, arguments: "" } }
+          : { id, type: "custom", custom: { name: custom.name!, input: "" } };
       }
-      whole.calls[index]!.function.arguments += called.arguments;
+      const call = whole.calls[index]!;
+      if (call.type === "custom") call.custom.input += custom!.input;
+      else call.function.arguments += called!.arguments;
     }
   }
-  return whole satisfies { calls: AnswerCall[] };
+  return whole;
 }

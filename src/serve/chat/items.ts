@@ -4,6 +4,7 @@
  */
 import { type HarmonyEvent, HarmonyParser } from "../../text/harmony.ts";
 import { beginsHeader, type Header } from "../../text/harmony_header.ts";
+import { InputReader } from "./custom_tools.ts";
 import type { TokenBytes } from "../../text/stream_decoder.ts";
 import { StopStrings } from "../../text/stop_strings.ts";
 
@@ -17,6 +18,8 @@ export interface Item {
   readonly kind: ItemKind;
   /** Of a call: the function's name; a recipient that is no function is called as the model wrote it. */
   readonly name: string | null;
+  /** Whether it calls a tool whose input is a text: that is the item's text then. */
+  readonly custom: boolean;
 }
 
 /** What a token did to the items. */
@@ -40,6 +43,17 @@ export interface ItemOptions {
   readonly minTokens?: number | undefined;
   /** Ids that end the reply. Those of text are no part of it. */
   readonly stopIds: ReadonlySet<number>;
+  /** Names of tools whose input is a text. */
+  readonly customs?: ReadonlySet<string> | undefined;
+}
+
+/** A message of the reply. */
+interface Message {
+  readonly kind: ItemKind;
+  readonly name: string | null;
+  /** Of a call of a custom tool. */
+  readonly input: InputReader | null;
+  item: Item | null;
 }
 
 /**
@@ -51,7 +65,7 @@ export class ReplyItems {
   readonly #stops: StopStrings;
   readonly #taken: TokenItems[] = [];
   /** The message that is being read; its item is opened by its first text, a call's at once. */
-  #message: { readonly kind: ItemKind; readonly name: string | null; item: Item | null } | null = null;
+  #message: Message | null = null;
   #tokens = 0;
   #items = 0;
   #calls = 0;
@@ -101,7 +115,8 @@ export class ReplyItems {
     const out: ItemEvent[] = [];
     for (const event of events) {
       if (event.type === "start") {
-        this.#message = { ...kindOf(event.header), item: null };
+        const { kind, name } = kindOf(event.header), custom = kind === "call" && this.options.customs?.has(name!);
+        this.#message = { kind, name, input: custom === true ? new InputReader() : null, item: null };
         if (this.#message.kind === "call") this.#open(out);
       }
       if (event.type === "text" && this.#message !== null) this.#write(event.text, out);
@@ -117,8 +132,9 @@ export class ReplyItems {
   }
 
   #write(text: string, out: ItemEvent[]): void {
-    const searched = this.#message!.kind === "message" && this.#tokens > (this.options.minTokens ?? 0);
-    this.#put(searched ? this.#stops.push(text) : text, out);
+    const { kind, input } = this.#message!,
+      searched = kind === "message" && this.#tokens > (this.options.minTokens ?? 0);
+    this.#put(searched ? this.#stops.push(text) : input?.push(text) ?? text, out);
   }
 
   #put(text: string, out: ItemEvent[]): void {
@@ -128,7 +144,8 @@ export class ReplyItems {
   #open(out: ItemEvent[]): Item {
     const message = this.#message!;
     if (message.item === null) {
-      message.item = { index: this.#items++, kind: message.kind, name: message.name };
+      const { kind, name, input } = message;
+      message.item = { index: this.#items++, kind, name, custom: input !== null };
       if (message.kind === "call") this.#calls++;
       out.push({ type: "open", item: message.item });
     }

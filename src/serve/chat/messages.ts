@@ -3,6 +3,7 @@ import { wrongField } from "../api_error.ts";
 import type { Message } from "../endpoints/chat_schema.ts";
 import type { ChatMessage, ChatToolCall } from "../../text/chat.ts";
 import { textOf } from "./content.ts";
+import { customArguments } from "./custom_tools.ts";
 
 /** A call with the id by which a tool's answer names it. */
 export interface IdentifiedCall extends ChatToolCall {
@@ -34,7 +35,11 @@ export function chatMessages(messages: readonly Message[]): ChatMessage[] {
           role: "assistant",
           content: textOf(content),
           thinking: reasoning_content ?? reasoning ?? undefined,
-          calls: (tool_calls ?? []).map(({ id, function: called }) => ({ id, ...called })),
+          calls: (tool_calls ?? []).map((call) =>
+            call.type === "custom"
+              ? { id: call.id, name: call.custom.name, arguments: customArguments(call.custom.input) }
+              : { id: call.id, ...call.function }
+          ),
         };
       }
       case "tool":

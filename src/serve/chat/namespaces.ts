@@ -4,6 +4,7 @@
  */
 import type { ResponseTool } from "../endpoints/responses_schema.ts";
 import { chatTool } from "./chat_ask.ts";
+import { customTool } from "./custom_tools.ts";
 import type { ChatTool } from "./reply_grammar.ts";
 
 /** How a call names its function. */
@@ -19,8 +20,9 @@ export function fullName({ name, namespace }: CalledFunction): string {
 
 /** The functions that the model is told of; what a namespace is for stands before the first of its own. */
 export function functionsOf(tools: readonly ResponseTool[]): ChatTool[] {
-  return tools.flatMap((tool) => {
+  return tools.flatMap((tool, i) => {
     if (tool.type === "function") return chatTool(tool);
+    if (tool.type === "custom") return customTool(tool, `tools.${i}.format`);
     return tool.tools.map((one, i) => {
       const description = [i === 0 ? tool.description : null, one.description].filter((text) => text != null);
       return chatTool({
@@ -36,7 +38,7 @@ export function functionsOf(tools: readonly ResponseTool[]): ChatTool[] {
 export function namespacesOf(tools: readonly ResponseTool[]): ReadonlyMap<string, CalledFunction> {
   return new Map(
     tools.flatMap((tool) =>
-      tool.type === "function" ? [] : tool.tools.map(({ name }) => {
+      tool.type !== "namespace" ? [] : tool.tools.map(({ name }) => {
         const called = { name, namespace: tool.name };
         return [fullName(called), called] as const;
       })

@@ -22,6 +22,8 @@ export interface Choice {
 export interface Ask {
   readonly messages: readonly ChatMessage[];
   readonly tools: readonly ChatTool[];
+  /** Names of those whose input is a text. */
+  readonly customs: ReadonlySet<string>;
   readonly choice: Choice;
   /** Whether several calls may be made; undefined: as the model likes. */
   readonly manyCalls: boolean | undefined;
@@ -40,6 +42,8 @@ export interface Plan {
   readonly prompt: Int32Array;
   /** Makes the mask of a reply; null: replies are free. */
   readonly mask: (() => TokenMask) | null;
+  /** Names of tools whose input is a text. */
+  readonly customs: ReadonlySet<string>;
   /** Whether the effort of reasoning that was asked for has an effect. */
   readonly takesReasoning: boolean;
 }
@@ -50,7 +54,7 @@ export interface Plan {
  * @throws {ApiError | InputError} if it contradicts itself, or cannot be done.
  */
 export async function planReply(model: ServedModel, ask: Ask): Promise<Plan> {
-  const { messages, tools, choice, manyCalls, format, told, reasoning, endless, field } = ask;
+  const { messages, tools, customs, choice, manyCalls, format, told, reasoning, endless, field } = ask;
   const names = tools.map(({ name }) => name), twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) throw wrongField("tools", `expected each name once, got ${JSON.stringify(twice)} twice`);
   const unknown = choice.names?.find((name) => !names.includes(name));
@@ -71,7 +75,7 @@ export async function planReply(model: ServedModel, ask: Ask): Promise<Plan> {
     })
     : null;
   const rendered = await renderConversation(model, { messages, tools, reasoning, format: told }, field);
-  return { prompt: rendered.ids, mask, takesReasoning: rendered.takesReasoning };
+  return { prompt: rendered.ids, mask, customs, takesReasoning: rendered.takesReasoning };
 }
 
 /** The ids that end a reply in harmony, whichever of them the checkpoint names. */

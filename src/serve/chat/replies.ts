@@ -41,12 +41,12 @@ export interface Step {
 export function startReplies(
   { service, client, requestId, signal }: Pick<Call<unknown>, "service" | "client" | "requestId" | "signal">,
   model: ServedModel,
-  { prompt, mask }: Plan,
+  { prompt, mask, customs }: Plan,
   { count, sampling, stops, stopIds, maxTokens, minTokens: least, logprobs }: ReplyOptions,
 ): Reply[] {
   const minTokens = least(maxTokens);
   return Array.from({ length: count }, (_, index) => {
-    const items = new ReplyItems(model.tokenizer, { stops, stopIds, minTokens });
+    const items = new ReplyItems(model.tokenizer, { stops, stopIds, minTokens, customs });
     const generation = service.submit(model, {
       prompt,
       maxTokens,

@@ -8,6 +8,7 @@ import {
   type ResponseToolChoice,
 } from "../endpoints/responses_schema.ts";
 import { textOf } from "./content.ts";
+import { customArguments } from "./custom_tools.ts";
 import { joinTurns, type Turn } from "./messages.ts";
 import { fullName, functionsOf } from "./namespaces.ts";
 import type { Ask, Choice } from "./plan.ts";
@@ -48,7 +49,14 @@ function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
       case "function_call":
         assistant({ content: "", calls: [{ id: item.call_id, name: fullName(item), arguments: item.arguments }] });
         break;
+      case "custom_tool_call":
+        assistant({
+          content: "",
+          calls: [{ id: item.call_id, name: item.name, arguments: customArguments(item.input) }],
+        });
+        break;
       case "function_call_output":
+      case "custom_tool_call_output":
         other({ role: "tool", content: textOf(item.output), callId: item.call_id, field: `input.${i}.call_id` });
         break;
       default:
@@ -105,6 +113,7 @@ export function responseAsk(
     ask: {
       messages: joinTurns([...told, ...turns]),
       tools: functionsOf(tools ?? []),
+      customs: new Set((tools ?? []).flatMap((tool) => tool.type === "custom" ? [tool.name] : [])),
       choice: choiceOf(body.tool_choice),
       manyCalls: body.parallel_tool_calls ?? undefined,
       format: json !== null
@@ -128,11 +137,18 @@ function kept(item: InputItem | KeptItem): KeptItem {
 }
 
 /** What ids begin with. */
-const ID_WORDS = { message: "msg", function_call: "fc", function_call_output: "fco", reasoning: "rs" } as const;
+const ID_WORDS = {
+  message: "msg",
+  function_call: "fc",
+  function_call_output: "fco",
+  custom_tool_call: "ctc",
+  custom_tool_call_output: "ctco",
+  reasoning: "rs",
+} as const;
 
 function choiceOf(choice: ResponseToolChoice | null | undefined): Choice {
   if (choice == null) return { mode: "auto", names: null };
   if (typeof choice === "string") return { mode: choice, names: null };
-  if (choice.type === "function") return { mode: "required", names: [choice.name], single: true };
+  if (choice.type !== "allowed_tools") return { mode: "required", names: [choice.name], single: true };
   return { mode: choice.mode, names: choice.tools.map(({ name }) => name) };
 }

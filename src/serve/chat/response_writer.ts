@@ -45,12 +45,14 @@ export class ResponseWriter {
     return this.output.flatMap((item, index) => item.status === "in_progress" ? this.#done(index, "incomplete") : []);
   }
 
-  #open({ index, kind, name }: Item): ResponseEvent[] {
+  #open({ index, kind, name, custom }: Item): ResponseEvent[] {
     const status = "in_progress" as const;
     const item: OutputItem = kind === "reasoning"
       ? { id: newId("rs"), type: "reasoning", status, summary: [], content: [] }
       : kind === "message"
       ? { id: newId("msg"), type: "message", status, role: "assistant", content: [] }
+      : custom
+      ? { id: newId("ctc"), type: "custom_tool_call", status, call_id: newId("call"), name: name!, input: "" }
       : {
         id: newId("fc"),
         type: "function_call",
@@ -61,7 +63,7 @@ export class ResponseWriter {
       };
     this.output[index] = item;
     const added = { type: "response.output_item.added", output_index: index, item: structuredClone(item) };
-    if (item.type === "function_call") return [added];
+    if (item.type === "function_call" || item.type === "custom_tool_call") return [added];
     if (item.type === "reasoning") item.content.push({ type: "reasoning_text", text: "" });
     if (item.type === "message") item.content.push({ type: "output_text", text: "", annotations: [], logprobs: [] });
     const part = structuredClone(item.content[0]);
@@ -79,6 +81,10 @@ export class ResponseWriter {
     if (item.type === "function_call") {
       item.arguments += text;
       return { type: "response.function_call_arguments.delta", ...at(item, index), delta: text };
+    }
+    if (item.type === "custom_tool_call") {
+      item.input += text;
+      return { type: "response.custom_tool_call_input.delta", ...at(item, index), delta: text };
     }
     item.content[0]!.text += text;
     if (item.type === "reasoning") {
@@ -103,6 +109,9 @@ export class ResponseWriter {
         { type: "response.function_call_arguments.done", ...at(item, index), name, arguments: text },
         done,
       ];
+    }
+    if (item.type === "custom_tool_call") {
+      return [{ type: "response.custom_tool_call_input.done", ...at(item, index), input: item.input }, done];
     }
     const part = structuredClone(item.content[0]!), place = { ...at(item, index), content_index: 0 };
     const text = item.type === "message"

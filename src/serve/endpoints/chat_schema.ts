@@ -3,7 +3,7 @@ import { z } from "zod";
 import { Content } from "../chat/content.ts";
 import { ignored, only, unsupported } from "../http/fields.ts";
 import { MAX_LOGPROBS, StreamOptions } from "./completions_schema.ts";
-import { AnyObject, FORMAT_FIELDS, Name } from "./format_fields.ts";
+import { AnyObject, CustomFields, FORMAT_FIELDS, Name } from "./format_fields.ts";
 import { SAMPLING_FIELDS } from "./sampling_fields.ts";
 import { Usage } from "./usage.ts";
 
@@ -12,12 +12,20 @@ const MAX_MESSAGES = 4096, MAX_TOOLS = 256;
 /** Replies to one conversation. */
 const MAX_REPLIES = 128;
 
-const ToolCall = z.strictObject({
-  id: z.string(),
-  type: z.literal("function").nullish(),
-  function: z.strictObject({ name: z.string(), arguments: z.string(), ...ignored("parsed_arguments") }),
-  ...ignored("index"),
-});
+const ToolCall = z.union([
+  z.strictObject({
+    id: z.string(),
+    type: z.literal("function").nullish(),
+    function: z.strictObject({ name: z.string(), arguments: z.string(), ...ignored("parsed_arguments") }),
+    ...ignored("index"),
+  }),
+  z.strictObject({
+    id: z.string(),
+    type: z.literal("custom"),
+    custom: z.strictObject({ name: z.string(), input: z.string() }),
+    ...ignored("index"),
+  }),
+]);
 
 const Message = z.discriminatedUnion("role", [
   // lm-eval marks messages by a type.
@@ -58,8 +66,31 @@ export const FunctionFields = z.strictObject({
 /** A function that the model may call. */
 export type FunctionFields = z.infer<typeof FunctionFields>;
 
-const Tool = z.strictObject({ type: z.literal("function"), function: FunctionFields });
-const NamedTool = z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) });
+const Tool = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("function"), function: FunctionFields }),
+  /** A tool whose input is a text. */
+  z.strictObject({
+    type: z.literal("custom"),
+    custom: CustomFields.extend({
+      format: z.discriminatedUnion("type", [
+        z.strictObject({ type: z.literal("text") }),
+        z.strictObject({
+          type: z.literal("grammar"),
+          grammar: z.strictObject({ syntax: z.enum(["lark", "regex"]), definition: z.string().min(1) }),
+        }),
+      ]).nullish(),
+    }),
+  }),
+]);
+/** A tool that the model may call. */
+export type GivenTool = z.infer<typeof Tool>;
+const Named = z.strictObject({ name: z.string() });
+const NamedTool = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("function"), function: Named }),
+  z.strictObject({ type: z.literal("custom"), custom: Named }),
+]);
+/** A tool by its name. */
+export type NamedTool = z.infer<typeof NamedTool>;
 
 const ToolChoice = z.union([
   z.enum(["none", "auto", "required"]),
@@ -138,11 +169,18 @@ const FinishReason = z.enum(["stop", "length", "tool_calls"]);
 /** Why a reply ended. */
 export type FinishReason = z.infer<typeof FinishReason>;
 
-const AnswerCall = z.strictObject({
-  id: z.string(),
-  type: z.literal("function"),
-  function: z.strictObject({ name: z.string(), arguments: z.string() }),
-});
+const AnswerCall = z.discriminatedUnion("type", [
+  z.strictObject({
+    id: z.string(),
+    type: z.literal("function"),
+    function: z.strictObject({ name: z.string(), arguments: z.string() }),
+  }),
+  z.strictObject({
+    id: z.string(),
+    type: z.literal("custom"),
+    custom: z.strictObject({ name: z.string(), input: z.string() }),
+  }),
+]);
 /** A call that the model makes. */
 export type AnswerCall = z.infer<typeof AnswerCall>;
 
@@ -198,7 +236,8 @@ export interface ChatDelta {
   readonly tool_calls?: readonly {
     readonly index: number;
     readonly id?: string;
-    readonly type?: "function";
-    readonly function: { readonly name?: string; readonly arguments: string };
+    readonly type?: "function" | "custom";
+    readonly function?: { readonly name?: string; readonly arguments: string };
+    readonly custom?: { readonly name?: string; readonly input: string };
   }[];
 }

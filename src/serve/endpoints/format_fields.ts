@@ -10,6 +10,23 @@ export const Name = z.string().regex(/^[a-zA-Z0-9_.-]{1,128}$/, {
 /** Any JSON object. */
 export const AnyObject = z.record(z.string(), z.unknown());
 
+/** What the input of a custom tool keeps to, as responses have it. */
+export const CustomFormat = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("grammar"), syntax: z.enum(["lark", "regex"]), definition: z.string().min(1) }),
+]);
+/** What the input of a custom tool keeps to. */
+export type CustomFormat = z.infer<typeof CustomFormat>;
+
+/** A tool whose input is a text. */
+export const CustomFields = z.strictObject({
+  name: Name,
+  description: z.string().nullish(),
+  format: CustomFormat.nullish(),
+});
+/** A tool whose input is a text. */
+export type CustomFields = z.infer<typeof CustomFields>;
+
 const ResponseFormat = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("text") }),
   z.strictObject({ type: z.literal("json_object") }),

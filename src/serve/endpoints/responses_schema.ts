@@ -4,7 +4,7 @@ import { Content } from "../chat/content.ts";
 import { ignored, only, unsupported } from "../http/fields.ts";
 import { ChatLogProbs, Effort, FunctionFields } from "./chat_schema.ts";
 import { MAX_LOGPROBS } from "./completions_schema.ts";
-import { AnyObject, Name } from "./format_fields.ts";
+import { AnyObject, CustomFields, Name } from "./format_fields.ts";
 import { SAMPLING_FIELDS } from "./sampling_fields.ts";
 
 /** Items of one input, and tools. */
@@ -34,6 +34,14 @@ export const InputItem = z.union([
     }),
     z.strictObject({ type: z.literal("function_call_output"), call_id: z.string(), output: Content, ...Marks }),
     z.strictObject({
+      type: z.literal("custom_tool_call"),
+      call_id: z.string(),
+      name: z.string(),
+      input: z.string(),
+      ...Marks,
+    }),
+    z.strictObject({ type: z.literal("custom_tool_call_output"), call_id: z.string(), output: Content, ...Marks }),
+    z.strictObject({
       type: z.literal("reasoning"),
       summary: z.array(Text).nullish(),
       content: z.array(Text).nullish(),
@@ -52,6 +60,8 @@ export type InputItem = Exclude<GivenItem, { readonly type: "item_reference" }>;
 const FunctionTool = z.strictObject({ type: z.literal("function"), ...FunctionFields.shape });
 const Tool = z.discriminatedUnion("type", [
   FunctionTool,
+  /** A tool whose input is a text. */
+  z.strictObject({ type: z.literal("custom"), ...CustomFields.shape }),
   /** Functions under one name; Codex has some. */
   z.strictObject({
     type: z.literal("namespace"),
@@ -62,7 +72,7 @@ const Tool = z.discriminatedUnion("type", [
 ]);
 /** A function that the model may call, or several under one name. */
 export type ResponseTool = z.infer<typeof Tool>;
-const NamedTool = z.strictObject({ type: z.literal("function"), name: z.string() });
+const NamedTool = z.strictObject({ type: z.enum(["function", "custom"]), name: z.string() });
 const ToolChoice = z.union([
   z.enum(["none", "auto", "required"]),
   NamedTool,
@@ -157,6 +167,14 @@ export const OutputItem = z.discriminatedUnion("type", [
     /** Of the function, where it has one. */
     namespace: z.string().optional(),
     arguments: z.string(),
+  }),
+  z.strictObject({
+    id: z.string(),
+    type: z.literal("custom_tool_call"),
+    status: ItemStatus,
+    call_id: z.string(),
+    name: z.string(),
+    input: z.string(),
   }),
 ]);
 /** An item of the output. */
