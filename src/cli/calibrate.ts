@@ -54,23 +54,29 @@ const KeptScales = z.strictObject({ index: z.literal(0), scales: z.record(z.stri
  * @param kept Where the scales are kept, so that the same command need not measure them again; null: nowhere.
  */
 export async function calibratedScales(path: string, setting: Setting, kept: Kept | null): Promise<CalibratedScales> {
-  const { checkpoint, dtype, kvCacheDtype, backend } = setting;
-  const text = await calibrationText(path, checkpoint);
-  const from = `${counted(text.tokens, "token")} of ${text.from}`;
+  const { checkpoint } = setting;
+  const text = await calibrationText(path, checkpoint), from = nameOf(text);
   if (kept === null) return { scales: (await calibrate(setting, text)).inputs, from };
-  const header = {
-    schema: "mxoss.calibration",
-    version: CALIBRATION_VERSION,
-    weights_sha256: hashedWeights(checkpoint),
-    fingerprint: await checkpoint.fingerprint(),
-    ...{ backend, dtype, kv_cache_dtype: kvCacheDtype, text: from },
-  };
+  const header = await headerOf(hashedWeights(checkpoint), setting, from);
   using journal = kept.open(kept.name, header, (value) => KeptScales.parse(value), "replace");
   const before = journal.entries.get(0);
   if (before !== undefined) return { scales: new Map(Object.entries(before.scales)), from };
   const scales = (await calibrate(setting, text)).inputs;
   journal.append({ index: 0, scales: Object.fromEntries(scales) });
   return { scales, from };
+}
+
+const nameOf = ({ tokens, from }: CalibrationText) => `${counted(tokens, "token")} of ${from}`;
+
+/** What scales that are kept belong to. */
+async function headerOf(weights: string, { checkpoint, backend, dtype, kvCacheDtype }: Setting, from: string) {
+  return {
+    schema: "mxoss.calibration",
+    version: CALIBRATION_VERSION,
+    weights_sha256: weights,
+    fingerprint: await checkpoint.fingerprint(),
+    ...{ backend, dtype, kv_cache_dtype: kvCacheDtype, text: from },
+  };
 }
 
 /**
@@ -89,16 +95,25 @@ export function refuseNeedless(settings: readonly Setting[]): void {
 /** How the input scales that a checkpoint may lack are had: {@linkcode calibratedScales}, or what stands for it. */
 export type MeasureScales = typeof calibratedScales;
 
+/** A calibration that an estimate leaves out. */
+export interface Pretended {
+  readonly setting: Setting;
+  /** What would be computed. */
+  readonly tokens: number;
+  /** What its scales would belong to, but for the hash of the weights, which is empty. */
+  readonly header: unknown;
+}
+
 /**
  * Stands for {@linkcode calibratedScales} where nothing is computed: scales of 1 where the checkpoint has none.
  *
- * @param found Gets the tokens that would be computed for each setting.
+ * @param found Gets what would be computed for each setting.
  */
-export function pretendedScales(found: { readonly setting: Setting; readonly tokens: number }[]): MeasureScales {
+export function pretendedScales(found: Pretended[]): MeasureScales {
   return async (path, setting) => {
-    const { tokens } = await calibrationText(path, setting.checkpoint);
-    found.push({ setting, tokens });
-    return { scales: missingScales(setting.checkpoint), from: path };
+    const text = await calibrationText(path, setting.checkpoint), from = nameOf(text);
+    found.push({ setting, tokens: text.tokens, header: await headerOf("", setting, from) });
+    return { scales: missingScales(setting.checkpoint), from };
   };
 }
 

@@ -11,7 +11,7 @@ import { DEFAULT_ALARM } from "./eval/options.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { readTextFile } from "../eval/dataset.ts";
+import { readTextFile, type TextFile } from "../eval/dataset.ts";
 import { costOf } from "../eval/cost.ts";
 import { compareCells } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
@@ -24,8 +24,17 @@ import { judge } from "./compare_gate.ts";
 import type { COMPARE } from "./compare_options.ts";
 import { inSide, type SideChoices, sideChoices, SIDES } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
-import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "./calibrate.ts";
-import { keptIndices } from "./eval/kept.ts";
+import {
+  calibratedScales,
+  type MeasureScales,
+  planCalibrated,
+  type Pretended,
+  pretendedScales,
+  refuseNeedless,
+} from "./calibrate.ts";
+import { keptEntries, type Unknown } from "./eval/kept.ts";
+import { refuseFile } from "./places.ts";
+import { unhashedProtocolOf } from "../session/protocol.ts";
 import { refuseOtherResults, sayWhere } from "./eval/output.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
@@ -53,7 +62,7 @@ function refuseTwoForms({ format, json, all }: CompareOptions): void {
 export async function compareCommand({ options }: Parsed<typeof COMPARE.options>): Promise<number> {
   refuseTwoForms(options);
   const sides = sideChoices(options), { out = null } = options, file = readTextFile(options.text, "--text");
-  const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
+  const calibrations: Pretended[] = [];
   const measure = options["dry-run"] ? pretendedScales(calibrations) : calibratedScales;
   const [a, b] = await planSides(sides, options, measure) as [PlannedSetting, PlannedSetting];
   checkComparable(a.checkpoint.config, b.checkpoint.config);
@@ -61,7 +70,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const text = await tokensOf(file.text, a.checkpoint, options);
   if (options["dry-run"]) {
     const context = largest(text.sequences.map((sequence) => sequence.length));
-    const done = out !== null && isKept(out, text.sequences.length), left = done ? 0 : text.ids.length;
+    const done = out !== null && await keepsAll(out, [a, b], file, text, options), left = done ? 0 : text.ids.length;
     const tokens = { low: left, high: left };
     const pair = { label: "A and B", settings: [a, b] as const, tokens, predicted: { low: 0, high: 0 }, context };
     return await dryRun([], [pair], done ? [] : calibrations, out, options.json);
@@ -76,12 +85,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   }
 
   using interrupt = new Interrupt();
-  const { ids, length } = text, { name, sha256 } = file;
-  const protocol = {
-    a: await hashedProtocol(a),
-    b: await hashedProtocol(b),
-    text: { name, sha256, tokens: ids.length, sequence_length: length, repeated: repeatedShare(ids) },
-  };
+  const protocol = { a: await hashedProtocol(a), b: await hashedProtocol(b), text: textProtocol(file, text) };
   const found = await interrupt.race(compareText([a, b], text, protocol, options));
   if (found === INTERRUPTED) {
     noteFolded("interrupted: a comparison is kept as a whole, so that the same command begins anew");
@@ -130,9 +134,36 @@ interface Compared {
   readonly passages: readonly KeptPassages[];
 }
 
-/** Whether a directory has a comparison, as a whole, and its passages, which come of the same pass over the text. */
-const isKept = (out: string, sequences: number) =>
-  keptIndices(`${out}/divergence.jsonl`).has(0) && keptIndices(`${out}/${PASSAGES}.jsonl`).size === sequences;
+const textProtocol = ({ name, sha256 }: TextFile, { ids, length }: ComparedText) => ({
+  ...{ name, sha256, tokens: ids.length, sequence_length: length, repeated: repeatedShare(ids) },
+});
+
+/** Journal of the comparison in a directory. */
+const divergenceIn = (out: string) => `${out}/divergence.jsonl`;
+
+/**
+ * Whether a directory has this comparison, as a whole, and its passages, which come of the same pass over the text.
+ *
+ * @throws {InputError} where the comparison itself would be refused for what is there.
+ */
+async function keepsAll(
+  out: string,
+  [a, b]: readonly [PlannedSetting, PlannedSetting],
+  file: TextFile,
+  text: ComparedText,
+  { alarm = DEFAULT_ALARM, calibrate }: CompareOptions,
+): Promise<boolean> {
+  refuseFile(out, { option: "out" });
+  refuseOtherResults(out, COMPARISONS, null);
+  const unknown: Unknown[] = ["weights_sha256", ...(calibrate === undefined ? [] : ["formats_sha256"] as const)];
+  const sides = { a: await unhashedProtocolOf(a), b: await unhashedProtocolOf(b) };
+  const protocol = { ...sides, text: textProtocol(file, text) };
+  const [divergence, passages] = [
+    keptEntries(divergenceIn(out), { header: comparisonHeader(protocol, alarm), unknown }),
+    keptEntries(`${out}/${PASSAGES}.jsonl`, { header: passagesHeader(protocol, alarm), unknown }),
+  ];
+  return divergence.indices.has(0) && passages.indices.size === text.sequences.length;
+}
 
 /** Compares, or takes up what `--out` has of the same comparison. */
 async function compareText(
@@ -144,8 +175,10 @@ async function compareText(
   const open = out === undefined ? inMemory : inDirectory(out);
   using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
   if (out !== undefined && passages.entries.size !== sequences.length) {
-    const kept = `${out}/divergence.jsonl`;
-    if (keptIndices(kept).has(0)) note(`note: ${out}/${PASSAGES}.jsonl has not all passages: comparing again`);
+    const kept = divergenceIn(out);
+    const { indices, other } = keptEntries(kept, { header: comparisonHeader(protocol, alarm), unknown: [] });
+    if (other !== null) noteFolded(`note: ${out} has another comparison, which is replaced (${other})`);
+    if (indices.has(0)) note(`note: ${out}/${PASSAGES}.jsonl has not all passages: comparing again`);
     removeIfThere(kept);
   }
   const divergence = await compareCells({

@@ -43,6 +43,23 @@ export function refuseNoDirectory(path: string, asked: Pick<Subject, "option"> =
   }
 }
 
+/**
+ * Refuses a file where a directory is to be made, or is there.
+ *
+ * @param asked What names it, for messages.
+ * @throws {UsageError} if there is one.
+ */
+export function refuseFile(path: string, asked: Pick<Subject, "option">): void {
+  let found: Deno.FileInfo;
+  try {
+    found = Deno.statSync(path);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    return;
+  }
+  if (!found.isDirectory) throw UsageError.of("wrong_value", { ...asked, file: path }, "a directory", "a file");
+}
+
 /** Null where the system does not say: whoever reads or writes there will. */
 function lookAt(path: string, subject: Subject): Deno.FileInfo | null {
   try {

@@ -70,7 +70,7 @@ export function readDataset(path: string, option: string): Dataset {
  *
  * @throws {InputError} where it cannot be read, is too large, is not UTF-8, or holds JSON by its name.
  */
-export function readTextFile(path: string, option: string): { name: string; sha256: string; text: string } {
+export function readTextFile(path: string, option: string): TextFile {
   const where = `${option}: ${path}`;
   if (isJsonLines(path)) throw InputError.of("wrong_value", { file: where }, "a text", "JSON, an object a line");
   const bytes = readWhole(path, MAX_TEXT_BYTES, where);
@@ -79,6 +79,13 @@ export function readTextFile(path: string, option: string): { name: string; sha2
     sha256: createHash("sha256").update(bytes).digest("hex"),
     text: utf8Text(bytes, where),
   };
+}
+
+/** A file of text. */
+export interface TextFile {
+  readonly name: string;
+  readonly sha256: string;
+  readonly text: string;
 }
 
 function parseProblem(line: string, where: string): Omit<Problem, "index"> {

@@ -74,9 +74,18 @@ export async function fullProtocolOf(
   setting: PlannedSetting,
   onProgress?: (done: number, total: number) => void,
 ): Promise<FullProtocol> {
-  const { checkpoint, planned: { plan }, inputScales } = setting;
-  const weights = checkpoint.weightsSha256(onProgress);
+  const { checkpoint } = setting, weights = checkpoint.weightsSha256(onProgress);
   refuseChanged(checkpoint.identity);
+  return await protocolWith(weights, setting);
+}
+
+/** {@linkcode fullProtocolOf} of an estimate, which hashes no weights: their hash is empty. */
+export async function unhashedProtocolOf(setting: PlannedSetting): Promise<FullProtocol> {
+  return await protocolWith("", setting);
+}
+
+async function protocolWith(weights: string, setting: PlannedSetting): Promise<FullProtocol> {
+  const { planned: { plan }, inputScales } = setting;
   const storedFormats = new Set(plan.linears.flatMap(({ storedAs }) => storedAs === null ? [] : [storedAs.format]));
   const formats = plan.linears.map(({ module, weight, weightScale, input }) => [module, weight, weightScale, input]);
   const { model, snapshot, layout, fingerprint, scheme, scale_rule, ...computed } = await protocolOf(setting);

@@ -127,3 +127,49 @@ Deno.test(
     ]);
   }),
 );
+
+Deno.test(
+  "a dry run refuses what the run would refuse, and counts nothing that it could not take up",
+  inDirectory(async (dir, text) => {
+    const out = `${dir}/out`, args = ["eval", "perplexity", "--text", text, ...SMALL, "--out", out];
+    const shorter = [...args, "--sequence-length", "3", "--dry-run"];
+    const refused = async (command: readonly string[], line: RegExp) => {
+      const { code, stdout, stderr } = await run(command);
+      assertEquals([code, stdout], [2, ""]);
+      assertMatch(stderr, line);
+    };
+    assertEquals((await run(args)).code, 0);
+    await refused(shorter, /^error: .*\/out\/results\.json: was written with other settings \([^\n]*\n$/);
+    Deno.removeSync(`${out}/results.json`);
+    const journal =
+      /^error: .*\/nll\.as-stored\.kv-auto\.tp1\.jsonl: was written with other settings \(text\.s[^\n]*\n$/;
+    await refused(shorter, journal);
+    assertMatch((await run(shorter.toSpliced(-1))).stderr, journal);
+    const elsewhere = (path: string) => [...args.slice(0, -1), path, "--dry-run"];
+    await refused(elsewhere(text), /^error: --out: .*text\.txt: expected a directory, got a file\n$/);
+    // Weights are not hashed for an estimate: others of the same shape are found by the run.
+    tamper(`${out}/nll.as-stored.kv-auto.tp1.jsonl`, "weights_sha256", 0);
+    assertMatch((await run([...args, "--dry-run"])).stdout, /^nothing is left to compute/);
+  }),
+);
+
+Deno.test(
+  "compare tells another comparison that it finds from its own",
+  inDirectory(async (dir, text) => {
+    const out = `${dir}/out`, args = ["compare", "--text", text, ...SMALL, "--out", out];
+    const first = [...args, "--b", "kv=fp8"], other = [...args, "--b", "scheme=bf16"];
+    const nothing = /^nothing is left to compute/;
+    assertEquals((await run(first)).code, 0);
+    assertMatch((await run([...first, "--dry-run"])).stdout, nothing);
+    assertMatch((await run([...other, "--dry-run"])).stdout, /\nlayer by layer +A and B/);
+    const replaced = await run(other);
+    assertMatch(replaced.stderr, /^note: .*\/out has another comparison, which is replaced \(b\.[^\n]*\n/);
+    assertMatch((await run([...other, "--dry-run"])).stdout, nothing);
+    assertEquals((await run(other)).stderr.includes("note:"), false);
+    await Deno.writeTextFile(`${out}/results.json`, "{}");
+    assertMatch(
+      (await run([...first, "--dry-run"])).stderr,
+      /results\.json: expected results of mxoss compare, got another/,
+    );
+  }),
+);

@@ -1,23 +1,83 @@
-/** What a directory keeps of a run, for an estimate of what is left of it: journals are counted, not read. */
-import { reason } from "../../errors.ts";
+/** What a directory keeps of a run, for an estimate of what is left of it: entries of journals are counted, not read. */
+import { InputError, reason } from "../../errors.ts";
+import { firstDifference } from "../../eval/journal.ts";
+import { isObject } from "../../json_object.ts";
+import { option, words } from "../../words.ts";
 import { note } from "../terminal.ts";
 
-/** Numbers of the entries of a journal that are whole; none where there is no such file. */
-export function keptIndices(path: string): ReadonlySet<number> {
+/** What a journal is looked at for: what a run's own would belong to, and which fields of that an estimate leaves out. */
+export interface Own {
+  readonly header: unknown;
+  readonly unknown: readonly Unknown[];
+}
+
+/** Hashes that an estimate does not make: of weights, and of formats whose scales it does not measure. */
+export type Unknown = "weights_sha256" | "formats_sha256";
+
+/** What a journal has. */
+export interface KeptEntries {
+  /** Numbers of the entries that are whole and that the run can take up. */
+  readonly indices: ReadonlySet<number>;
+  /** What it belongs to instead, in words, if that is something else. */
+  readonly other: string | null;
+}
+
+const NONE: KeptEntries = { indices: new Set(), other: null };
+
+/** What is kept in a journal; nothing where there is no such file. */
+export function keptEntries(path: string, { header, unknown }: Own): KeptEntries {
   let text: string;
   try {
     text = Deno.readTextFileSync(path);
   } catch (thrown) {
     if (!(thrown instanceof Deno.errors.NotFound)) note(`warning: ${path} is not counted: ${reason(thrown)}`);
-    return new Set();
+    return NONE;
   }
+  const end = text.indexOf("\n");
+  // A first line without its end was being written.
+  if (end < 0) return NONE;
+  const other = difference(text.slice(0, end), header, unknown);
+  if (other !== null) return { ...NONE, other };
   // Entries begin with their number; the first line has none, and a last one without its end is cut off.
-  return new Set(Array.from(text.matchAll(/^\{"index":(\d+)[,}].*\n/gm), ([, index]) => Number(index)));
+  const indices = Array.from(text.matchAll(/^\{"index":(\d+)[,}].*\n/gm), ([, index]) => Number(index));
+  return { indices: new Set(indices), other: null };
+}
+
+/** In what a journal's first line differs from a run's own, but for what is not known. */
+function difference(line: string, header: unknown, unknown: readonly Unknown[]): string | null {
+  const left = [...unknown, "crc32"];
+  try {
+    return firstDifference(without(left, JSON.parse(line)), without(left, header));
+  } catch {
+    return "its first line is garbled";
+  }
+}
+
+function without(names: readonly string[], value: unknown): unknown {
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).filter(([name]) => !names.includes(name)).map(([name, of]) => [name, without(names, of)]),
+  );
+}
+
+/**
+ * Refuses a journal that the run would refuse.
+ *
+ * @throws {InputError} if it belongs to something else.
+ */
+export function refuseOtherJournal(path: string, own: Own): void {
+  const { other } = keptEntries(path, own);
+  if (other === null) return;
+  throw InputError.saying(
+    "occupied",
+    { file: path },
+    words`was written with other settings (${other}); choose another ${option("out")}`,
+  );
 }
 
 /** The part of some indices that a journal lacks, 0 to 1. */
-export function partLeft(path: string, indices: readonly number[]): number {
+export function partLeft(path: string, own: Own, indices: readonly number[]): number {
   if (indices.length === 0) return 0;
-  const kept = keptIndices(path);
+  const kept = keptEntries(path, own).indices;
   return indices.filter((index) => !kept.has(index)).length / indices.length;
 }

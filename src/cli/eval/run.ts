@@ -6,15 +6,16 @@ import { inDirectory, inMemory } from "../../eval/stores.ts";
 import { keptBeside, runPart } from "./run_part.ts";
 import { stretchOf } from "../../eval/shards/division.ts";
 import { chosenShard } from "./shard.ts";
-import type { Watcher } from "../../eval/cell_run.ts";
+import { journalHeader, type Watcher } from "../../eval/cell_run.ts";
 import { llamaCppLines } from "../../eval/report/llama_cpp.ts";
 import type { KeyedPredictions } from "../../eval/predictions_result.ts";
-import type { Room } from "../../session/open.ts";
 import { type Bounds, dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
-import { keptIndices, partLeft } from "./kept.ts";
-import { pretendedScales } from "../calibrate.ts";
-import type { PlannedSetting, Setting } from "../../session/setting.ts";
-import { LAYERED } from "../../eval/compare_all.ts";
+import { keptEntries, partLeft, refuseOtherJournal, type Unknown } from "./kept.ts";
+import { type Pretended, pretendedScales } from "../calibrate.ts";
+import { refuseFile } from "../places.ts";
+import type { PlannedSetting } from "../../session/setting.ts";
+import { unhashedProtocolOf } from "../../session/protocol.ts";
+import { comparedHeader, LAYERED, layeredCount, layersHeader } from "../../eval/compare_all.ts";
 import { FIRST_ROUND } from "../../eval/prediction_run.ts";
 import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
@@ -22,7 +23,7 @@ import { UsageError } from "../spelling.ts";
 import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
 import { type Cell, cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask } from "../../eval/run.ts";
-import type { Asked, PlannedCell, ResultsHead, Task, WorkSize } from "../../eval/task.ts";
+import type { Asked, PlannedCell, ResultsHead, Task } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
@@ -119,17 +120,21 @@ function llamaCppBlocks(
 }
 
 /** What the run would take, or what is left of it where its directory keeps a part. */
-async function dryRunEval<Work extends { readonly indices: readonly number[] }>(
-  task: {
-    readonly journal: { readonly name: string };
-    room(work: Work, setting: PlannedSetting): Promise<Room>;
-    size(work: Work): WorkSize;
-  },
+async function dryRunEval<
+  Work extends Asked<Results["protocol"]>,
+  Entry extends Indexed,
+  Results extends ResultsHead,
+>(
+  task: Task<never, Work, Entry, Results>,
   work: Work,
   models: readonly NamedModel[],
   options: EvalOptions,
 ): Promise<number> {
-  const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
+  const { out, alarm = DEFAULT_ALARM } = options, calibrations: Pretended[] = [];
+  if (out !== undefined) {
+    refuseFile(out, { option: "out" });
+    refuseOtherResults(out, task, task.identity(work.protocol));
+  }
   const matrix = matrixOf(models, options), size = task.size(work);
   const settings = await settingsOf(matrix, models, options, null, pretendedScales(calibrations));
   const heads = cellLabels(matrix, settings);
@@ -138,26 +143,47 @@ async function dryRunEval<Work extends { readonly indices: readonly number[] }>(
   const predicted = given === null
     ? { low: size.compared(FIRST_ROUND).low, high: size.compared(Infinity).high }
     : size.compared(given);
-  const { out } = options, { indices } = work;
-  const left = (kind: string, place: number, of: readonly number[]) =>
-    out === undefined ? 1 : partLeft(`${out}/${kind}.${cellKey(matrix[place]!)}.jsonl`, of);
+  const { indices } = work, { name } = task.journal, identity = task.header(work.protocol);
+  const unknown: Unknown[] = ["weights_sha256", ...(calibrations.length > 0 ? ["formats_sha256"] as const : [])];
+  const protocols = await Promise.all(settings.map(unhashedProtocolOf));
+  const headers = protocols.map((protocol) => journalHeader(name, identity, protocol));
+  const journal = (kind: string, place: number) => `${out}/${kind}.${cellKey(matrix[place]!)}.jsonl`;
+  const left = (kind: string, place: number, of: readonly number[], header: unknown) =>
+    out === undefined ? 1 : partLeft(journal(kind, place), { header, unknown }, of);
+  headers.forEach((header, i) => {
+    if (out !== undefined) refuseOtherJournal(journal(name, i), { header, unknown });
+  });
   const works = await Promise.all(settings.map(async (setting, i): Promise<SettingWork> => {
     const room = await task.room(work, setting),
       replies = size.replies.high > 0,
-      part = left(task.journal.name, i, indices);
+      part = left(name, i, indices, headers[i]!);
     const paced = { sequences: replies ? room.slots : 0, context: size.before, allLogits: !replies };
     const prompt = Math.round(part * size.prompt);
     return { label: heads[i]!, setting, room, prompt, replies: partOf(size.replies, part), paced };
   }));
+  const first = headers[0]!, deep = indices.slice(0, layeredCount(divergence));
+  // It has one entry, of all sequences together.
+  const layersLeft = (other: number) =>
+    left("divergence", other, [0], layersHeader(first, headers[other]!, deep, alarm));
+  const predictionsLeft = (other: number) =>
+    left(
+      "predictions",
+      other,
+      indices.slice(0, given ?? indices.length),
+      comparedHeader("predictions", first, headers[other]!),
+    );
   const pairs = divergence === 0 ? [] : settings.slice(1).map((other, i): PairWork => ({
     label: heads[i + 1]!,
     settings: [settings[0]!, other],
-    // It has one entry, of all sequences together.
-    tokens: partOf(layered, left("divergence", i + 1, [0])),
-    predicted: partOf(predicted, left("predictions", i + 1, indices.slice(0, given ?? indices.length))),
+    tokens: partOf(layered, layersLeft(i + 1)),
+    predicted: partOf(predicted, predictionsLeft(i + 1)),
     context: works[0]!.room.context,
   }));
-  const scales = out !== undefined && keptIndices(`${out}/calibration.jsonl`).has(0) ? [] : calibrations;
+  const scales = calibrations.filter(({ setting: { checkpoint }, header }) => {
+    const model = models.find((one) => one.checkpoint === checkpoint)!.name;
+    const kept = out === undefined ? null : `${out}/calibration${model === null ? "" : `.model-${model}`}.jsonl`;
+    return kept === null || !keptEntries(kept, { header, unknown }).indices.has(0);
+  });
   return await dryRun(works, pairs, scales, out ?? null, options.json);
 }
 
