@@ -42,7 +42,10 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
   using interrupt = new Interrupt();
   const began = performance.now(), ended = await interrupt.race(measured(request, found));
   if (found.computed === null) {
-    if (ended === INTERRUPTED) return EXIT_INTERRUPTED;
+    if (ended === INTERRUPTED) {
+      note("interrupted before anything was measured");
+      return EXIT_INTERRUPTED;
+    }
     const took = Math.ceil((performance.now() - began) / 1000);
     const expected = `more than the ${took} that the machine's own limits took, which are measured first`;
     throw UsageError.of("wrong_value", { option: "seconds" }, expected, seconds);
@@ -52,11 +55,15 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
     ...{ schema: BENCH_SCHEMA, version: BENCH_VERSION, mxoss: VERSION },
     ...{ machine, computed, limits, figures, skipped, interrupted },
   };
-  if (out !== undefined && !interrupted) {
-    const { benchPage } = await import("./bench_page.ts");
-    writeWhole(out, await benchPage(results));
+  try {
+    if (out !== undefined && !interrupted) {
+      const { benchPage } = await import("./bench_page.ts");
+      writeWhole(out, await benchPage(results));
+    }
+  } finally {
+    // A disk that has no room for the page does not take with it what was measured.
+    await writeOut(options.json ? `${JSON.stringify(results, null, 2)}\n` : `${benchLines(results).join("\n")}\n`);
   }
-  await writeOut(options.json ? `${JSON.stringify(results, null, 2)}\n` : `${benchLines(results).join("\n")}\n`);
   if (!interrupted) return 0;
   note(`interrupted: ${figures.length} figures were measured${out === undefined ? "" : `, ${out} was not written`}`);
   return EXIT_INTERRUPTED;

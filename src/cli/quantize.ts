@@ -55,12 +55,12 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   const settings = await identity(checkpoint, recipe, plan, options, text);
   using interrupt = new Interrupt();
   const sources = await readSources(checkpoint, interrupt);
-  if (sources === null) return EXIT_INTERRUPTED;
+  if (sources === null) return interruptedBefore();
   using journal = Journal.open(options.out, { settings, sources });
   if (text && journal.observed === null) {
     // What the experts and the cache get to see: keys and values as they are, whatever the checkpoint's own format.
     const observed = await interrupt.race(calibrate({ ...setting, kvCacheDtype: "bf16" }, text));
-    if (observed === INTERRUPTED) return EXIT_INTERRUPTED;
+    if (observed === INTERRUPTED) return interruptedBefore();
     journal.keep(observed);
   }
   const { observed } = journal;
@@ -88,6 +88,11 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   }
   await writeOut(`${options.out}: ${counted(written.files.length, "file")}, ${bytesText(written.bytes)}\n`);
   return 0;
+}
+
+function interruptedBefore(): number {
+  note("interrupted before any weights were written; the same command begins anew");
+  return EXIT_INTERRUPTED;
 }
 
 /** Refuses options of calibration, which alone computes, without --calibrate. */

@@ -41,6 +41,12 @@ function layerSchemes() {
         );
         return z.NEVER;
       }
+      const before = entries.find((other) => other.first <= layers.last && layers.first <= other.last);
+      if (before !== undefined) {
+        const twice = Math.max(before.first, layers.first);
+        context.addIssue({ code: "custom", message: `expected each layer once, and layer ${twice} is named twice` });
+        return z.NEVER;
+      }
       entries.push({ ...layers, scheme: scheme.data });
     }
     return entries;

@@ -8,7 +8,7 @@ import type { NotedShard, UnfinishedShard } from "../eval/shards/join.ts";
 import { readNote, runsOf, type ShardNote, sharedPart } from "../eval/shards/note.ts";
 import { readWhole } from "../read.ts";
 import { MAX_RESULTS_BYTES } from "./eval/output.ts";
-import { UsageError } from "./spelling.ts";
+import { quoted, UsageError } from "./spelling.ts";
 import { note } from "./terminal.ts";
 
 /** A results.json before it is looked at closely. */
@@ -138,11 +138,6 @@ export function unfinished(
     ? `is not finished (${left} ${some} left): run it with --shard ${number}/${of}`
     : `are not finished (${left} ${some} left): run them with --shard I/${of}, where I is ${rangesOf(parts)}`;
   return UsageError.saying("missing", { name: "DIR" }, `${parts.length} of ${of} parts ${which}`);
-}
-
-/** A word of a command line as a POSIX shell reads it. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Their numbers in few words: `1-3, 7`. */

@@ -58,6 +58,8 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
   const checkpoint = await openModel(options.model, true), tokenizer = await openTokenizer(checkpoint);
   const planned = await planAll(checkpoint, options), metrics = new Metrics();
   refuseTogether(planned);
+  // Large models take minutes to load.
+  await unlessTaken(options, () => Listener.probe(options.host, options.port));
   await checkpoint.scalesChecked();
   using interrupt = new Interrupt();
   const loaded: LoadedModel[] = [];
@@ -135,7 +137,7 @@ async function listen(
   { host, port, "stop-limit": seconds }: ServeOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const listener = await start(app, host, port);
+  const listener = await start(app, { host, port });
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   app.refuse();
   const running = app.running === 1 ? "1 request has" : `${app.running} requests have`;
@@ -146,14 +148,19 @@ async function listen(
   await listener.close(LEAVE_MS);
 }
 
-async function start(app: App, hostname: string, port: number): Promise<Listener> {
+async function start(app: App, at: Pick<ServeOptions, "host" | "port">): Promise<Listener> {
+  const listener = await unlessTaken(at, () => Listener.open(app.fetch, at.host, at.port)), { address } = listener;
+  note(`listening on http://${bracketed(address.host)}:${address.port}`);
+  return listener;
+}
+
+/** @throws {FailureError} where an address cannot be listened on. */
+async function unlessTaken<T>({ host, port }: Pick<ServeOptions, "host" | "port">, open: () => T): Promise<Awaited<T>> {
   try {
-    const listener = await Listener.open(app.fetch, hostname, port), { address } = listener;
-    note(`listening on http://${bracketed(address.host)}:${address.port}`);
-    return listener;
+    return await open();
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new FailureError(`${hostname}:${port}: cannot be listened on: ${reason(thrown)}`);
+    throw new FailureError(`${host}:${port}: cannot be listened on: ${reason(thrown)}`);
   }
 }
 
@@ -178,6 +185,11 @@ async function planAll(checkpoint: Checkpoint, options: ServeOptions): Promise<P
       const what = `at least ${needed}, what ${bytes === null ? `${sequences} sequences` : "a sequence"} of ` +
         `${whole.room.context} positions need${bytes === null ? "" : "s"}`;
       throw UsageError.of("wrong_value", { option: "cache-memory" }, what, asked);
+    }
+    for (const limit of ["max-prompt", "max-reply"] as const) {
+      const tokens = options[limit], most = whole.room.context;
+      if (tokens === undefined || tokens <= most) continue;
+      throw UsageError.of("wrong_value", { option: limit }, `at most ${most}, the positions of a sequence`, tokens);
     }
     return whole;
   });

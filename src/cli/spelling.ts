@@ -14,6 +14,11 @@ export function said(text: Text): string {
   return spelled(text, COMMAND_LINE);
 }
 
+/** A word of a command line as a POSIX shell reads it. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 /** A mistake that the command line itself finds: its message spells options as they are typed. */
 export class UsageError extends InputError {
   constructor(mistake: Mistake) {

@@ -31,14 +31,21 @@ export async function verifyCommand(options: OptionValues<typeof DEVICES.options
   using interrupt = new Interrupt();
   const ended = await interrupt.race(verified(request, found));
   const { about } = found;
-  if (about === null) return EXIT_INTERRUPTED;
+  if (about === null) {
+    note("interrupted before anything was verified");
+    return EXIT_INTERRUPTED;
+  }
   const said = { mxoss: `${VERSION}, revision ${revision()}`, system: systemText() };
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const results = VerifyResults.parse(
     resultsOf({ ...found, about }, request, { ...said, seconds }, ended === INTERRUPTED),
   );
-  if (out !== undefined && ended !== INTERRUPTED) writeWhole(out, jsonText(results));
-  await writeOut(json ? jsonText(results) : issue ? issueText(results) : `${verifyLines(results).join("\n")}\n`);
+  try {
+    if (out !== undefined && ended !== INTERRUPTED) writeWhole(out, jsonText(results));
+  } finally {
+    // A disk that has no room for them does not take the results with it.
+    await writeOut(json ? jsonText(results) : issue ? issueText(results) : `${verifyLines(results).join("\n")}\n`);
+  }
   if (ended === INTERRUPTED) {
     note(`interrupted${out === undefined ? "" : `: ${out} was not written`}`);
     return EXIT_INTERRUPTED;

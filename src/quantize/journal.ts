@@ -2,6 +2,7 @@
  * The directory that a checkpoint is written into, and the note in it that lets an interrupted run go on. config.json,
  * without which no reader takes the directory for a checkpoint, comes last.
  */
+import { counted } from "../amounts.ts";
 import * as z from "zod";
 import {
   cannotWrite,
@@ -93,7 +94,7 @@ export class Journal implements Disposable {
           "occupied",
           { option: "out", file: dir },
           "a new or empty directory, or one of an interrupted run",
-          `${names.length} other files`,
+          counted(names.length, "other file"),
         );
       }
       const journal = new Journal(dir, lock, run, { observed: null, finished: {} });

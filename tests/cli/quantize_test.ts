@@ -116,6 +116,10 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--scheme", "w_mxfp4", "--attention", "fp8", "--out", "x"], /--scheme fp8: static FP8 .*self_attn\.q_proj/],
   [["--scheme", "w_mxfp4", "--layers", "2-1=fp8", "--out", "x"], /--layers: expected LAYERS=SCHEME/],
   [["--scheme", "w_mxfp4", "--layers", "1=fp9", "--out", "x"], /--layers: expected LAYERS=SCHEME.*w_mxfp4, /],
+  [
+    ["--scheme", "w_mxfp4", "--layers", "0-2=ptpc_fp8,2=w_mxfp4", "--out", "x"],
+    /--layers: expected each layer once, and layer 2 is/,
+  ],
   [["--scheme", "w_mxfp4", "--layers", "3-4=ptpc_fp8", "--out", "x"], /--layers: expected layers below 4, got 4/],
   [["--scheme", "w_mxfp4", "--shard-size", "5 bytes", "--out", "x"], /--shard-size: expected a size/],
   [["--scheme", "w_mxfp4", "--shard-size", "0", "--out", "x"], /--shard-size: expected a size/],

@@ -91,7 +91,7 @@ Deno.test("Journal.open() refuses directories that hold anything else", () => {
   using dir = new TemporaryDirectory();
   const refused = (line: string) => assertThrows(() => Journal.open(dir.path, run("a")), InputError, line);
   dir.write("model.safetensors", "x");
-  refused(`out: ${dir.path}: expected a new or empty directory, or one of an interrupted run, got 1 other files`);
+  refused(`out: ${dir.path}: expected a new or empty directory, or one of an interrupted run, got 1 other file`);
   Deno.removeSync(`${dir.path}/model.safetensors`);
   Journal.open(dir.path, run("b"))[Symbol.dispose]();
   refused(`out: ${dir.path}: holds an interrupted run with other settings`);

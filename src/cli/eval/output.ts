@@ -1,6 +1,6 @@
 /** The directory that `--out` names. */
 import { noteFolded } from "../table.ts";
-import { UsageError } from "../spelling.ts";
+import { quoted, UsageError } from "../spelling.ts";
 import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
@@ -81,7 +81,7 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
  * @param several Whether settings were compared.
  */
 export function sayWhere(out: string, several: boolean): void {
-  noteFolded(`report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`);
+  noteFolded(`report: ${out}/report.html, for a browser; mxoss report ${quoted(out)} prints these tables again`);
   if (several) {
     noteFolded("next: mxoss compare --text FILE --b scheme=... shows two settings operation by operation");
   }

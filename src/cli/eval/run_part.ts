@@ -9,7 +9,7 @@ import { placesOf, runShard, type ShardOptions } from "../../eval/shards/run_sha
 import { inDirectory, type OpenStore } from "../../eval/stores.ts";
 import { type Asked, cellResult, type ResultsHead, type RunCell, type Task } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED } from "../interrupt.ts";
-import { UsageError } from "../spelling.ts";
+import { quoted, UsageError } from "../spelling.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import type { EvalOptions } from "./cells.ts";
@@ -69,7 +69,7 @@ export async function runPart<
     note(printing.interrupted(outcome));
     return EXIT_INTERRUPTED;
   }
-  await writeOut(`part ${shardName(shard)} is done; when all are, mxoss report ${out} gives the results\n`);
+  await writeOut(`part ${shardName(shard)} is done; when all are, mxoss report ${quoted(out)} gives the results\n`);
   return 0;
 }
 

@@ -79,9 +79,7 @@ export class Listener {
     port: number,
     { most, backlog }: Connections = connectionsHere(),
   ): Promise<Listener> {
-    // node:http calls most of what is wrong with an address an invalid argument, and throws what is not permitted where
-    // nobody can catch it.
-    Deno.listen({ hostname, port }).close();
+    Listener.probe(hostname, port);
     const listener = new Listener(handler, most), server = listener.#server;
     await new Promise<void>((resolve, reject) => {
       // Later: that a client left before it was let in, which nobody need know.
@@ -89,6 +87,16 @@ export class Listener {
       server.listen({ port, host: hostname, backlog }, resolve);
     });
     return listener;
+  }
+
+  /**
+   * Listens at an address for a moment.
+   *
+   * @throws The system's own error if that is not possible or permitted. node:http calls most of what is wrong with an
+   *   address an invalid argument, and throws what is not permitted where nobody can catch it.
+   */
+  static probe(hostname: string, port: number): void {
+    Deno.listen({ hostname, port }).close();
   }
 
   /** Where it listens. */
