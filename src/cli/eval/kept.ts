@@ -1,11 +1,11 @@
-/** What a directory keeps of a run, for an estimate of what is left of it: entries of journals are counted, not read. */
+/** What a directory keeps of a run, for an estimate of what is left of it: entries are counted, not read. */
 import { InputError, reason } from "../../errors.ts";
 import { firstDifference } from "../../eval/journal.ts";
 import { isObject } from "../../json_object.ts";
 import { option, words } from "../../words.ts";
 import { note } from "../terminal.ts";
 
-/** What a journal is looked at for: what a run's own would belong to, and which fields of that an estimate leaves out. */
+/** What a run's own journal would belong to, and which fields of that an estimate leaves out. */
 export interface Own {
   readonly header: unknown;
   readonly unknown: readonly Unknown[];
