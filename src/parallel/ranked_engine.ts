@@ -11,12 +11,11 @@ import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
 import { sampleFiles } from "../checkpoint/same_files.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
-import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { groupSizes, type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
+import { groupSizes, type ParallelSizes, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { type Available, availableMemory } from "../memory.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS } from "../model/engine.ts";
 import { type TensorName, workspace } from "../model/gpt_oss.ts";
-import { computeTogether } from "./compute.ts";
+import { computeTogether, type LoadedRanks } from "./compute.ts";
 import { abort, createSharedCommunication } from "./communicator.ts";
 import { RunControl } from "./control.ts";
 import { Queue } from "./queue.ts";
@@ -102,9 +101,11 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
       const mpi = processes?.link.mpi ?? null, shares = { communication, available, logits };
       return { kind: "open", request: part, ranges: ranges[rank]!, backend, ...shares, control: control.shared, mpi };
     });
-    const info = infoOf(sizes, options.backend, replies), all = new Float32Array(logits);
-    if (options.picks === true) return new PickingEngine(ranks, ranges, config, all, info, control, whole.maxTokens);
-    return new RankedEngine(ranks, ranges, config, all, info);
+    const info = infoOf(sizes, options.backend, replies);
+    const loaded: LoadedRanks = { ranks, ranges, config, logits: new Float32Array(logits) };
+    return options.picks === true
+      ? new PickingEngine(loaded, info, control, whole.maxTokens)
+      : new RankedEngine(loaded, info);
   } catch (thrown) {
     await ranks.close();
     throw thrown;
@@ -165,20 +166,18 @@ function infoOf(
 }
 
 class RankedEngine implements Engine {
-  constructor(
-    readonly ranks: Ranks,
-    readonly ranges: readonly RankRanges[],
-    readonly config: ModelConfig,
-    readonly logits: Float32Array,
-    readonly info: BackendInfo,
-  ) {}
+  constructor(readonly loaded: LoadedRanks, readonly info: BackendInfo) {}
+
+  get ranks(): Ranks {
+    return this.loaded.ranks;
+  }
 
   get failure(): Error | undefined {
     return this.ranks.failure;
   }
 
   compute(...asked: Parameters<Engine["compute"]>): Promise<void> {
-    return computeTogether(this, (command) => this.ranks.all(() => command), ...asked);
+    return computeTogether(this.loaded, (command) => this.ranks.all(() => command), ...asked);
   }
 
   copySlot(from: number, to: number, length: number): void {
@@ -195,17 +194,9 @@ const AHEAD = 1;
 
 /** An engine of one rank that chooses tokens itself: it computes the next step while those of the last are sent. */
 class PickingEngine extends RankedEngine {
-  constructor(
-    ranks: Ranks,
-    ranges: readonly RankRanges[],
-    config: ModelConfig,
-    logits: Float32Array,
-    info: BackendInfo,
-    readonly control: RunControl,
-    /** Tokens of a batch. */
-    readonly maxTokens: number,
-  ) {
-    super(ranks, ranges, config, logits, info);
+  /** @param maxTokens Tokens of a batch. */
+  constructor(loaded: LoadedRanks, info: BackendInfo, readonly control: RunControl, readonly maxTokens: number) {
+    super(loaded, info);
   }
 
   canDecode({ ids }: Batch): boolean {
