@@ -33,6 +33,7 @@ export class Ranks {
   #pending: { answer(rank: number, reply: RankReply): void; reject(cause: Error): void } | undefined;
   /** The first failure. The ranks' sums are out of step from then on, so no later question is asked. */
   #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
   /** Threads that hold nothing any more. */
   readonly #ended = new Set<number>();
   #onEnd = () => {};
@@ -86,6 +87,8 @@ export class Ranks {
   /** Sends each rank its message and resolves when all have answered; rejects with the first cause when any failed. */
   all(message: (rank: number) => RankSetup | DeviceRankSetup | RankCommand): Promise<RankReply[]> {
     if (this.#failure) return Promise.reject(this.#failure);
+    // Nobody would answer.
+    if (this.#closing) return Promise.reject(new Error("ranks were asked something after they were closed"));
     return new Promise((resolve, reject) => {
       const replies: RankReply[] = [];
       let answered = 0;
@@ -108,7 +111,11 @@ export class Ranks {
   }
 
   /** Ends the threads; resolves when all have freed what they held, or after a while. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.post({ kind: "close" });
     if (this.#ended.size === this.count) return;
     const latest = this.#failure === undefined ? LATEST_END_MS : LATEST_FAILED_MS;

@@ -4,7 +4,7 @@ import { FailureError, InputError } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import { workspace } from "../../src/model/gpt_oss.ts";
 import { planModel } from "../../src/plan/planned.ts";
-import type { StartRank } from "../../src/parallel/rank_ports.ts";
+import type { RankListener, StartRank } from "../../src/parallel/rank_ports.ts";
 import { openRanks, type RanksOptions } from "../../src/parallel/ranked_engine.ts";
 import { Ranks } from "../../src/parallel/ranks.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
@@ -14,6 +14,7 @@ import { makeCheckpoint } from "../checkpoint/make.ts";
 import { Random } from "../checkpoint/random.ts";
 import { TINY } from "../model/tiny.ts";
 import { SOAK } from "../soak.ts";
+import { HeldTimers } from "../timers.ts";
 
 const TOKENS = 6, CONTEXT = 16;
 /** A rank that waits for others does so for ever; no step of these tests takes a hundredth of this. */
@@ -175,6 +176,21 @@ Deno.test("ranks of which one cannot be started leave no thread behind", () => {
   };
   assertThrows(() => new Ranks(4, { start, abort: () => {} }), FailureError, "no more threads");
   assertEquals([...ports], [[0, ["close"]], [1, ["close"]]]);
+});
+
+Deno.test("ranks are closed once, however often that is asked, and answer nothing after it", async () => {
+  // Nothing but the ends of all ranks ends the wait.
+  using _ = new HeldTimers("timeout", 5000);
+  const listeners: RankListener[] = [], asked: string[] = [];
+  const start: StartRank = (rank, listener) => {
+    listeners[rank] = listener;
+    return { postMessage: ({ kind }) => asked.push(`${rank} ${kind}`) };
+  };
+  const ranks = new Ranks(2, { start, abort: () => {} }), closes = [ranks.close(), ranks.close()];
+  for (const { reply } of listeners) reply({ kind: "closed" });
+  await Promise.all([...closes, ranks.close()]);
+  assertEquals(asked, ["0 close", "1 close"]);
+  await assertRejects(() => ranks.all(() => ({ kind: "offer" })), Error, "after they were closed");
 });
 
 Deno.test("a file that became shorter where one rank alone reads is named, as a mistake of the input", async () => {
