@@ -1,5 +1,5 @@
 /** What a client is told when its request is not done: an HTTP status and OpenAI's error body. */
-import { FailureError, InputError, oneLine, reason } from "../errors.ts";
+import { clip, FailureError, InputError, oneLine, reason } from "../errors.ts";
 import { printableLine } from "../printable.ts";
 
 /** OpenAI's body of an error; `param` is the field of the request that it is about. */
@@ -24,7 +24,10 @@ export interface ApiErrorOptions {
   readonly allow?: string;
 }
 
-/** A request that is refused, or that failed: its message is one line. */
+/** Characters of a field's name that a client is told: a name that it made up may be as long as its request. */
+const MAX_PARAM = 256;
+
+/** A request that is refused, or that failed: its message is one line, and not a long one. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly param: string | null;
@@ -34,8 +37,9 @@ export class ApiError extends Error {
 
   /** @param status HTTP status: 4xx for a mistake of the client, 5xx for one of the server. */
   constructor(readonly status: number, message: string, options: ApiErrorOptions = {}) {
-    super(printableLine(oneLine(message)));
-    this.param = options.param ?? null;
+    super(printableLine(oneLine(clip(message))));
+    const { param = null } = options;
+    this.param = param !== null && param.length > MAX_PARAM ? `${param.slice(0, MAX_PARAM).toWellFormed()}…` : param;
     this.code = options.code ?? null;
     this.retryAfter = options.retryAfter ?? null;
     this.allow = options.allow ?? null;
