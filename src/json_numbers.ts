@@ -61,6 +61,26 @@ export function parseAsPython(text: string): unknown {
   });
 }
 
+/**
+ * The same with names in the order in which they are written: an object with names that are whole numbers, which
+ * JavaScript puts before all others, is a Map.
+ */
+export function parseInOrder(text: string): unknown {
+  // No name is a number to JavaScript behind another character.
+  const marked = text.replace(
+    /("[^"\\]*(?:\\[^][^"\\]*)*")(\s*:)?/g,
+    (all, name: string, colon?: string) => colon === undefined ? all : `"_${name.slice(1)}${colon}`,
+  );
+  return inOrder(parseAsPython(marked));
+}
+
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== "object" || value === null || isRawJSON(value)) return value;
+  const entries = Object.entries(value).map(([name, inner]) => [name.slice(1), inOrder(inner)] as const);
+  return entries.some(([name]) => /^\d+$/.test(name)) ? new Map(entries) : Object.fromEntries(entries);
+}
+
 /** A JSON value with all numbers as JavaScript has them. */
 export function plainNumbers(value: unknown): unknown {
   if (isRawJSON(value)) return Number(value.rawJSON);

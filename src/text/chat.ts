@@ -3,7 +3,7 @@
  */
 import { joined } from "../paths.ts";
 import { InputError } from "../errors.ts";
-import { isWrittenNumber, parseAsPython } from "../json_numbers.ts";
+import { isWrittenNumber, parseInOrder } from "../json_numbers.ts";
 import { ChatTemplate, isoDay } from "./chat_template.ts";
 import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
 import { BROWSER, type FunctionTool, PYTHON } from "./harmony_tools.ts";
@@ -203,13 +203,13 @@ function huggingFaceMessage({ role, content, thinking, toolCalls, name }: ChatMe
 }
 
 /**
- * Arguments as a value, in which numbers stay as they were called with; a text that is not JSON stays a text. Keys keep
- * their order but that JavaScript puts whole numbers first.
+ * Arguments as a value, in which numbers, and the order of names, stay as they were called with; a text that is not
+ * JSON stays a text.
  */
 function argumentsOf(call: ChatToolCall): unknown {
   if (typeof call.arguments !== "string") return call.arguments;
   try {
-    return parseAsPython(call.arguments);
+    return parseInOrder(call.arguments);
   } catch {
     return call.arguments;
   }
@@ -287,7 +287,8 @@ function harmonyMessages(messages: readonly ChatMessage[], request: ChatRequest,
 function spacedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
   if (isObject(value) && !isWrittenNumber(value)) {
-    return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${spacedJson(item)}`).join(", ")}}`;
+    const entries = value instanceof Map ? [...value as Map<string, unknown>] : Object.entries(value);
+    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}: ${spacedJson(item)}`).join(", ")}}`;
   }
   return JSON.stringify(value) ?? "null";
 }

@@ -80,7 +80,7 @@ export class ChatTemplate {
    * @throws {InputError} if the template refuses the messages, cannot be executed, or takes too much time or memory.
    */
   render(tokenizer: Tokenizer, { trusted, untrusted, now }: TemplateVariables): Segment[] {
-    const input = JSON.stringify(untrusted);
+    const input = JSON.stringify(untrusted, (_, value) => value instanceof Map ? Object.fromEntries(value) : value);
     const cover = new Cover(tokenizer.specials.keys(), input + this.source);
     const covered = Object.entries(untrusted).map(([name, value]) => [name, cover.hide(value)] as const);
     let text: string;

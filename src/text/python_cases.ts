@@ -89,10 +89,11 @@ function large(character: string): string {
 function joined(text: string, forms: readonly string[], covered: Covered): string {
   const shown = covered.show(text);
   if (shown === text) return forms.join("");
+  const characters = Array.from(shown);
   let i = 0, result = "";
   for (const own of text) {
-    const form = forms[i++]!, isCovered = own !== covered.show(own);
-    result += !isCovered ? form : form === covered.show(own) ? own : covered.cover(form);
+    const form = forms[i]!, character = characters[i++]!;
+    result += own === character ? form : form === character ? own : covered.cover(form);
   }
   return result;
 }

@@ -70,6 +70,10 @@ export class Cover implements Covered {
     return end > 1 && text.startsWith(quote) && text.indexOf(quote, 1) === end ? text.slice(1, end) : null;
   }
 
+  keyIn(key: string): string {
+    return key.startsWith(this.#quote) ? key.slice(1) : key;
+  }
+
   cover(text: string): string {
     return text.replace(this.#pattern, (char) => this.#hidden.get(char)!);
   }
@@ -83,11 +87,15 @@ export class Cover implements Covered {
     return this.show(text.replace(this.#numbers, "$1"));
   }
 
-  /** A copy of a JSON-like value in which all strings, keys too, are covered. */
+  /** A copy of a JSON-like value in which all strings, keys too, are covered; those of a Map keep their order. */
   hide(value: unknown): unknown {
     if (typeof value === "string") return this.cover(value);
     if (Array.isArray(value)) return value.map((item) => this.hide(item));
     if (isWrittenNumber(value)) return this.#hideNumber(value.rawJSON);
+    if (value instanceof Map) {
+      const entries = [...value as Map<string, unknown>];
+      return Object.fromEntries(entries.map(([key, item]) => [this.#quote + this.cover(key), this.hide(item)]));
+    }
     if (!isObject(value)) return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.cover(key), this.hide(item)]));
   }

@@ -9,6 +9,7 @@ import {
   type Covered,
   isList,
   isNumber,
+  isText,
   itemsOf,
   textOf,
   uniqueOf,
@@ -48,7 +49,7 @@ function bound(call: FilterCall, ...names: string[]): Record<string, Value | und
 function items(call: FilterCall): readonly Value[] {
   const { operand, make } = call;
   if (isList(operand)) return itemsOf(operand);
-  if (operand.type === "StringValue") return Array.from(operand.value as string, (one) => make.text(one));
+  if (isText(operand, call.covered)) return Array.from(operand.value as string, (one) => make.text(one));
   if (operand.type === "ObjectValue") {
     return [...(operand.value as Map<string, Value>).keys()].map((one) => make.text(one));
   }
@@ -177,6 +178,12 @@ function trimmed(call: FilterCall): Value {
   return call.make.text(text.slice(...stripped(covered.show(text), "strip", given)));
 }
 
+function joined(call: FilterCall): Value {
+  const { d: between, attribute } = bound(call, "d", "attribute"), { make, covered } = call;
+  const parts = items(call).map((item) => textOf(keyOf(item, attribute, call), covered));
+  return make.text(parts.join(between === undefined ? "" : textOf(between, covered)));
+}
+
 function lengthOf(call: FilterCall): Value {
   bound(call);
   if (call.operand.type === "StringValue") return call.make.whole(charactersIn(call.operand.value as string));
@@ -231,6 +238,8 @@ export function filtered(name: string, call: FilterCall): Value | undefined {
       );
     case "dictsort":
       return dictsorted(call);
+    case "join":
+      return joined(call);
     case "tojson":
       return json(call);
     case "indent":

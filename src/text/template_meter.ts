@@ -53,7 +53,8 @@ class Fuel {
   burn(steps: number): void {
     this.#left -= steps;
     if (this.#left < 0) throw new Error("takes too many steps");
-    if (--this.#untilLook > 0) return;
+    this.#untilLook -= Math.max(1, steps);
+    if (this.#untilLook > 0) return;
     this.#untilLook = LOOK;
     if (performance.now() > this.#deadline) throw new Error(`takes more than ${MAX_TIME} ms`);
   }

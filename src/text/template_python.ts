@@ -10,6 +10,7 @@ import {
   entryOf,
   isList,
   isNumber,
+  isText,
   itemsOf,
   textOf,
   type Value,
@@ -95,7 +96,11 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
         return written !== null && /[.e]/i.test(written) ? this.#make.float(Number(written)) : value;
       }
       if (Array.isArray(held)) held.forEach((item, i) => held[i] = this.#uncovered(item));
-      else if (held instanceof Map) { for (const [key, item] of held) held.set(key, this.#uncovered(item)); }
+      else if (held instanceof Map) {
+        const entries = [...held as Map<string, Value>];
+        held.clear();
+        for (const [key, item] of entries) held.set(covered.keyIn(key), this.#uncovered(item));
+      }
       return value;
     }
 
@@ -180,10 +185,10 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
     #holds(whole: Value, part: Value): boolean | null {
       if (part.type === "UndefinedValue") return null;
       if (isList(whole)) return itemsOf(whole).some((item) => areEqual(part, item, covered));
-      if (part.type !== "StringValue" || covered.numberIn(part.value as string) !== null) return null;
+      if (!isText(part, covered)) return null;
       const text = part.value as string;
       if (whole.type === "ObjectValue") return entryOf(whole.value as Map<string, Value>, text, covered) !== undefined;
-      if (whole.type !== "StringValue" || covered.numberIn(whole.value as string) !== null) return null;
+      if (!isText(whole, covered)) return null;
       return covered.show(whole.value as string).includes(covered.show(text));
     }
 
@@ -215,6 +220,7 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
 
     #slice(object: Value, node: Node, scope: unknown): Value {
       if (viewOf(object) !== undefined) throw new Error(`takes a part of a ${viewOf(object)!.name}`);
+      if (object.type === "StringValue" && !isText(object, covered)) throw new Error("takes a part of a number");
       const step = node["step"] === undefined ? undefined : this.evaluate(node["step"] as Node, scope);
       if (step?.value === 0) throw new Error("takes a part in steps of none");
       const held = step === undefined ? node : { ...node, step: known(step) };
@@ -244,21 +250,10 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       const name = filterName(filter), alone = filter.type === "Identifier";
       const operand = AS_WRITTEN.has(name) ? given : this.#counted(given, scope);
       if (name === "string") return this.#text(textOf(operand, covered));
-      if (name === "join") return this.#joined(operand, filter, scope);
       if (name === "int" || name === "float") return this.#number(name, operand, filter, scope);
       const [args, named] = this.evaluateArguments(alone ? [] : filter["args"] as Node[], scope);
       return filtered(name, { operand, args, named, make: this.#make, covered }) ??
         super.applyFilter(operand, filter, scope);
-    }
-
-    #joined(list: Value, filter: Node, scope: unknown): Value {
-      const args = filter.type === "Identifier" ? [] : filter["args"] as Node[];
-      const [[first], named] = this.evaluateArguments(args, scope), between = first ?? named.get("d");
-      if (named.size > (named.has("d") ? 1 : 0)) throw new Error("join() takes the text between items only");
-      const all = list.type === "StringValue" ? Array.from(list.value as string, (one) => this.#text(one)) : null;
-      if (all === null && !isList(list)) throw new Error(`joins a ${list.type}`);
-      const items = (all ?? itemsOf(list)).map((item) => textOf(item, covered));
-      return this.#text(items.join(between === undefined ? "" : textOf(between, covered)));
     }
 
     /** The filters `int` and `float`: a text is a number as a whole, or none. */

@@ -6,7 +6,7 @@
 import { isTrue } from "./template_filters.ts";
 import { known, Make, type Node } from "./template_make.ts";
 import type { Runtime, RuntimeClass } from "./template_python.ts";
-import { areEqual, type Covered, itemsOf, type Value } from "./template_values.ts";
+import { areEqual, type Covered, isText, itemsOf, type Value } from "./template_values.ts";
 
 /** Variables, by their names. */
 interface Scope {
@@ -168,12 +168,11 @@ export function scoped<E>(
 
     #turns(value: Value): readonly Value[] {
       const make = this.#make;
+      if (isText(value, covered)) return Array.from(value.value as string, (one) => make.text(one));
       switch (value.type) {
         case "ArrayValue":
         case "TupleValue":
           return itemsOf(value);
-        case "StringValue":
-          return Array.from(value.value as string, (one) => make.text(one));
         case "ObjectValue":
           return [...(value.value as Map<string, Value>).keys()].map((one) => make.text(one));
         case "UndefinedValue":

@@ -52,6 +52,8 @@ interface Level {
   operand: number;
   joins: boolean;
   compared: boolean;
+  /** Whether it holds a filter's arguments. */
+  filters: boolean;
 }
 
 /**
@@ -61,7 +63,7 @@ interface Level {
  */
 export function regrouped(tokens: readonly Token[]): Token[] {
   const opened = new Set<number>(), closed = new Set<number>(), levels: Level[] = [];
-  let level: Level = { operand: -1, joins: false, compared: false }, statement = "", looped = false;
+  let level: Level = { operand: -1, joins: false, compared: false, filters: false }, statement = "", looped = false;
   tokens.forEach((token, at) => {
     const { type } = token,
       before = tokens[at - 1],
@@ -85,10 +87,14 @@ export function regrouped(tokens: readonly Token[]): Token[] {
     }
     if (CLOSES.has(type)) {
       endOperand();
+      const next = tokens[at + 1]?.type;
+      if (level.filters && (next === "Dot" || next === "OpenSquareBracket")) {
+        throw new WordError("takes a member of what a filter makes, expected brackets around it", at);
+      }
       level = levels.pop() ?? level;
     } else if (OPENS.has(type)) {
       levels.push(level);
-      level = { operand: -1, joins: false, compared: false };
+      level = { operand: -1, joins: false, compared: false, filters: tokens[at - 2]?.type === "Pipe" };
     } else if (word === "in" && statement === "for" && !looped) {
       looped = true;
       level.compared = false;

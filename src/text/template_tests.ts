@@ -29,7 +29,7 @@ export function testOf(name: string, value: Value, args: readonly Value[], cover
     case "string":
       return type === "StringValue" && written === null;
     case "callable":
-      return type === "FunctionValue";
+      return type === "FunctionValue" || type === "UndefinedValue";
     case "mapping":
       return type === "ObjectValue";
     case "iterable":

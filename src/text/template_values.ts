@@ -18,6 +18,8 @@ export const isNumber = ({ type }: Value): boolean => type === "IntegerValue" ||
 export interface Covered {
   /** The number in its written form that a text stands for; null: none. */
   numberIn(text: string): string | null;
+  /** The key that one with a mark, which keeps it in its place among others, stands for. */
+  keyIn(key: string): string;
   /** A text with the characters that it stands for, each at the place of what stands for it. */
   show(text: string): string;
   /** A text with what stands for its characters, where something does. */
@@ -31,6 +33,10 @@ export function textOf(value: Value, covered: Covered): string {
   if (value.type === "StringValue") return numberText(value, covered) ?? value.value as string;
   return value.type === "UndefinedValue" ? "" : literalOf(value, covered);
 }
+
+/** Whether it is a text, and not one that stands for a number. */
+export const isText = ({ type, value }: Value, covered: Covered): boolean =>
+  type === "StringValue" && covered.numberIn(value as string) === null;
 
 /** The number that a text stands for; null: none. */
 function numberText(value: Value, covered: Covered): string | null {

@@ -74,8 +74,8 @@ Deno.test("generated templates write what Jinja2 writes of messages with markup"
 Deno.test("letters, quotes and characters of two units that stand in special tokens change no prompt", async () => {
   const odd = await tokenizerWith(["a", "B", "think", "9", "ß", "Σ", "ǆ", "😀", '"', "'", "\\", "｜", ...SPECIALS]);
   for (const [place, contents, text] of golden.cases.slice(golden.families)) {
-    const source = golden.templates[place]!;
-    assertEquals(segmentsText(await rendered(source, contents, odd)), text, `${source} of ${JSON.stringify(contents)}`);
+    const source = golden.templates[place]!, segments = await rendered(source, contents, odd);
+    assertEquals(segmentsText(segments), text, `${source} of ${JSON.stringify(contents)}`);
   }
 });
 
@@ -98,9 +98,24 @@ Deno.test("a number of a call that is too large to count with is no text", async
   const other = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON("12345678901234567891");
   const values = { trusted: {}, untrusted: { n: big, o: other }, now: new Date() };
   assertEquals(template.render(tokenizer, values), [{ text: "a12345678901234567890 True False 21" }]);
+  const loops = await ChatTemplate.parse("t", "{% for c in n %}{{ c }}{% endfor %}");
+  assertThrows(() => loops.render(tokenizer, values), InputError, "t: cannot be rendered: goes through ");
   const differs = await ChatTemplate.parse("t", "{{ n == o }}{{ n in [o] }}{{ n in [n] }}");
   assertEquals(differs.render(tokenizer, values), [{ text: "FalseFalseTrue" }]);
-  for (const expression of ["n + 1", "n < 1", "n.upper()", "n[0]", "n|length", "n|upper ~ n|trim", "'1' in n"]) {
+  for (
+    const expression of [
+      "n + 1",
+      "n < 1",
+      "n.upper()",
+      "n[0]",
+      "n|length",
+      "n|upper ~ n|trim",
+      "'1' in n",
+      "n[1:]",
+      "n|join",
+      "n|list",
+    ]
+  ) {
     const asks = await ChatTemplate.parse("t", `{{ ${expression} }}`);
     assertThrows(() => asks.render(tokenizer, values), InputError, "t: cannot be rendered: ", expression);
   }

@@ -29,6 +29,17 @@ for (const renderer of [ChatRenderer.builtIn(tokenizer), templated]) {
   });
 }
 
+for (const renderer of [ChatRenderer.builtIn(tokenizer), templated]) {
+  Deno.test(`${renderer.source.split("/").at(-1)}: calls keep the order of names, numbers too`, () => {
+    const rest = `: [{"x": "a\\"1\\":"}], "<": 2.0}`;
+    const args = `{"b": 1, "10": {"z": "<", "2": 12345678901234567890, "__proto__": {"1": 0}}, "\\u0032"${rest}`;
+    const written = args.replace("\\u0032", "2");
+    const call = { role: "assistant", toolCalls: [{ name: "f", arguments: args }] } as const;
+    const { text } = renderer.render({ messages: [{ role: "user", content: "q" }, call] });
+    assert(text.includes(written), text);
+  });
+}
+
 Deno.test("a template writes a number alone, beside texts with characters like its own", async () => {
   const template = await ChatTemplate.parse("t", "{{ call.id }}/{{ call.id|tojson }}/{{ text }}");
   for (const content of ["1.0", "\ue000\ue003\ue004", '"\ue004"', '"\ue003"']) {
@@ -141,6 +152,9 @@ Deno.test("statements that Python would read otherwise are refused", async () =>
       "{% set ns = namespace(x=1) %}{% set ns[x] = 1 %}",
       "{% for i in [1] %}{{ loop }}{% endfor %}",
       "{{ 010 }}",
+      "{{ 'a'|replace('a', 'b').upper() }}",
+      "{% if false %}{{ 'a'|replace('a', 'b')[0] }}{% endif %}",
+      "{{ [1]|join(',', 'a', 2) }}",
       "{{ 1 +\ufeff 1 }}",
       "{{ (1 }}",
       "{{ 'a }}",
@@ -240,4 +254,30 @@ Deno.test("what is refused is named with its line", async () => {
   }
   const refuses = await rendering("\n{{ raise_exception('no') }}");
   assertThrows(refuses, InputError, "t: the template refuses: no");
+});
+
+Deno.test("generated templates write what Jinja2 writes, or are refused: make_generated_golden.py", async () => {
+  interface Generated {
+    readonly values: Record<string, unknown>;
+    readonly cases: readonly (readonly [template: string, written: string])[];
+  }
+  const text = await Deno.readTextFile(path("tests/goldens/text/generated.json"));
+  const { cases } = JSON.parse(text) as Generated, { values } = parseAsPython(text) as Generated;
+  let refused = 0;
+  for (const [source, written] of cases) {
+    const template = await ChatTemplate.parse("t", source).catch((thrown) => {
+      assert(thrown instanceof InputError, `${thrown}`);
+      return null;
+    });
+    try {
+      const segments = template?.render(tokenizer, { trusted: {}, untrusted: values, now: new Date() });
+      if (segments === undefined) refused++;
+      else assertEquals(segments, written === "" ? [] : [{ text: written }], source);
+    } catch (thrown) {
+      if (!(thrown instanceof InputError)) throw thrown;
+      refused++;
+    }
+  }
+  // Among them arithmetic with truths, which no template needs.
+  assert(refused < 0.1 * cases.length, `${refused} are refused`);
 });
