@@ -61,10 +61,18 @@ function slowest(replies: readonly RankReply[]): SumTimes[] {
   }));
 }
 
-/** The median of some times with the least and the largest of them, in two digits. */
-function spreadText(microseconds: readonly number[]): string {
-  const text = (value: number) => `${Number(value.toPrecision(2))}`;
-  return `${text(median(microseconds))} us [${text(Math.min(...microseconds))}, ${text(Math.max(...microseconds))}]`;
+/**
+ * The median of some times with the least and the largest of them, in two digits; those are rounded outward, so that
+ * what is written holds all times.
+ */
+export function spreadText(microseconds: readonly number[]): string {
+  const text = (value: number, round: (value: number) => number) => {
+    // As many digits after the point, or zeros before it.
+    const digits = value > 0 ? 1 - Math.floor(Math.log10(value)) : 0, unit = 10 ** Math.abs(digits);
+    return `${digits < 0 ? round(value / unit) * unit : round(value * unit) / unit}`;
+  };
+  const least = text(Math.min(...microseconds), Math.floor), most = text(Math.max(...microseconds), Math.ceil);
+  return `${text(median(microseconds), Math.round)} us [${least}, ${most}]`;
 }
 
 /** The largest number of tokens up to which it is never slower from memory to memory, by medians; 0: for none. */
