@@ -24,8 +24,8 @@ import { spend, withBudget } from "./dfa.ts";
 /** Schemas within schemas that are looked at, and how deep they may lie in each other. */
 const MAX_SCHEMAS = 20_000;
 const MAX_DEPTH = 200;
-/** What the automata of a schema may cost: about a second, and tables of some 30 MB. */
-const MAX_COST = 8_000_000;
+/** What the automata of a schema, or of a pattern alone, may cost: about a second, and tables of some 30 MB. */
+export const MAX_COST = 8_000_000;
 /** What else takes time, in that unit: looking at a schema or a value, and telling two alternatives apart. */
 const COST_OF_SCHEMA = 200, COST_OF_NESTED = 1_000, COST_OF_PAIR = 20;
 

@@ -57,14 +57,34 @@ Deno.test("a table is not deeper than its thread's stack, however long an object
 Deno.test("a schema that costs much is prepared by a thread, and refused in the same words", async () => {
   const preparation = new Preparation(0);
   const [made] = await Promise.all([
-    preparation.grammar(TREE, "schema"),
+    preparation.grammar({ schema: TREE }, "schema"),
     assertRejects(
-      () => preparation.grammar({ type: "string", pattern: "^(\\p{L}\\p{N}){900}$" }, "response_format"),
+      () => preparation.grammar({ schema: { type: "string", pattern: "^(\\p{L}\\p{N}){900}$" } }, "response_format"),
       InputError,
       "response_format.pattern: expected an expression of at most 60000 states, got more",
     ),
   ]);
   assertEquals(SCHEMAS[0]![1].map((text) => takes(new Matcher(made, ""), text)), [true, false, false]);
+});
+
+Deno.test("a pattern or texts that cost much are prepared by a thread, as the whole of what they take", async () => {
+  const preparation = new Preparation(0), texts = ["yes", 'n"o\n'];
+  const [pattern, choice] = await Promise.all([
+    preparation.grammar({ pattern: "\\p{L}{1,20}|.{1,3}\\n" }, "regex"),
+    preparation.grammar({ texts }, "choice"),
+    assertRejects(
+      () => preparation.grammar({ pattern: "(\\p{L}\\p{N}){900}" }, "regex"),
+      InputError,
+      "regex: expected an",
+    ),
+    assertRejects(() => preparation.grammar({ pattern: "a)|(b" }, "regex"), InputError, "regex: expected a regular"),
+  ]);
+  const whole = new Matcher(pattern!, ""), one = new Matcher(choice!, "");
+  assertEquals(["Äb", "a1\n", "a1", "", "Äb\n", "Äb "].map((text) => takes(whole, text)), [
+    ...[true, true, false],
+    ...[false, true, false],
+  ]);
+  assertEquals([...texts, "ye", "yes ", ""].map((text) => takes(one, text)), [true, true, false, false, false]);
 });
 
 Deno.test("schemas for which there was no thread are not waiting any more", async () => {
@@ -75,9 +95,11 @@ Deno.test("schemas for which there was no thread are not waiting any more", asyn
     }
   } as unknown as typeof Worker;
   try {
-    for (let i = 0; i < 20; i++) await assertRejects(() => preparation.grammar(TREE, "schema"), FailureError, "thread");
+    for (let i = 0; i < 20; i++) {
+      await assertRejects(() => preparation.grammar({ schema: TREE }, "schema"), FailureError, "thread");
+    }
   } finally {
     globalThis.Worker = real;
   }
-  assert(takes(new Matcher(await preparation.grammar(TREE, "schema"), ""), SCHEMAS[0]![1][0]!));
+  assert(takes(new Matcher(await preparation.grammar({ schema: TREE }, "schema"), ""), SCHEMAS[0]![1][0]!));
 });

@@ -27,6 +27,8 @@ const CASES: readonly [structured_outputs: unknown, good: string, bad: string][]
   [{ json_object: true }, formatted('{"n":4}'), formatted("4")],
   [{ choice: ["yes", "no", "no \u{1f642}"] }, final("no \u{1f642}"), final("maybe")],
   [{ regex: "(a|b)" }, final("b"), final("ab")],
+  // What takes a thread to prepare.
+  [{ regex: "\\p{L}{1,20}" }, final("Äpfel"), final("a1")],
   [{ regex: '"([0-9]{3})"\\n', json: null }, final('"123"\n'), final('"1234"\n')],
 ];
 

@@ -58,7 +58,7 @@ export async function constraintSource(tokenizer: Tokenizer, rules: ReplyRules |
 }
 
 async function makeMatcher(rules: ReplyRules | TextRules): Promise<Matcher> {
-  const make: MakeGrammar = (schema, where) => preparation.grammar(schema, where);
+  const make: MakeGrammar = (source, where) => preparation.grammar(source, where);
   const grammar = "ends" in rules ? await textGrammar(rules, make) : await replyGrammar(rules, make);
   return new Matcher(grammar, "where" in rules.format ? rules.format.where : "tools");
 }

@@ -1,7 +1,7 @@
 /** The thread of {@linkcode Preparation}. */
 import { InputError, reason } from "../../errors.ts";
-import { schemaGrammar } from "../../grammar/schema.ts";
 import { tableOf } from "../../grammar/table.ts";
+import { grammarOfSource } from "./grammar_source.ts";
 import type { GrammarReply, GrammarRequest } from "./preparation.ts";
 
 const scope = self as unknown as {
@@ -9,9 +9,9 @@ const scope = self as unknown as {
   postMessage(reply: GrammarReply): void;
 };
 
-scope.onmessage = ({ data: { number, schema, where } }) => {
+scope.onmessage = ({ data: { number, source, where } }) => {
   try {
-    scope.postMessage({ number, table: tableOf(schemaGrammar(schema, where)) });
+    scope.postMessage({ number, table: tableOf(grammarOfSource(source, where)) });
   } catch (thrown) {
     const mistake = thrown instanceof InputError ? thrown.mistake : null;
     scope.postMessage({ number, mistake, message: reason(thrown) });

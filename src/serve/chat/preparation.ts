@@ -1,19 +1,19 @@
 /**
- * Grammars of schemas, without holding up others: what costs little is made at once, the rest by a thread of its own,
- * while tokens of other requests go on.
+ * Grammars of schemas and patterns, without holding up others: what costs little is made at once, the rest by a thread
+ * of its own, while tokens of other requests go on.
  */
 import { asset } from "../../assets.ts";
 import { FailureError, InputError, type Mistake } from "../../errors.ts";
 import type { Node } from "../../grammar/node.ts";
-import { schemaGrammar } from "../../grammar/schema.ts";
 import { grammarOf, type GrammarTable } from "../../grammar/table.ts";
 import { startThread } from "../../thread.ts";
 import { ApiError } from "../api_error.ts";
+import { grammarOfSource, type GrammarSource } from "./grammar_source.ts";
 
 /** What the thread is asked for. */
 export interface GrammarRequest {
   readonly number: number;
-  readonly schema: unknown;
+  readonly source: GrammarSource;
   /** What messages begin with. */
   readonly where: string;
 }
@@ -38,14 +38,14 @@ export class Preparation {
   constructor(readonly atOnce: number = AT_ONCE) {}
 
   /**
-   * The grammar of a schema.
+   * The grammar of a source.
    *
-   * @throws {InputError} as `schemaGrammar`.
+   * @throws {InputError} as `grammarOfSource`.
    * @throws {ApiError} 429 where too many costly ones wait already.
    */
-  async grammar(schema: unknown, where: string): Promise<Node> {
+  async grammar(source: GrammarSource, where: string): Promise<Node> {
     try {
-      return schemaGrammar(schema, where, this.atOnce);
+      return grammarOfSource(source, where, this.atOnce);
     } catch (thrown) {
       if (!(thrown instanceof InputError && thrown.code === "too_large")) throw thrown;
     }
@@ -58,7 +58,7 @@ export class Preparation {
     // Who finds no thread does not wait.
     const thread = this.#thread(), number = this.#asked++, waiter = Promise.withResolvers<Node>();
     this.#waiting.set(number, waiter);
-    const request: GrammarRequest = { number, schema, where };
+    const request: GrammarRequest = { number, source, where };
     thread.postMessage(request);
     return await waiter.promise;
   }

@@ -3,11 +3,10 @@
  * schemas, no call, or a call at any rate. Reasoning stays free: what is asked for begins after the header of its
  * channel.
  */
-import { textsOf, withBudget } from "../../grammar/dfa.ts";
 import { ANY_OBJECT } from "../../grammar/json.ts";
-import { all, ANYTHING, bytes, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
-import { wholePattern } from "../../grammar/pattern.ts";
+import { all, ANYTHING, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
 import { plainNumbers } from "../../json_numbers.ts";
+import type { GrammarSource } from "./grammar_source.ts";
 import type { FunctionTool } from "../../text/harmony_tools.ts";
 
 /** A function that the model may call. */
@@ -47,8 +46,8 @@ export interface TextRules {
 /** Messages of reasoning, and remarks, before what is asked for: a model that breaks down does not think forever. */
 const MAX_BEFORE = 4;
 
-/** Makes the grammar of a schema, at once or by another thread; messages begin with `where`. */
-export type MakeGrammar = (schema: unknown, where: string) => Promise<Node>;
+/** Makes the grammar of a source, at once or by another thread; messages begin with `where`. */
+export type MakeGrammar = (source: GrammarSource, where: string) => Promise<Node>;
 
 /** The reply after `<|start|>assistant`, up to the special token that ends it. */
 export async function replyGrammar(
@@ -93,9 +92,6 @@ async function inTurn<T, U>(list: readonly T[], make: (one: T) => Promise<U>): P
   return made;
 }
 
-/** What a choice or a pattern may cost, as `withBudget` counts: some 15 ms, in which nothing else is done. */
-const TEXT_COST = 100_000;
-
 type Format = TextRules["format"];
 
 function isJson(format: Format): boolean {
@@ -107,16 +103,16 @@ async function formatNode(format: Format, make: MakeGrammar): Promise<Node> {
     case "object":
       return ANY_OBJECT;
     case "schema":
-      return await make(format.schema, format.where);
+      return await make({ schema: format.schema }, format.where);
     case "choice":
-      return withBudget(TEXT_COST, () => bytes(textsOf(format.texts, format.where)));
+      return await make({ texts: format.texts }, format.where);
     case "pattern":
-      return withBudget(TEXT_COST, () => bytes(wholePattern(format.source, format.where)));
+      return await make({ pattern: format.source }, format.where);
   }
 }
 
 async function argumentsNode({ name, parameters, strict }: ChatTool, make: MakeGrammar): Promise<Node> {
   if (!strict) return ANY_OBJECT;
   const none = { type: "object", properties: {}, additionalProperties: false };
-  return await make(plainNumbers(parameters ?? none), `tools.${name}.parameters`);
+  return await make({ schema: plainNumbers(parameters ?? none) }, `tools.${name}.parameters`);
 }
