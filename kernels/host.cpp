@@ -23,6 +23,7 @@
 #include "common/pieces.h"
 #include "common/experts.h"
 #include "common/router_row.h"
+#include "common/route_ranks.h"
 #include "common/row_notes.h"
 #include "common/routing.h"
 #include "common/tile.h"

@@ -36,6 +36,39 @@ const CHOICES = {
 const SECOND = { second: "u16*|0", secondStride: "i32", secondOrder: "order" } as const;
 const END = { width: "i32", round: "flag", n: "i32", phase: "i32" } as const;
 
+/** What the kernels are given that sum rows over ranks and route them. */
+const ROUTED = {
+  h: "f32*",
+  x: "const f32*",
+  inboxes: "const void*",
+  ...AMONG,
+  turns: "i32*",
+  stride: "i32",
+  in: "MxInput",
+  router: "MxLinear",
+  topK: "i32",
+  normed: "f32*|0",
+  normedStride: "i32",
+  first: "u16*|0",
+  firstStride: "i32",
+  firstOrder: "order",
+  logits: "f32*",
+  logitsStride: "i32",
+  ids: "i32*",
+  weights: "f32*",
+  round: "flag",
+  n: "i32",
+  counters: "i32*",
+  phase: "i32",
+} as const;
+const ROUTED_NOTES = {
+  inboxes: "as of `exchange_ranks`, with which it shares them",
+  turns: "the same",
+  ...NORMED_NOTES,
+  counters: "[n], 0 before and after",
+  ...AMONG_NOTES,
+} as const;
+
 /** Sums over ranks, and columns of all of them. */
 export const RANKS = {
   sumRanks: signature({
@@ -200,41 +233,23 @@ export const RANKS = {
   exchangeNormRoute: signature({
     section: "rows",
     names: ["exchange_norm_route_F"],
-    arguments: {
-      h: "f32*",
-      x: "const f32*",
-      inboxes: "const void*",
-      ...AMONG,
-      turns: "i32*",
-      stride: "i32",
-      in: "MxInput",
-      router: "MxLinear",
-      topK: "i32",
-      normed: "f32*|0",
-      normedStride: "i32",
-      first: "u16*|0",
-      firstStride: "i32",
-      firstOrder: "order",
-      logits: "f32*",
-      logitsStride: "i32",
-      ids: "i32*",
-      weights: "f32*",
-      round: "flag",
-      n: "i32",
-      counters: "i32*",
-      phase: "i32",
-    },
-    notes: {
-      inboxes: "as of `exchange_ranks`, with which it shares them",
-      turns: "the same",
-      ...NORMED_NOTES,
-      counters: "[n], 0 before and after",
-      ...AMONG_NOTES,
-    },
+    arguments: ROUTED,
+    notes: ROUTED_NOTES,
     grid: "(tiles(router.rows), n)",
     blocks: ({ router, n }, traits) => [rowTiles(router.rows, traits), n, 1],
     staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
     meaning:
       "`exchange_ranks` of x, added to h, then `norm_route_F_split` of h, which `in` names; at most 64 rows of 4,096",
+  }),
+  exchangeNormRouteCluster: signature({
+    section: "rows",
+    names: ["exchange_norm_route_F_cluster"],
+    arguments: ROUTED,
+    notes: { ...ROUTED_NOTES, counters: "not used" },
+    grid: "(tiles(router.rows), n)",
+    blocks: ({ router, n }, traits) => [rowTiles(router.rows, traits), n, 1],
+    staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
+    cluster: true,
+    meaning: "the same of rows of at most 3,072 by up to eight blocks a token, which are a cluster",
   }),
 } as const;

@@ -17,7 +17,7 @@ const CLUSTER_BLOCKS = 8;
 /** Kernels of a step of one token; see {@linkcode STEP_SHARED_PERCENT}. */
 const STEP_FAMILIES: ReadonlySet<Family> = new Set<Family>([
   ...["linear", "attentionStep", "normRouteCluster", "expertUpOne", "expertDownCombineOne"] as const,
-  ...["expertMlpOne", "expertMlpRanks"] as const,
+  ...["expertMlpOne", "expertMlpRanks", "exchangeNormRouteCluster"] as const,
 ]);
 /**
  * Of a multiprocessor's 228 KB on sm_90 for L1 and shared memory, what these kernels ask for as shared memory: 132, of

@@ -9,7 +9,6 @@
 import type { DeviceBuffer, DeviceRange, GpuDevice, SharedMemory, Stream } from "../../../ffi/runtime.ts";
 import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
-import type { Values } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
 import {
   BLOCKS,
@@ -27,6 +26,7 @@ import {
   type BlockSum,
   type Choices,
   normedArguments,
+  type RouteValues,
   type RowsToSum,
   type SumRows,
   withoutNorm,
@@ -52,30 +52,11 @@ const WHOLE = 3;
 /** Most rows, and columns of a row, that `exchange_norm_route` takes: each has the room of two blocks of notes. */
 const ROUTED_ROWS = 64;
 const ROUTED_COLUMNS = 4096;
+/** The same where the blocks of a token are a cluster. */
+const CLUSTERED_COLUMNS = 3072;
 
 /** Most columns of a norm that `exchange_rows` makes. */
 const COUNTED_COLUMNS = 3072;
-
-/** What that kernel is given beside what is exchanged. */
-export type RouteValues =
-  & Pick<
-    Values<"exchangeNormRoute">,
-    | "in"
-    | "topK"
-    | "ids"
-    | "weights"
-    | "round"
-    | "n"
-    | "normed"
-    | "normedStride"
-    | "first"
-    | "firstStride"
-    | "firstOrder"
-    | "logits"
-    | "logitsStride"
-    | "counters"
-  >
-  & { readonly router: GpuLinear };
 
 /** What an {@linkcode Exchange} is made of. */
 export interface ExchangeParts {
@@ -233,8 +214,8 @@ export class Exchange {
   }
 
   /** Whether a kernel routes the sums of so many tokens. */
-  canRoute(n: number, { suffix, rows, cols }: GpuLinear): boolean {
-    const { calls } = this.#parts, entry = `exchange_norm_route_${suffix}`;
+  canRoute(n: number, router: GpuLinear): boolean {
+    const { calls } = this.#parts, { rows, cols } = router, entry = this.#routeEntry(n, router);
     if (n > ROUTED_ROWS || cols > ROUTED_COLUMNS || !calls.fits(entry, cols)) return false;
     // Blocks wait for the other ranks' first ones.
     return n * Math.ceil(rows / calls.kernels.traits(entry).rowsPerBlock) <= this.#processors;
@@ -242,9 +223,17 @@ export class Exchange {
 
   /** See `RankSums.sumRoute`. */
   sumRoute(x: GpuTensor, h: GpuTensor, group: RankGroup, values: RouteValues): void {
-    const exchanged = { ...this.#noted(group), stride: x.stride };
-    const entry = `exchange_norm_route_${values.router.suffix}`;
-    this.#parts.calls.launch("exchangeNormRoute", { ...values, ...exchanged, h: h.range, x: x.range }, entry);
+    const exchanged = { ...this.#noted(group), stride: x.stride }, entry = this.#routeEntry(values.n, values.router);
+    const family = entry.endsWith("_cluster") ? "exchangeNormRouteCluster" : "exchangeNormRoute";
+    this.#parts.calls.launch(family, { ...values, ...exchanged, h: h.range, x: x.range }, entry);
+  }
+
+  #routeEntry(n: number, { suffix, rows, cols }: GpuLinear): string {
+    const { calls } = this.#parts, entry = `exchange_norm_route_${suffix}`, cluster = `${entry}_cluster`;
+    if (cols > CLUSTERED_COLUMNS || !calls.clusters(cluster, rows)) return entry;
+    // All must run at once; a cluster lies among multiprocessors that are near one another, which may leave some idle.
+    const blocks = n * Math.ceil(rows / calls.kernels.traits(cluster).rowsPerBlock);
+    return 2 * blocks <= this.#processors ? cluster : entry;
   }
 
   /** Whether the likeliest tokens of so many rows can be found without gathering their logits. */

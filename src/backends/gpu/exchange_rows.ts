@@ -2,6 +2,7 @@
 import { type Input, NO_QUANTIZE, type Rows } from "./abi.ts";
 import type { Values } from "./arguments.ts";
 import type { Prepared } from "./prepared.ts";
+import type { GpuLinear } from "./tensors.ts";
 
 /** What a kernel is told that sums over ranks what its blocks have of a row. */
 export type BlockSum = Pick<Values<"expertDownCombineOne">, "inboxes" | "turns" | "stop" | "rank" | "ranks">;
@@ -25,6 +26,27 @@ export interface RowsToSum {
   readonly round: boolean;
   readonly n: number;
 }
+
+/** What `exchange_norm_route` is given beside what is exchanged. */
+export type RouteValues =
+  & Pick<
+    Values<"exchangeNormRoute">,
+    | "in"
+    | "topK"
+    | "ids"
+    | "weights"
+    | "round"
+    | "n"
+    | "normed"
+    | "normedStride"
+    | "first"
+    | "firstStride"
+    | "firstOrder"
+    | "logits"
+    | "logitsStride"
+    | "counters"
+  >
+  & { readonly router: GpuLinear };
 
 /** An input of which no norm is made. */
 export const withoutNorm = ({ range: x, stride: xStride }: Rows): Input => ({

@@ -7,8 +7,8 @@ import type { DeviceRange, Stream } from "../../../ffi/runtime.ts";
 import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
-import type { Exchange, RouteValues } from "./exchange.ts";
-import type { BlockSum } from "./exchange_rows.ts";
+import type { Exchange } from "./exchange.ts";
+import type { BlockSum, RouteValues } from "./exchange_rows.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
