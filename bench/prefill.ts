@@ -8,15 +8,18 @@
  * `--input-scale` is the static scale of FP8 inputs: one that is no power of two, as checkpoints have them, makes them
  * as many digits long as bf16 numbers.
  *
- * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt; with --beside both
- * take turns, and what part of the prompt's rate the sequences have is reckoned for 24 layers of each pair of turns.
+ * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt, by turns picked
+ * greedily and from all logits; with --beside a prompt takes turns with them, and what part of its rate the sequences
+ * have is reckoned for 24 layers of each pair of turns.
  */
 import { parseArgs } from "node:util";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { InputError } from "../src/errors.ts";
+import type { Tap } from "../src/model/gpt_oss.ts";
 import { missingScales } from "../src/plan/planned.ts";
+import { pickGreedily } from "../src/session/greedy.ts";
 import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
@@ -64,6 +67,8 @@ const ONCE = ["embed", "finalNorm", "head"];
 /** What is looked at: a token of each of so many sequences, or, of none, a prompt in chunks. */
 interface Turn {
   readonly sequences: number;
+  /** Whether sequences need all of their logits, as samplers and log probabilities do. */
+  readonly logits: boolean;
   readonly chunk: number;
   readonly session: Session;
   /** Milliseconds of each operation, of each round. */
@@ -73,7 +78,7 @@ interface Turn {
 const tokensOf = ({ sequences }: { readonly sequences: number }) => sequences || TOKENS;
 
 /** Milliseconds of each operation; the head comes last. */
-async function lookAt({ sequences, chunk, session }: Turn, vocab: number): Promise<Map<string, number>> {
+async function lookAt({ sequences, logits, chunk, session }: Turn, vocab: number): Promise<Map<string, number>> {
   const times = new Map<string, number>();
   const ids = Array.from({ length: sequences || TOKENS }, (_, i) => (i * 7919 + 13) % vocab);
   if (sequences === 0) session.reset(0);
@@ -85,7 +90,8 @@ async function lookAt({ sequences, chunk, session }: Turn, vocab: number): Promi
   };
   if (sequences > 0) {
     const feeds = ids.map((id, slot) => ({ slot, tokens: [id], logits: "last" as const }));
-    await session.run(feeds, () => {}, ({ operation }) => lap(operation));
+    const tap: Tap = ({ operation }) => lap(operation);
+    await (logits ? session.run(feeds, () => {}, tap) : pickGreedily(session, feeds, () => {}, tap));
     lap("head");
     return times;
   }
@@ -96,6 +102,8 @@ async function lookAt({ sequences, chunk, session }: Turn, vocab: number): Promi
   }
   return times;
 }
+
+const wayOf = (logits: boolean) => logits ? "all logits" : "picked greedily";
 
 const sum = (times: Iterable<number>) => [...times].reduce((sum, time) => sum + time, 0);
 
@@ -123,15 +131,18 @@ for (const scheme of schemes) {
   const turns: Turn[] = [];
   const scales = new Map([...missingScales(checkpoint).keys()].map((module) => [module, SCALE]));
   const inputScales = scheme.endsWith("_a_fp8") ? { scales, from: "--input-scale" } : null;
-  const prompts = SEQUENCES === 0 || BESIDE ? chunks.map((chunk) => ({ sequences: 0, chunk })) : [];
-  for (
-    const { sequences, chunk } of [...SEQUENCES > 0 ? [{ sequences: SEQUENCES, chunk: SEQUENCES }] : [], ...prompts]
-  ) {
+  const kinds = [
+    ...SEQUENCES > 0 ? [{ sequences: SEQUENCES, chunk: SEQUENCES }] : [],
+    ...SEQUENCES === 0 || BESIDE ? chunks.map((chunk) => ({ sequences: 0, chunk })) : [],
+  ];
+  for (const { sequences, chunk } of kinds) {
     const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1, chunk });
     const room = { slots: Math.max(1, sequences), context: sequences > 0 ? 2 * CONTEXT : TOKENS };
     const session = await openSetting(setting, room);
     for (let slot = 0; slot < sequences; slot++) await session.pretend(slot, CONTEXT);
-    turns.push({ sequences, chunk, session, looks: [] });
+    for (const logits of sequences > 0 ? [false, true] : [false]) {
+      turns.push({ sequences, logits, chunk, session, looks: [] });
+    }
   }
   for (let round = -1; round < ROUNDS; round++) {
     for (const turn of turns) {
@@ -140,14 +151,16 @@ for (const scheme of schemes) {
     }
   }
   for (const turn of turns) {
-    const { sequences, chunk, looks } = turn;
+    const { sequences, logits, chunk, looks } = turn;
     const total = spreadOf(looks.map((look) => sum(look.values())));
     const parts = [...looks[0]!.keys()].map((name) => ({ name, time: spreadOf(looks.map((look) => look.get(name)!)) }));
     const shown = parts.filter(({ time }) => time.median > LEAST * total.median)
       .map(({ name, time }) => `${name} ${spreadText(time)}`);
-    const what = sequences > 0 ? `${sequences} sequences` : `chunks of ${chunk}`;
+    const what = sequences > 0 ? `${sequences} sequences, ${wayOf(logits)}` : `chunks of ${chunk}`;
     console.log(`${scheme}, ${what}: ${spreadText(total)} ms for ${tokensOf(turn)} tokens: ${shown.join(", ")}`);
-    if (sequences === 0 && SEQUENCES > 0) console.log(`${scheme}, ${SEQUENCES} sequences: ${beside(turns[0]!, turn)}`);
+    for (const other of sequences === 0 ? turns.filter(({ sequences }) => sequences > 0) : []) {
+      console.log(`${scheme}, ${SEQUENCES} sequences, ${wayOf(other.logits)}: ${beside(other, turn)}`);
+    }
   }
-  for (const { session } of turns) await session.close();
+  for (const session of new Set(turns.map(({ session }) => session))) await session.close();
 }

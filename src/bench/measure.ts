@@ -1,4 +1,6 @@
 /** Measures one subject with a session. */
+import { feedOf } from "../session/batch.ts";
+import { pickGreedily } from "../session/greedy.ts";
 import type { Session } from "../session/session.ts";
 import type { Share, Subject } from "./figures.ts";
 import { type OperationTimes, sharesOf, Stopwatch } from "./shares.ts";
@@ -170,8 +172,7 @@ class Decode implements Runner {
 
   async look(): Promise<Stopwatch[]> {
     const watch = new Stopwatch();
-    const feeds = this.#entries().map(({ slot, token }) => ({ slot, tokens: [token], logits: "last" as const }));
-    await this.session.run(feeds, undefined, watch.tap);
+    await pickGreedily(this.session, this.#entries().map(feedOf), () => {}, watch.tap);
     return [watch.stop()];
   }
 
@@ -179,7 +180,7 @@ class Decode implements Runner {
     const { session } = this, entries = this.#entries();
     if (!session.canDecode(entries)) {
       const started = performance.now();
-      await session.step(entries, () => {});
+      await pickGreedily(session, entries.map(feedOf), () => {});
       return [performance.now() - started];
     }
     // The engine computes ahead: what counts is the time from one step's tokens to the next one's.

@@ -188,6 +188,11 @@ export interface Backend<N extends string = string> {
    * equal ones; where a logit is NaN or infinite, ~place of the first such one. Absent where others look for them.
    */
   likeliest?(head: Linear, rows: number): Int32Array;
+  /**
+   * What {@linkcode Backend.likeliest} would say of the logits of the given batch rows, found without computing most of
+   * them. The result is valid until the next call; undefined where that is not to be had, or takes longer.
+   */
+  greedy?(x: Tensor, head: Linear, rows: Int32Array): Int32Array | undefined;
 
   /** Copies the first `length` cached positions of one sequence to another, in every layer. */
   copySlot(from: number, to: number, length: number): void;

@@ -99,6 +99,11 @@ export interface Engine {
    * the logits are.
    */
   pick?(batch: Batch, rows: Int32Array): Promise<Picks>;
+  /**
+   * Computes one batch, as {@linkcode Engine.compute} does, and says which tokens are the likeliest after some rows, as
+   * `Picks.ids`, where that can be found without computing all of their logits. Their probabilities are not known.
+   */
+  likeliest?(batch: Batch, rows: Int32Array, tap?: Tap): Promise<Int32Array>;
   /** Ends threads and frees memory. */
   close(): Promise<void>;
 }
@@ -123,8 +128,22 @@ export class LocalEngine implements Engine {
   }
 
   async compute(batch: Batch, rows: Int32Array, onRow: OnRow, tap?: Tap): Promise<void> {
-    for (const _ of this.model.layersOf(batch, tap)) if (this.#breath.due) await this.#breath.take();
+    await this.#forward(batch, tap);
     await this.logits(rows, onRow);
+  }
+
+  async #forward(batch: Batch, tap: Tap | undefined): Promise<void> {
+    for (const _ of this.model.layersOf(batch, tap)) if (this.#breath.due) await this.#breath.take();
+  }
+
+  async likeliest(batch: Batch, rows: Int32Array, tap?: Tap): Promise<Int32Array> {
+    await this.#forward(batch, tap);
+    const ids = new Int32Array(rows.length);
+    for (let at = 0; at < rows.length; at += this.logitRows) {
+      ids.set(this.model.greedy(rows.subarray(at, at + this.logitRows)), at);
+      if (this.#breath.due) await this.#breath.take();
+    }
+    return ids;
   }
 
   /** Logits of rows of the batch that was computed last. */

@@ -5,6 +5,7 @@
 import type { Backend, Batch, Tensor, TensorSpec } from "./backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
+import { likeliestOf } from "./likeliest.ts";
 import { operation, type TappedOperation } from "./operations.ts";
 
 /** The graph's activation tensors. */
@@ -204,6 +205,19 @@ export class GptOss {
   logits(rows: Int32Array, into?: Float32Array): Float32Array {
     const { tensors, weights } = this.backend;
     return this.backend.logits(tensors.normed, weights.head, rows, into);
+  }
+
+  /**
+   * The likeliest tokens after rows of the batch that was computed last, as `Picks.ids`, valid until the next call.
+   *
+   * @param rows At most as many as the backend computes logits of at once.
+   */
+  greedy(rows: Int32Array): Int32Array {
+    const { tensors, weights } = this.backend, picked = this.backend.greedy?.(tensors.normed, weights.head, rows);
+    if (picked !== undefined) return picked;
+    const logits = this.logits(rows), vocab = logits.length / rows.length;
+    return this.likeliest(rows.length) ??
+      rows.map((_, i) => likeliestOf(logits.subarray(i * vocab, (i + 1) * vocab)));
   }
 
   /** {@linkcode Backend.likeliest} of so many rows of the logits that were computed last, not given away. */

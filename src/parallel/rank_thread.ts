@@ -8,7 +8,7 @@ import { GptOss, type TensorName } from "../model/gpt_oss.ts";
 import { MpiGroup } from "../../ffi/mpi.ts";
 import { RunControl } from "./control.ts";
 import { firstNonFinite } from "../formats/finite.ts";
-import { LOGIT_ROWS, type Sampling } from "../model/engine.ts";
+import { LOGIT_ROWS, PROCESSOR_LOGIT_ROWS, type Sampling } from "../model/engine.ts";
 import { abort, DraggedError, type GatherValues, SharedCommunicator } from "./communicator.ts";
 import { openOnProcessor } from "./open_backend.ts";
 import { type RankCommand, type RankReply, type RankSetup, tapTo } from "./messages.ts";
@@ -78,6 +78,12 @@ export function runRank(scope: RankScope, pickerOf?: (sampling: Sampling) => Row
         rank.model.forward(message.batch, message.tapped ? tap : undefined);
         writeLogits(rank, message.rows);
         break;
+      case "pick": {
+        const logProbabilities = new Float64Array(0);
+        rank.model.forward(message.batch);
+        scope.postMessage({ kind: "picked", picks: { ids: likeliest(rank.model, message.rows), logProbabilities } });
+        return;
+      }
       case "logits":
         writeLogits(rank, message.rows);
         break;
@@ -102,7 +108,7 @@ function generate(
   post: (reply: RankReply) => void,
 ): void {
   const pace = new RunControl(setup.control!), { vocab } = setup.request.config, rows = batch.ids.map((_, row) => row);
-  const pickers = sampling.map(pickerOf);
+  const pickers = sampling.map(pickerOf), greedy = sampling.every(({ temperature }) => temperature === 0);
   let { ids, positions } = batch;
   for (let step = 0; step < steps;) {
     if (pace.permitted() <= step) {
@@ -111,8 +117,8 @@ function generate(
       continue;
     }
     model.forward({ ids, slots: batch.slots, positions });
-    const picked = new Int32Array(ids.length);
-    for (let at = 0; at < rows.length; at += LOGIT_ROWS) {
+    const picked = greedy ? likeliest(model, rows) : new Int32Array(ids.length);
+    for (let at = 0; !greedy && at < rows.length; at += LOGIT_ROWS) {
       const part = rows.subarray(at, at + LOGIT_ROWS), all = model.logits(part);
       part.forEach((row, i) => {
         const logits = all.subarray(i * vocab, (i + 1) * vocab), bad = firstNonFinite(logits);
@@ -124,6 +130,15 @@ function generate(
     ids = picked.map((id) => Math.max(0, id));
     positions = positions.map((position) => position + 1);
   }
+}
+
+/** The likeliest tokens after rows of the batch that was computed last. */
+function likeliest(model: GptOss, rows: Int32Array): Int32Array {
+  const ids = new Int32Array(rows.length);
+  for (let at = 0; at < rows.length; at += PROCESSOR_LOGIT_ROWS) {
+    ids.set(model.greedy(rows.subarray(at, at + PROCESSOR_LOGIT_ROWS)), at);
+  }
+  return ids;
 }
 
 /** Puts this rank's columns into the shared logits; ranks of further groups hold the same ones. */

@@ -14,7 +14,8 @@ import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import { groupSizes, type ParallelSizes, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { type Available, availableMemory } from "../memory.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS } from "../model/engine.ts";
-import { type TensorName, workspace } from "../model/gpt_oss.ts";
+import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
+import { likeliestOf } from "../model/likeliest.ts";
 import { computeTogether, type LoadedRanks } from "./compute.ts";
 import { abort, createSharedCommunication } from "./communicator.ts";
 import { RunControl } from "./control.ts";
@@ -201,6 +202,17 @@ class PickingEngine extends RankedEngine {
 
   canDecode({ ids }: Batch): boolean {
     return ids.length <= this.maxTokens;
+  }
+
+  async likeliest(batch: Batch, rows: Int32Array, tap?: Tap): Promise<Int32Array> {
+    if (tap !== undefined) {
+      const ids: number[] = [];
+      await this.compute(batch, rows, (_row, logits) => ids.push(likeliestOf(logits)), tap);
+      return Int32Array.from(ids);
+    }
+    const [reply] = await this.ranks.all(() => ({ kind: "pick", batch, rows }));
+    if (reply?.kind !== "picked") throw new Error("a rank gave no picks");
+    return reply.picks.ids;
   }
 
   async decode({ batch, steps, sampling, onTokens, signal, drains = false }: DecodeRequest): Promise<DecodeResult> {

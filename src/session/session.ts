@@ -8,7 +8,7 @@ import { Slots } from "./slots.ts";
 import type { Batch } from "../model/backend.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import { firstNonFinite } from "../formats/finite.ts";
-import type { DecodeRequest, Engine } from "../model/engine.ts";
+import type { DecodeRequest, Engine, Picks } from "../model/engine.ts";
 import type { Tap } from "../model/gpt_oss.ts";
 import { explain, type Sighting } from "./origin.ts";
 import type { Text } from "../words.ts";
@@ -19,6 +19,9 @@ import type { Text } from "../words.ts";
  * @param likeliest The token of the largest logit, the first of equal ones, where the engine has looked for it.
  */
 export type OnLogits = (index: number, position: number, logits: Float32Array, likeliest?: number) => void;
+
+/** Asks an engine to compute a batch, and for the likeliest tokens after some rows. */
+export type AskForPicks = (batch: Batch, rows: Int32Array) => Promise<Partial<Picks> & Pick<Picks, "ids">>;
 
 export class Session {
   readonly #slots: Slots;
@@ -179,17 +182,18 @@ export class Session {
    * wants its last logits.
    *
    * @param onPick Receives the index of the feed, the token and the logarithm of its probability, in order.
+   * @param ask Another way to ask the engine; where that tells no probabilities, they are NaN.
    * @throws {InputError} as {@linkcode run}: after the picks of other rows are handed out.
    */
   async pick(
     feeds: readonly Feed[],
     onPick: (index: number, token: number, logProbability: number) => void,
+    ask: AskForPicks = (batch, rows) => this.engine.pick!(batch, rows),
   ): Promise<void> {
-    const batch = this.#placed(feeds);
-    const { rows, owners } = wantedRows(feeds);
-    const { ids, logProbabilities } = await this.engine.pick!(batch, rows);
+    const batch = this.#placed(feeds), { rows, owners } = wantedRows(feeds);
+    const { ids, logProbabilities } = await ask(batch, rows);
     this.#keep(batch, feeds);
-    owners.forEach((index, i) => ids[i]! >= 0 && onPick(index, ids[i]!, logProbabilities[i]!));
+    owners.forEach((index, i) => ids[i]! >= 0 && onPick(index, ids[i]!, logProbabilities?.[i] ?? NaN));
     const bad = ids.findIndex((id) => id < 0);
     if (bad >= 0) throw await this.#explainPick(batch, rows[bad]!, ids[bad]!);
   }

@@ -92,13 +92,7 @@ export class Machine {
     outputs: readonly Placed<Bytes | Floats | Integers>[],
     scratchBytes = 0,
   ): void {
-    const kernel = this.#kernel(name);
-    const descriptor = this.integers(words.length).address;
-    const view = new DataView(this.#memory.buffer);
-    words.forEach((word, i) => {
-      if (word instanceof F32) view.setFloat32(descriptor + 4 * i, word.value, true);
-      else view.setUint32(descriptor + 4 * i, word, true);
-    });
+    const kernel = this.#kernel(name), descriptor = this.#describe(words);
     // NaN bits, so that scratch that is read before it is written shows.
     const scratch = this.bytes(new Uint8Array(scratchBytes).fill(0xff));
     const bytes = () => outputs.map(({ address, data }) => this.#bytes.slice(address, address + data.byteLength));
@@ -109,6 +103,31 @@ export class Machine {
     scratch.data.fill(0xff);
     kernel(descriptor, 0, units, scratch.address);
     assertEquals(firstDifference(apart, bytes()), undefined, `${name}: units cut apart give other bits`);
+    this.#checkGuards(name);
+  }
+
+  /**
+   * Runs some units of a kernel as threads do that have a scratch each.
+   *
+   * @param units Each with the address of its thread's scratch, in their order.
+   */
+  share(name: string, words: readonly number[], units: readonly (readonly [unit: number, scratch: number])[]): void {
+    const kernel = this.#kernel(name), descriptor = this.#describe(words);
+    for (const [unit, scratch] of units) kernel(descriptor, unit, unit + 1, scratch);
+    this.#checkGuards(name);
+  }
+
+  /** Writes a descriptor; says where. */
+  #describe(words: readonly (number | F32)[]): number {
+    const descriptor = this.integers(words.length).address, view = new DataView(this.#memory.buffer);
+    words.forEach((word, i) => {
+      if (word instanceof F32) view.setFloat32(descriptor + 4 * i, word.value, true);
+      else view.setUint32(descriptor + 4 * i, word, true);
+    });
+    return descriptor;
+  }
+
+  #checkGuards(name: string): void {
     for (const guard of this.#guards) {
       assert(
         this.#bytes.subarray(guard, guard + GUARD).every((byte) => byte === GUARD_BYTE),

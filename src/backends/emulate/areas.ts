@@ -39,6 +39,8 @@ export interface Areas<N extends string> extends ThreadAreas {
   readonly headsTogether: number;
   readonly logits: number;
   readonly logitRows: number;
+  /** Words of the whole model, for which each row of logits has room. */
+  readonly vocab: number;
   /** i32 of each row of logits: the likeliest token. */
   readonly likeliest: number;
   readonly ids: number;
@@ -176,6 +178,7 @@ export function layOutAreas<N extends string>(
     headsTogether: together,
     logits,
     logitRows,
+    vocab: config.vocab,
     likeliest,
     ids,
     slots,

@@ -2,13 +2,14 @@
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { ModelTree } from "../../checkpoint/source.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import type { Dtype, KvFormat } from "../../formats/format.ts";
+import type { KvFormat } from "../../formats/format.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
 import type { Areas, EmulateTensor } from "./areas.ts";
 import { HeadsTogether } from "./attention_units.ts";
 import { copyCacheSlot, type LayerCache, layerCaches } from "./cache.ts";
 import { Gemm } from "./gemm.ts";
 import { Machine, wordAt } from "./machine.ts";
+import { Picker } from "./picker.ts";
 import type { ModelPlan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { EmulateLinear, EmulateMatrix, EmulateVector } from "./weights.ts";
@@ -39,6 +40,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   readonly #areas: Areas<N>;
   readonly #machine: Machine;
   readonly #gemm: Gemm;
+  readonly #picker: Picker;
   readonly #together: HeadsTogether;
   readonly #round: number;
   readonly #kvFormat: KvFormat;
@@ -57,13 +59,14 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#config = request.config;
     this.#areas = areas;
     this.#together = new HeadsTogether(areas.headsTogether);
-    this.#round = roundFlag(request.dtype);
+    this.#round = request.dtype === "bf16" ? 1 : 0;
     this.#kvFormat = request.kvFormat;
     this.#caches = layerCaches(request, plan);
     this.#part = request.part;
     const descriptor = { address: areas.descriptor, words: areas.descriptorWords };
     this.#machine = new Machine(memories, parts.pool, descriptor, parts.worthSharing);
     this.#gemm = new Gemm(this.#machine, areas, request.config, request.part?.expertStart ?? 0, this.#round);
+    this.#picker = new Picker(this.#machine, areas, this.#gemm);
   }
 
   begin(batch: Batch): void {
@@ -236,17 +239,15 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   }
 
   logits(x: EmulateTensor, head: EmulateLinear, rows: Int32Array, into?: Float32Array): Float32Array {
-    const logits = this.#gemm.logits(x, head, rows, into);
-    this.#machine.end();
-    return logits;
+    return this.#gemm.logits(x, head, rows, into);
   }
 
   likeliest(head: EmulateLinear, rows: number): Int32Array {
-    const { logits, likeliest } = this.#areas, { memory, rows: vocab } = head;
-    this.#machine.describe(memory).begin(logits, vocab, vocab, likeliest);
-    // Three passes at most, of four numbers each.
-    this.#machine.run("likeliest", memory, rows, vocab);
-    return this.#machine.views[memory]!.i32.subarray(wordAt(likeliest), wordAt(likeliest) + rows);
+    return this.#picker.ofLogits(head, rows);
+  }
+
+  greedy(x: EmulateTensor, head: EmulateLinear, rows: Int32Array): Int32Array | undefined {
+    return this.#picker.pick(x, head, rows);
   }
 
   copySlot(from: number, to: number, length: number): void {
@@ -296,5 +297,3 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     return this.#letGo();
   }
 }
-
-const roundFlag = (dtype: Dtype): number => dtype === "bf16" ? 1 : 0;

@@ -70,6 +70,8 @@ export const KERNELS = [
   "swiglu",
   "combine",
   "likeliest",
+  "digits",
+  "pick",
 ] as const;
 /** One of the kernels of wasm/ABI.md that threads share. */
 export type KernelName = (typeof KERNELS)[number];

@@ -97,17 +97,13 @@ export class Gemm {
   logits(x: EmulateTensor, head: EmulateLinear, rows: Int32Array, into?: Float32Array): Float32Array {
     const m = head.memory, a = this.areas, vocab = head.rows;
     const f32 = this.machine.views[m]!.f32;
-    this.machine.bring(x, m);
     const result = into ??
       (rows.length <= a.logitRows
         ? f32.subarray(wordAt(a.logits), wordAt(a.logits) + rows.length * vocab)
         : new Float32Array(rows.length * vocab));
     for (let from = 0; from < rows.length; from += a.logitRows) {
-      const count = this.#rowsPerMatrix = Math.min(a.logitRows, rows.length - from);
-      for (let i = 0; i < count; i++) {
-        const row = x.address + 4 * x.stride * rows[from + i]!;
-        this.#prepareRows(head, i, row, x.stride, 1);
-      }
+      const part = rows.subarray(from, from + a.logitRows), count = part.length;
+      this.prepareLogits(x, head, part);
       const d = this.machine.describe(m).begin(1);
       const out = { address: a.logits, stride: vocab };
       const scales = head.multipliesCodes ? a.rowScales : 0;
@@ -117,7 +113,15 @@ export class Gemm {
         result.set(f32.subarray(wordAt(a.logits), wordAt(a.logits) + count * vocab), from * vocab);
       }
     }
+    this.machine.end();
     return result;
+  }
+
+  /** Prepares some rows of x, one after the other, for their logits. */
+  prepareLogits(x: EmulateTensor, head: EmulateLinear, rows: Int32Array): void {
+    this.#rowsPerMatrix = rows.length;
+    this.machine.bring(x, head.memory);
+    rows.forEach((row, i) => this.#prepareRows(head, i, x.address + 4 * x.stride * row, x.stride, 1));
   }
 
   /**

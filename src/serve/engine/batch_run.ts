@@ -1,5 +1,6 @@
 /** Computes a batch for sequences, by whichever way of the engine is fastest, and lets them take what comes out. */
 import { setImmediate } from "node:timers";
+import { pickGreedily } from "../../session/greedy.ts";
 import type { Session } from "../../session/session.ts";
 import type { Active, Share } from "./batch_plan.ts";
 import type { FinishReason } from "./job.ts";
@@ -29,8 +30,10 @@ export class BatchRun {
     const { session } = this, feeds = shares.map(({ feed }) => feed);
     const ends = shares.map(({ slot, feed }) => session.length(slot) + feed.tokens.length);
     await this.#guard(async () => {
-      if (session.canPick(feeds.length) && shares.every(({ sequence }) => sequence.pickable)) {
-        await this.#begun(session.pick(feeds, (i, id) => this.#serve(shares[i]!, (sequence) => sequence.picked(id))));
+      if (shares.every(({ sequence, feed }) => sequence.pickable && feed.logits !== "all")) {
+        await this.#begun(
+          pickGreedily(session, feeds, (i, id) => this.#serve(shares[i]!, (sequence) => sequence.picked(id))),
+        );
       } else {
         const take = (i: number, position: number, logits: Float32Array) =>
           this.#serve(shares[i]!, (sequence) => sequence.take(position, logits));

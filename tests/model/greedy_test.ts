@@ -1,0 +1,136 @@
+/** Tokens that are picked without most logits are those that all logits pick, whoever computes them. */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { LocalEngine } from "../../src/model/engine.ts";
+import { likeliestOf } from "../../src/model/likeliest.ts";
+import { planModel } from "../../src/plan/planned.ts";
+import type { Feed } from "../../src/session/batch.ts";
+import { pickGreedily } from "../../src/session/greedy.ts";
+import type { Session } from "../../src/session/session.ts";
+import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { openSession } from "../session/open_session.ts";
+import { multipliesBytes } from "../wasm/fixed_rows.ts";
+import { openTiny, TINY } from "./tiny.ts";
+
+/** More than a backend takes at once, with a rest that is too few to be worth it. */
+const SLOTS = 70, STEPS = 3;
+const sizes = { slots: SLOTS, context: 16, maxTokens: 2 * SLOTS };
+
+/** Prompts of one token or two, then tokens that were picked. */
+const first = Array.from({ length: SLOTS }, (_, slot): Feed => {
+  return { slot, tokens: [(slot * 97 + 5) % 900, ...(slot % 3 === 0 ? [slot + 1] : [])], logits: "last" };
+});
+
+/** The tokens of some steps. */
+async function tokensOf(session: Session, step: (feeds: readonly Feed[]) => Promise<number[]>): Promise<number[][]> {
+  const all: number[][] = [];
+  let feeds = first;
+  for (let i = 0; i < STEPS; i++) {
+    all.push(await step(feeds));
+    feeds = all.at(-1)!.map((id, slot) => ({ slot, tokens: [id], logits: "last" }));
+  }
+  await session.close();
+  return all;
+}
+
+async function byLogits(session: Session): Promise<number[][]> {
+  return await tokensOf(session, async (feeds) => {
+    const ids: number[] = [];
+    await session.run(feeds, (i, _position, logits) => ids[i] = likeliestOf(logits));
+    return ids;
+  });
+}
+
+async function greedily(session: Session): Promise<number[][]> {
+  return await tokensOf(session, async (feeds) => {
+    const ids: number[] = [];
+    await pickGreedily(session, feeds, (i, id) => ids[i] = id);
+    return ids;
+  });
+}
+
+/** Counts how often the backend picks without logits, and how often it leaves that to others. */
+function watch(session: Session): { picked: number; left: number } {
+  const { model: { backend } } = session.engine as LocalEngine, counts = { picked: 0, left: 0 };
+  const greedy = backend.greedy!.bind(backend);
+  backend.greedy = (...asked) => {
+    const ids = greedy(...asked);
+    counts[ids === undefined ? "left" : "picked"]++;
+    return ids;
+  };
+  return counts;
+}
+
+for (const dtype of ["bf16", "f32"] as const) {
+  Deno.test(`pickGreedily() in ${dtype} picks what logits pick, by one thread and by more`, async () => {
+    const expected = await byLogits(await openTiny({ ...sizes, dtype, threads: 1 }));
+    assertEquals(expected.map((ids) => new Set(ids).size > 5), [true, true, true]);
+    for (const threads of [1, 3]) {
+      const session = await openTiny({ ...sizes, dtype, threads }), counts = watch(session);
+      assertEquals(await greedily(session), expected, `${threads}`);
+      // 64 rows of each step are enough, six are not.
+      assertEquals(counts, multipliesBytes() ? { picked: STEPS, left: STEPS } : { picked: 0, left: 2 * STEPS });
+    }
+    assertEquals(await greedily(await openTiny({ ...sizes, dtype, apart: true, threads: 1 })), expected, "apart");
+    // Their sums are rounded otherwise in bf16.
+    const ranks = () => openTiny({ ...sizes, dtype, tp: 2, threads: 2 });
+    assertEquals(await greedily(await ranks()), await byLogits(await ranks()), "ranks");
+  });
+}
+
+Deno.test("Session.decode() of many sequences picks what logits pick", async () => {
+  const options = { ...sizes, dtype: "bf16", threads: 1 } as const;
+  const expected = await byLogits(await openTiny(options)), session = await openTiny({ ...options, apart: true });
+  const got: number[][] = [];
+  await pickGreedily(session, first, (i, id) => (got[0] ??= [])[i] = id);
+  const greedy = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
+  await session.decode(got[0]!.map((token, slot) => ({ slot, token })), {
+    steps: STEPS - 1,
+    sampling: first.map(() => greedy),
+    onTokens: (ids) => got.push([...ids]) > 0,
+  });
+  assertEquals(got, expected);
+  await session.close();
+});
+
+Deno.test("pickGreedily() shows a tap what run() does, and picks the same", async () => {
+  const seen = (step: "greedy" | "run") => async (apart: boolean) => {
+    const session = await openTiny({ ...sizes, threads: 1, apart }), operations: string[] = [];
+    const tap = ({ layer, operation }: { layer: number; operation: string }) =>
+      operations.push(`${layer} ${operation}`);
+    await (step === "run" ? session.run(first, () => {}, tap) : pickGreedily(session, first, () => {}, tap));
+    await session.close();
+    return operations;
+  };
+  const expected = await seen("run")(false);
+  assert(expected.length > 20);
+  assertEquals(await seen("greedy")(false), expected);
+  assertEquals(await seen("greedy")(true), expected);
+});
+
+Deno.test("pickGreedily() names the first logit that is no number, and the sequence whose it is", async () => {
+  const dir = Deno.makeTempDirSync({ prefix: "mxoss-test-" });
+  for (const name of ["config.json", "model.safetensors", "tokenizer.json"]) {
+    Deno.copyFileSync(`${TINY}/${name}`, `${dir}/${name}`);
+  }
+  const { source } = planModel(openCheckpoint(dir), { dtype: "bf16", kvCacheDtype: "auto" });
+  for (const [matrix, row] of [[source.tree.head.weight, 700], [source.tree.head.weight, 55]] as const) {
+    using file = Deno.openSync(`${dir}/model.safetensors`, { write: true });
+    file.seekSync(matrix.offset + row * matrix.rowStride + 6, Deno.SeekMode.Start);
+    file.writeSync(Uint8Array.of(0xc0, 0x7f));
+  }
+  const checkpoint = openCheckpoint(dir);
+  for (const apart of [false, true]) {
+    const session = await openSession(checkpoint, {
+      ...{ ...sizes, apart, threads: 1, backend: "emulate", dtype: "bf16", kvCacheDtype: "auto" },
+    });
+    const got: number[] = [];
+    await assertRejects(
+      () => pickGreedily(session, first, (_, id) => got.push(id)),
+      Error,
+      "logits of position 1, token 55: expected numbers",
+    );
+    assertEquals(got, []);
+    await session.close();
+  }
+  Deno.removeSync(dir, { recursive: true });
+});

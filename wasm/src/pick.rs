@@ -1,0 +1,243 @@
+//! `pick`: the likeliest tokens without all of their logits. A logit is computed from bytes first, about four times as
+//! fast as in float32 and off by no more than a bound that is computed with it; where that leaves it room to be the
+//! largest of its row, it is computed in the order of `dot.rs`, the same bits as `linear` gives.
+//!
+//! The bound: a row of weights w is brought to digits of eight bits, which stand for w', an input row x to digits of
+//! seven bits, of which it may have two and which stand for x'. |w x - w' x'| = |w (x - x') + (w - w') x'| is at most
+//! |w| |x - x'| + |w - w'| |x'|, by Cauchy and Schwarz. What a float32 sum is off by comes on top.
+
+use crate::bf16::Bf16;
+use crate::digits::{Facts, MOST};
+use crate::dot::{BLOCK, Format, block_sum};
+use crate::memory::{Words, at, opaque, row, sum_lanes};
+use crate::pick_tile::{ROWS, STEP, TILE, multiply, weight_digits};
+use core::arch::wasm32::*;
+use core::cmp::min;
+
+/// The likeliest token of a row so far, as one thread has seen it: at the beginning of its scratch, where the caller
+/// puts what stands for none.
+#[repr(C)]
+struct Best {
+    /// Negative infinity where there is none, and then `id` is one that no token has.
+    logit: f32,
+    id: u32,
+    /// The first token whose logit is NaN or infinite; where there is none, one that no token has.
+    odd: u32,
+    /// Logits that were computed in float32, for tests and measurements.
+    count: u32,
+}
+
+/// What belongs to the rows of a tile, a lane each.
+#[repr(C)]
+struct Tile {
+    scales: [v128; TILE / 4],
+    /// At least the norms of the weights, and of what they are without their digits.
+    norms: [v128; TILE / 4],
+    rests: [v128; TILE / 4],
+    /// Sums of a row's digits times what is added to an input's digits.
+    offsets: [v128; TILE / 4],
+}
+
+/// Everything but a unit.
+struct Call {
+    weight: usize,
+    row_stride: usize,
+    rows: usize,
+    cols: usize,
+    x: usize,
+    x_stride: usize,
+    digits: usize,
+    facts: usize,
+    pairs: usize,
+    count: usize,
+    floors: usize,
+    best: *mut Best,
+    /// Digits of a tile's weights: for each six rows [step][row].
+    weights: *mut u8,
+    /// Sums of products: [pair][2][row of the tile].
+    sums: *mut i32,
+    /// What float32 sums are off by, as a part of both norms.
+    rounding: f32,
+}
+
+/// Unit = 12 output rows. Words: weight (bf16), row_stride, rows, cols (a multiple of 32, at most 65,536), x
+/// (prepared), x_stride, digits, facts (both as `digits` writes them), pairs, count, n, floors. `pairs` are the rows of
+/// digits that are multiplied together, two u32 each: 2i and 2i + 1 are both digits of row i, other ones are first
+/// digits of two rows, or of one row twice.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pick(desc: *const u32, start: u32, end: u32, scratch: *mut u8) {
+    unsafe {
+        let d = Words(desc);
+        let (cols, n) = (d.get(3), d.get(10));
+        let weights = scratch.wrapping_add(n * size_of::<Best>());
+        let call = Call {
+            weight: d.get(0),
+            row_stride: d.get(1),
+            rows: d.get(2),
+            cols,
+            x: d.get(4),
+            x_stride: d.get(5),
+            digits: d.get(6),
+            facts: d.get(7),
+            pairs: d.get(8),
+            count: d.get(9),
+            floors: d.get(11),
+            best: scratch.cast(),
+            weights,
+            sums: weights.wrapping_add(TILE * cols).cast(),
+            rounding: (cols / BLOCK + 64) as f32 / (1 << 22) as f32,
+        };
+        for unit in start as usize..end as usize {
+            call.tile(unit * TILE);
+        }
+    }
+}
+
+impl Call {
+    #[inline(always)]
+    fn row(&self, row: usize) -> *const u8 {
+        at(self.weight, row, self.row_stride) as *const u8
+    }
+
+    #[inline(always)]
+    unsafe fn pair(&self, pair: usize) -> [usize; 2] {
+        unsafe { (at(self.pairs, pair, 8) as *const [u32; 2]).read() }.map(|row| row as usize)
+    }
+
+    #[inline(always)]
+    fn facts(&self, row: usize) -> &Facts {
+        unsafe { &*(at(self.facts, row, size_of::<Facts>()) as *const Facts) }
+    }
+
+    /// Looks at output rows `first .. first + TILE`.
+    unsafe fn tile(&self, first: usize) {
+        unsafe {
+            let mut tile = core::mem::MaybeUninit::<Tile>::uninit();
+            self.bring(first, tile.as_mut_ptr());
+            let tile = tile.assume_init_ref();
+            let steps = self.cols / STEP;
+            for pair in 0..self.count {
+                let rows = self.pair(pair).map(|row| at(self.digits, row, self.cols) as *const u8);
+                let sums = self.sums.add(pair * 2 * TILE);
+                multiply(self.weights, rows, steps, sums);
+                multiply(self.weights.add(ROWS * self.cols), rows, steps, sums.add(ROWS));
+            }
+            for pair in 0..self.count {
+                let [a, b] = self.pair(pair);
+                let sums = self.sums.add(pair * 2 * TILE).cast_const();
+                if b == a + 1 && a % 2 == 0 {
+                    self.look::<2>(first, a / 2, sums, tile);
+                    continue;
+                }
+                self.look::<1>(first, a / 2, sums, tile);
+                if a != b {
+                    self.look::<1>(first, b / 2, sums.add(TILE), tile);
+                }
+            }
+        }
+    }
+
+    /// Brings the rows of a tile to digits; what fills up twelve rows is of no importance.
+    unsafe fn bring(&self, first: usize, tile: *mut Tile) {
+        unsafe {
+            let lane = |at: *mut [v128; TILE / 4], i: usize| at.cast::<f32>().add(i);
+            for i in 0..TILE {
+                let from = self.row(min(first + i, self.rows - 1));
+                let to = self.weights.add(i / ROWS * ROWS * self.cols + i % ROWS * STEP);
+                let facts = weight_digits(from, self.cols / STEP, to);
+                *lane(&raw mut (*tile).scales, i) = facts.scale;
+                *lane(&raw mut (*tile).norms, i) = facts.norm;
+                *lane(&raw mut (*tile).rests, i) = facts.rest;
+                *lane(&raw mut (*tile).offsets, i).cast::<i32>() = MOST * facts.sum;
+            }
+        }
+    }
+
+    /// Looks at the logits of one input row, which has D digits.
+    #[inline(never)]
+    unsafe fn look<const D: usize>(&self, first: usize, input: usize, sums: *const i32, tile: &Tile) {
+        unsafe {
+            let Facts { norm, first: high, second: low, .. } = *self.facts(input);
+            let floor = (at(self.floors, input, 4) as *mut f32).read_volatile();
+            let rest = if D == 2 { low.rest } else { high.rest };
+            // Of digits, whose norm is not above that of the row and what it is without them.
+            let brought = f32x4_splat((norm + rest) * (1.0 + 1.0 / 1024.0));
+            let missing = f32x4_splat((rest + self.rounding * (norm + rest)) * (1.0 + 1.0 / 1024.0));
+            let mut uppers = [f32x4_splat(0.0); TILE / 4];
+            let mut any = 0;
+            for i in 0..TILE / 4 {
+                let sum = |digit: usize| {
+                    let sum = v128_load(sums.add(digit * TILE + 4 * i).cast());
+                    f32x4_convert_i32x4(i32x4_sub(sum, tile.offsets[i]))
+                };
+                let mut logit = f32x4_mul(sum(0), f32x4_splat(high.unit));
+                if D == 2 {
+                    logit = f32x4_add(logit, f32x4_mul(sum(1), f32x4_splat(low.unit)));
+                }
+                let off = f32x4_add(f32x4_mul(tile.norms[i], missing), f32x4_mul(tile.rests[i], brought));
+                // Numbers so small that float32 has not all of their bits are off by less than the last.
+                let off = f32x4_add(off, f32x4_splat(f32::MIN_POSITIVE * 64.0));
+                uppers[i] = f32x4_add(f32x4_mul(logit, tile.scales[i]), off);
+                // Of vectors together LLVM makes a relaxed instruction.
+                any |= i32x4_bitmask(f32x4_ge(uppers[i], f32x4_splat(floor)));
+            }
+            if any != 0 {
+                self.compute(first, input, &mut uppers, floor);
+            }
+        }
+    }
+
+    /// Computes the logits that may be the largest, those first that may be larger.
+    #[inline(never)]
+    unsafe fn compute(&self, first: usize, input: usize, uppers: &mut [v128; TILE / 4], mut floor: f32) {
+        unsafe {
+            let uppers = uppers.as_mut_ptr().cast::<f32>();
+            let best = &mut *self.best.add(input);
+            let floors = at(self.floors, input, 4) as *mut f32;
+            loop {
+                let mut most = 0;
+                for i in 1..min(TILE, self.rows - first) {
+                    most = if *uppers.add(i) > *uppers.add(most) { i } else { most };
+                }
+                if *uppers.add(most) < floor || *uppers.add(most) == f32::NEG_INFINITY {
+                    return;
+                }
+                *uppers.add(most) = f32::NEG_INFINITY;
+                let logit = self.logit(first + most, input);
+                best.take(logit, (first + most) as u32);
+                if logit > floor && logit < f32::INFINITY {
+                    floor = logit;
+                    // Another thread may have found a larger one meanwhile: any logit of the row will do.
+                    floors.write_volatile(logit);
+                }
+            }
+        }
+    }
+
+    /// A logit, as `linear` computes it.
+    #[inline(never)]
+    unsafe fn logit(&self, output: usize, input: usize) -> f32 {
+        unsafe {
+            let (w, x) = (self.row(output), row(self.x, input, self.x_stride) as *const v128);
+            let upper = Bf16::constants(opaque);
+            let mut sum = f32x4_splat(0.0);
+            for block in 0..self.cols / BLOCK {
+                let w = Bf16::block_with(w.add(block * Bf16::BYTES), &upper);
+                sum = f32x4_add(sum, block_sum(&w, x.add(8 * block)));
+            }
+            sum_lanes(sum)
+        }
+    }
+}
+
+impl Best {
+    fn take(&mut self, logit: f32, id: u32) {
+        self.count += 1;
+        if !logit.is_finite() {
+            self.odd = min(self.odd, id);
+        } else if logit > self.logit || logit == self.logit && id < self.id {
+            self.logit = logit;
+            self.id = id;
+        }
+    }
+}
