@@ -159,8 +159,14 @@ scope.onmessage = ({ data }) => {
     });
     if (control) new RunControl(control).abort();
     rank?.abandon();
-  });
+  }).finally(() => data.kind === "close" ? end() : undefined);
 };
+
+/** Also a rank that could not let go of all that it held is not waited for. */
+function end(): void {
+  scope.postMessage({ kind: "closed" });
+  scope.close();
+}
 
 async function handle(message: OpenedDeviceRank | RankCommand): Promise<void> {
   if (message.kind === "open") {
@@ -169,12 +175,7 @@ async function handle(message: OpenedDeviceRank | RankCommand): Promise<void> {
     scope.postMessage({ kind: "ready", info: rank.engine.info });
     return;
   }
-  if (message.kind === "close") {
-    await rank?.engine.close();
-    scope.postMessage({ kind: "closed" });
-    scope.close();
-    return;
-  }
+  if (message.kind === "close") return await rank?.engine.close();
   if (!rank) throw new Error("a rank was given work before it was opened");
   heard++;
   let reply = await rank.handle(message);

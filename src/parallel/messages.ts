@@ -111,7 +111,7 @@ export type RankCommand =
 export type RankReply =
   | { readonly kind: "ready"; readonly info: BackendInfo }
   | { readonly kind: "done" }
-  /** The last one: nothing is held any more. */
+  /** The last one: nothing is held any more, or could not be let go of, which was said before. */
   | { readonly kind: "closed" }
   | { readonly kind: "offered"; readonly memory: OfferedMemory }
   /** Most tokens of a sum that can go from memory to memory. */

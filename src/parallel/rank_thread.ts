@@ -55,8 +55,14 @@ export function runRank(scope: RankScope, pickerOf?: (sampling: Sampling) => Row
         mistake: thrown instanceof InputError ? thrown.mistake : null,
         dragged: thrown instanceof DraggedError,
       });
-    });
+    }).then(() => data.kind === "close" ? end() : undefined);
   };
+
+  /** Also a rank that could not let go of all that it held is not waited for. */
+  function end(): void {
+    scope.postMessage({ kind: "closed" });
+    scope.close();
+  }
 
   async function handle(message: RankSetup | RankCommand): Promise<void> {
     if (message.kind === "open") {
@@ -66,12 +72,7 @@ export function runRank(scope: RankScope, pickerOf?: (sampling: Sampling) => Row
       scope.postMessage({ kind: "ready", info: rank.model.backend.info });
       return;
     }
-    if (message.kind === "close") {
-      await rank?.model.backend.close();
-      scope.postMessage({ kind: "closed" });
-      scope.close();
-      return;
-    }
+    if (message.kind === "close") return await rank?.model.backend.close();
     if (!rank) throw new Error("a rank was given work before it was opened");
     switch (message.kind) {
       case "compute":

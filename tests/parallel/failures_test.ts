@@ -141,6 +141,16 @@ for (const rank of SOAK ? [0, 3] : [3]) {
   });
 }
 
+Deno.test("a rank that fails to let go of what it held ends with the others", async () => {
+  using faulty = new Faulty(1, "close");
+  const engine = await inTime(open(TINY, { worker: faulty.worker }));
+  assertEquals(await inTime(compute(engine)), 1);
+  // Nothing but the ends of all ranks ends the wait.
+  using _ = new HeldTimers("timeout", 5000);
+  await inTime(engine.close());
+  await faulty.ended(RANKS);
+});
+
 Deno.test("a rank that fails to fork a sequence says so with the next batch", async () => {
   using faulty = new Faulty(2, "copySlot");
   const engine = await inTime(open(TINY, { worker: faulty.worker }));
