@@ -140,6 +140,14 @@ function refuseNeighbours(tokens: readonly Token[], at: number, statement: strin
   const ends = ["NumericLiteral", "StringLiteral", "CloseParen", "CloseSquareBracket", "CloseCurlyBracket"]
     .includes(before.type) || before.type === "Identifier" && !KEYWORDS.has(before.value);
   const isFirst = tokens[at - 2]?.type === "OpenStatement";
+  const isOperand = /Operator$/.test(before.type) || before.type === "Identifier" && before.value === "in" &&
+      statement !== "for";
+  if (token.type === "Identifier" && token.value === "not" && isOperand) {
+    throw new WordError("has not after an operator, expected brackets around it", at);
+  }
+  if (before.type === "Dot" && token.type === "NumericLiteral" && /^[+-]/.test(token.value)) {
+    throw new WordError(`has a point before ${token.value}`, at);
+  }
   if (token.type === "Identifier" && token.value === "not" && ends && !isFirst && tokens[at + 1]?.value !== "in") {
     throw new WordError("has not after a value, expected an operator before it", at);
   }
