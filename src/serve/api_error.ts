@@ -65,10 +65,20 @@ export function wrongField(param: string, message: string, code: string | null =
   return new ApiError(400, `${param}: ${message}`, { param, code });
 }
 
+/** Fields in which a grammar or a template finds a mistake. */
+const FIELDS = new Set(["response_format", "structured_outputs", "text", "tools", "messages"]);
+
+/** The field of a request that a mistake is about, where its name is one. */
+function fieldOf({ subject: { name } }: InputError): string | null {
+  return typeof name === "string" && FIELDS.has(name.replace(/[.[].*$/s, "")) ? name : null;
+}
+
 /** What a client is told of anything that was thrown: a mistake of its own as 400, a defect as 500. */
 export function asApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown;
-  if (thrown instanceof InputError) return new ApiError(400, thrown.message, { code: thrown.code });
+  if (thrown instanceof InputError) {
+    return new ApiError(400, thrown.message, { param: fieldOf(thrown), code: thrown.code });
+  }
   if (thrown instanceof FailureError) return new ApiError(500, thrown.message, { code: "failure" });
   return new ApiError(500, `internal error: ${reason(thrown)}`, { code: "internal_error" });
 }

@@ -128,6 +128,7 @@ Deno.test("custom tools: what cannot be done is refused by name", async () => {
     const { status, json } = await server.post(CHATS, body);
     assertEquals(status, 400, JSON.stringify(json));
     assertStringIncludes(json.error.message, message);
+    assertEquals(json.error.message.split(": ")[0], json.error.param);
   }
   const { json } = await server.post(RESPONSES, {
     input: "Go",

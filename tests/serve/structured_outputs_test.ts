@@ -97,6 +97,7 @@ Deno.test("structured_outputs that say nothing, too much or what is not done are
       const { status, json } = await server.post(path, { ...asked, structured_outputs: { [field]: value } });
       assertEquals(status, 400, JSON.stringify(json));
       assertMatch(json.error.message, new RegExp(`^structured_outputs\\.${field}[:.]`));
+      assertEquals(json.error.param, `structured_outputs.${field}`);
     }
   }
 });
