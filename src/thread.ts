@@ -1,6 +1,6 @@
 /** Starting threads, of which a system may have no more to give. */
 import { FailureError, reason } from "./errors.ts";
-import { option, words } from "./words.ts";
+import { option, type Text, words } from "./words.ts";
 
 /** Where systems set that limit. */
 const LIMITS = "(ulimit -u, a container's pids limit)";
@@ -9,16 +9,22 @@ const LIMITS = "(ulimit -u, a container's pids limit)";
  * Starts a worker.
  *
  * @param which What the message calls it, for instance `thread 3 of 8`.
+ * @param fewer What there may be fewer of, where there are too many.
  * @throws {FailureError} when the system refuses.
  */
-export function startThread(module: string | URL, name: string, which: string): Worker {
+export function startThread(
+  module: string | URL,
+  name: string,
+  which: string,
+  fewer: Text = option("threads"),
+): Worker {
   try {
     return new Worker(module, { type: "module", name });
   } catch (thrown) {
     throw new FailureError(
-      words`${which} could not be started: ${reason(thrown)}; a limit on processes or memory ${LIMITS} allows fewer ${
-        option("threads")
-      }`,
+      words`${which} could not be started: ${
+        reason(thrown)
+      }; a limit on processes or memory ${LIMITS} allows fewer ${fewer}`,
     );
   }
 }

@@ -1,5 +1,6 @@
 /** How the thread that runs a session reaches the ranks: threads of its own, or threads of another process. */
 import { startThread } from "../thread.ts";
+import { option, words } from "../words.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { DeviceRankSetup, OpenedDeviceRank, RankCommand, RankReply, RankSetup } from "./messages.ts";
 
@@ -28,7 +29,9 @@ export type StartRank = (rank: number, listener: RankListener) => RankPort;
  */
 export function rankThreads(module: string | URL, count: number): StartRank {
   return (rank, listener) => {
-    const worker = startThread(module, `mxoss-rank-${rank}`, `the thread of rank ${rank} of ${count}`);
+    const fewer = words`ranks (${option("tp")}, ${option("ep")})`, which = `the thread of rank ${rank} of ${count}`;
+    // The only one there is has no number that could be smaller.
+    const worker = startThread(module, `mxoss-rank-${rank}`, which, count === 1 ? undefined : fewer);
     worker.onmessage = ({ data }: MessageEvent<RankReply>) => listener.reply(data);
     worker.onerror = (event) => {
       event.preventDefault();

@@ -95,7 +95,10 @@ Deno.test("threads that cannot start are a failure that names the thread", async
     );
     left = 0;
     const ranks = await assertRejects(() => openTiny({ tp: 2 }), FailureError);
-    assertMatch(ranks.message, /^the thread of rank 0 of 2 could not be started: /);
+    assertMatch(
+      ranks.line(COMMAND_LINE),
+      /^the thread of rank 0 of 2 could not be started: .* fewer ranks \(--tp, --ep\)$/,
+    );
   } finally {
     globalThis.Worker = real;
   }
