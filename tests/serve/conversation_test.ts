@@ -261,11 +261,11 @@ Deno.test("chat and responses: numbers of tools' schemas are shown as they are w
     assertStringIncludes(await render(template, ask), "x?: number = 1.0");
     // A grammar is made of numbers.
     const made: unknown[] = [];
-    await replyGrammar({ format: { type: "text" }, tools: ask.tools, mustCall: true, manyCalls: false }, (schema) => {
-      made.push(schema);
+    await replyGrammar({ format: { type: "text" }, tools: ask.tools, mustCall: true, manyCalls: false }, (asked) => {
+      made.push(asked);
       return Promise.resolve(ANY_OBJECT);
     });
-    assertEquals(made, [JSON.parse(parameters)]);
+    assertEquals(made, [{ schema: JSON.parse(parameters) }]);
   }
   // What is no object is refused as before.
   for (const wrong of ["1.0", "[1.0]", '"x"']) {
