@@ -69,10 +69,15 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string):
   throw InputError.of("wrong_value", key === "" ? { file } : { file, key }, expected, got);
 }
 
+/** What a message expects: the schemas' own say nothing else, zod's also what kind of issue it is and what was got. */
+function wanted(message: string): string {
+  return /^(?:Invalid \w+|Too (?:big|small)): expected (.*?)(?:, received .*)?$/.exec(message)?.[1] ?? message;
+}
+
 /** The first thing that is wrong with a value; the key is empty where it is the value itself. */
 export function firstIssue(error: z.ZodError, value: unknown): { key: string; expected: string; got: string } {
   const issue = error.issues[0]!, { path } = issue;
-  const expected = issue.code === "unrecognized_keys" ? `no key ${show(issue.keys[0])}` : issue.message;
+  const expected = issue.code === "unrecognized_keys" ? `no key ${show(issue.keys[0])}` : wanted(issue.message);
   const got = path.reduce<unknown>(
     (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
     value,

@@ -7,6 +7,7 @@ import { shardName } from "../eval/shards/division.ts";
 import type { NotedShard, UnfinishedShard } from "../eval/shards/join.ts";
 import { readNote, runsOf, type ShardNote, sharedPart } from "../eval/shards/note.ts";
 import { readWhole } from "../read.ts";
+import { firstIssue } from "../validate.ts";
 import { MAX_RESULTS_BYTES } from "./eval/output.ts";
 import { quoted, UsageError } from "./spelling.ts";
 import { note } from "./terminal.ts";
@@ -97,9 +98,9 @@ function readResults(dir: string): FoundResults {
 export function parsed<T>(schema: z.ZodType<T>, { path, json }: FoundResults): T {
   const results = schema.safeParse(json);
   if (results.success) return results.data;
-  const [{ path: at, message }] = results.error.issues as [z.core.$ZodIssue];
-  const where = { file: path, key: at.join(".") };
-  throw InputError.of("wrong_value", where, "results of this version of mxoss", message);
+  const { key, expected, got } = firstIssue(results.error, json),
+    where = { file: path, ...(key === "" ? {} : { key }) };
+  throw InputError.of("wrong_value", where, `${expected}, as results of this version of mxoss have it`, got);
 }
 
 /** Finished runs as they are, and parts with those of the same settings, in the order in which each first comes up. */

@@ -210,10 +210,8 @@ function parseEntry<T>(line: string, where: string, read: (value: unknown) => T)
 }
 
 function issueText(error: z.ZodError, value: unknown): string {
-  const { key, expected, got } = firstIssue(error, value), issue = error.issues[0]!;
-  // Results are described without words for people; zod's own say "expected" themselves.
-  const what = issue.code === "invalid_type" ? issue.expected : expected;
-  return `${key === "" ? "" : `${key}: `}expected ${what}, got ${got}`;
+  const { key, expected, got } = firstIssue(error, value);
+  return `${key === "" ? "" : `${key}: `}expected ${expected}, got ${got}`;
 }
 
 /** The first setting in which two headers differ, in words. */

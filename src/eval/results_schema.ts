@@ -83,7 +83,7 @@ export const Gsm8kResults = z.strictObject({
     data: z.strictObject({
       ...file,
       problems: count("problems in the file"),
-      asked: count("problems asked"),
+      asked: z.int().min(1).describe("problems asked"),
       repeated: count("of these with the question of an earlier one").optional(),
     }).describe("the problems"),
     prompt: z.strictObject({
@@ -125,7 +125,7 @@ export const Gsm8kResults = z.strictObject({
       low: share("lower end of its exact 95% interval; files of earlier versions have none").optional(),
       high: share("upper end of it").optional(),
     })).describe("problems in bins of equal size by the probability that the model gave its own reply"),
-  })).describe("the settings, in the order of the matrix"),
+  })).min(1).describe("the settings, in the order of the matrix"),
   comparisons: z.array(z.strictObject({
     key: text("the cell that is compared with the first"),
     pairs: z.array(Pair).describe("by each filter"),
@@ -158,7 +158,7 @@ export const PerplexityResults = z.strictObject({
     nll_interval: range("95% interval of nll").optional(),
     perplexity_interval: range("of perplexity").optional(),
     bits_per_byte_interval: range("of bits_per_byte").optional(),
-  })).describe("the settings, in the order of the matrix"),
+  })).min(1).describe("the settings, in the order of the matrix"),
   comparisons: z.array(z.strictObject({
     key: text("the cell that is compared with the first"),
     nll_increase: estimated("negative log probability per token, this cell minus the first, in nats"),

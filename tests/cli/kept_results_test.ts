@@ -147,8 +147,20 @@ Deno.test(
     assertMatch((await run(shorter.toSpliced(-1))).stderr, journal);
     const elsewhere = (path: string) => [...args.slice(0, -1), path, "--dry-run"];
     await refused(elsewhere(text), /^error: --out: .*text\.txt: expected a directory, got a file\n$/);
+    const kept = `${out}/nll.as-stored.kv-auto.tp1.jsonl`, lines = Deno.readTextFileSync(kept);
+    Deno.removeSync(kept);
+    Deno.mkdirSync(kept);
+    await refused(
+      [...args, "--dry-run"],
+      /tp1\.jsonl: cannot be written: expected a regular file or none, got a dir[^\n]*\n$/,
+    );
+    Deno.removeSync(kept);
+    // What it belongs to was being written.
+    Deno.writeTextFileSync(kept, lines.slice(0, 20));
+    assertMatch((await run([...args, "--dry-run"])).stdout, /\nevaluate /);
+    Deno.writeTextFileSync(kept, lines);
     // Weights are not hashed for an estimate: others of the same shape are found by the run.
-    tamper(`${out}/nll.as-stored.kv-auto.tp1.jsonl`, "weights_sha256", 0);
+    tamper(kept, "weights_sha256", 0);
     assertMatch((await run([...args, "--dry-run"])).stdout, /^nothing is left to compute/);
   }),
 );

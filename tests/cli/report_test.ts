@@ -140,3 +140,35 @@ Deno.test("report shows a comparison again, and refuses to join two", async () =
   const { stderr } = await run(["report", out, out]);
   assertMatch(stderr, /DIR: expected one of mxoss compare, which compares two settings/);
 });
+
+Deno.test("report says of a file that is no longer as it was written what is wrong, and not how it is looked at", async () => {
+  using dir = new TemporaryDirectory();
+  const at = (name: string) => `${dir.path}/${name}`, results = at("out/results.json");
+  Deno.writeTextFileSync(at("text.txt"), TEXT);
+  await done(["eval", "perplexity", "--text", at("text.txt"), "--threads", "1", "--limit", "13", "--out", at("out")]);
+  const { crc32: _, ...written } = JSON.parse(Deno.readTextFileSync(results));
+  for (
+    const [change, line] of [
+      [{ version: 9 }, "version: expected 2, as results of this version of mxoss have it, got 9"],
+      [
+        { cells: [] },
+        "cells: expected array to have >=1 items, as results of this version of mxoss have it, got an arr",
+      ],
+      [{ cells: 3 }, "cells: expected array, as results of this version of mxoss have it, got 3"],
+      [{ protocol: null }, "protocol: expected object, as results of this version of mxoss have it, got null"],
+    ] as const
+  ) {
+    Deno.writeTextFileSync(results, JSON.stringify({ ...written, ...change }));
+    const { code, stdout, stderr } = await run(["report", at("out")]);
+    assertEquals([code, stdout], [2, ""]);
+    assertStringIncludes(stderr, `error: ${results}: ${line}`);
+    assertEquals(stderr.split("\n").length, 2);
+  }
+  Deno.mkdirSync(at("parts/shards/1-of-2"), { recursive: true });
+  Deno.writeTextFileSync(at("parts/shards/1-of-2/shard.json"), "{}");
+  const { stderr } = await run(["report", at("parts")]);
+  assertMatch(
+    stderr,
+    /shard\.json: schema: expected "mxoss\.shard", which this version of mxoss writes, got nothing\n$/,
+  );
+});

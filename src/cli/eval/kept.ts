@@ -1,4 +1,5 @@
 /** What a directory keeps of a run, for an estimate of what is left of it: entries are counted, not read. */
+import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { InputError, reason } from "../../errors.ts";
 import { firstDifference } from "../../eval/journal.ts";
 import { isObject } from "../../json_object.ts";
@@ -24,8 +25,13 @@ export interface KeptEntries {
 
 const NONE: KeptEntries = { indices: new Set(), other: null };
 
-/** What is kept in a journal; nothing where there is no such file. */
+/**
+ * What is kept in a journal; nothing where there is no such file.
+ *
+ * @throws {InputError} where something else than a file is there, which no run writes to.
+ */
 export function keptEntries(path: string, { header, unknown }: Own): KeptEntries {
+  if (refuseSpecial(path) === null) return NONE;
   let text: string;
   try {
     text = Deno.readTextFileSync(path);
@@ -61,13 +67,13 @@ function without(names: readonly string[], value: unknown): unknown {
 }
 
 /**
- * Refuses a journal that the run would refuse.
+ * The numbers of the entries of a journal that the run would refuse if it were not its own.
  *
  * @throws {InputError} if it belongs to something else.
  */
-export function refuseOtherJournal(path: string, own: Own): void {
-  const { other } = keptEntries(path, own);
-  if (other === null) return;
+export function ownEntries(path: string, own: Own): ReadonlySet<number> {
+  const { indices, other } = keptEntries(path, own);
+  if (other === null) return indices;
   throw InputError.saying(
     "occupied",
     { file: path },
@@ -75,9 +81,8 @@ export function refuseOtherJournal(path: string, own: Own): void {
   );
 }
 
-/** The part of some indices that a journal lacks, 0 to 1. */
-export function partLeft(path: string, own: Own, indices: readonly number[]): number {
+/** The part of some indices that are not kept, 0 to 1. */
+export function partLeft(kept: ReadonlySet<number>, indices: readonly number[]): number {
   if (indices.length === 0) return 0;
-  const kept = keptEntries(path, own).indices;
   return indices.filter((index) => !kept.has(index)).length / indices.length;
 }

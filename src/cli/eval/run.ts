@@ -10,7 +10,7 @@ import { journalHeader, type Watcher } from "../../eval/cell_run.ts";
 import { llamaCppLines } from "../../eval/report/llama_cpp.ts";
 import type { KeyedPredictions } from "../../eval/predictions_result.ts";
 import { type Bounds, dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
-import { keptEntries, partLeft, refuseOtherJournal, type Unknown } from "./kept.ts";
+import { keptEntries, ownEntries, partLeft, type Unknown } from "./kept.ts";
 import { type Pretended, pretendedScales } from "../calibrate.ts";
 import { refuseFile } from "../places.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
@@ -149,14 +149,14 @@ async function dryRunEval<
   const headers = protocols.map((protocol) => journalHeader(name, identity, protocol));
   const journal = (kind: string, place: number) => `${out}/${kind}.${cellKey(matrix[place]!)}.jsonl`;
   const left = (kind: string, place: number, of: readonly number[], header: unknown) =>
-    out === undefined ? 1 : partLeft(journal(kind, place), { header, unknown }, of);
-  headers.forEach((header, i) => {
-    if (out !== undefined) refuseOtherJournal(journal(name, i), { header, unknown });
-  });
+    out === undefined ? 1 : partLeft(keptEntries(journal(kind, place), { header, unknown }).indices, of);
+  const answered = headers.map((header, i): ReadonlySet<number> =>
+    out === undefined ? new Set() : ownEntries(journal(name, i), { header, unknown })
+  );
   const works = await Promise.all(settings.map(async (setting, i): Promise<SettingWork> => {
     const room = await task.room(work, setting),
       replies = size.replies.high > 0,
-      part = left(name, i, indices, headers[i]!);
+      part = partLeft(answered[i]!, indices);
     const paced = { sequences: replies ? room.slots : 0, context: size.before, allLogits: !replies };
     const prompt = Math.round(part * size.prompt);
     return { label: heads[i]!, setting, room, prompt, replies: partOf(size.replies, part), paced };

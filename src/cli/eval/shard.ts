@@ -74,7 +74,9 @@ export function chosenShard(options: Options, read: ReadVariable = environment):
   const name = `${shardName(found)} (${found.from})`;
   if (out === undefined && !options["dry-run"]) {
     const expected = `a directory that all parts share, as this is part ${name}`;
-    throw UsageError.of("missing", { option: "out" }, expected, "none; --shard none answers everything");
+    // Processes that were started together do not answer everything each, but share what ranks a model has.
+    const without = given || isJobDivided(read) ? "answers everything" : "has the processes share one model's ranks";
+    throw UsageError.of("missing", { option: "out" }, expected, `none; --shard none ${without}`);
   }
   for (const other of ["json", "format", "export"] as const) {
     if (options[other] === undefined || options[other] === false || options["dry-run"]) continue;

@@ -1,4 +1,5 @@
 /** The shards of a run as the one run that would have answered all of it. */
+import { firstIssue } from "../../validate.ts";
 import { InputError } from "../../errors.ts";
 import { journalHeader } from "../cell_run.ts";
 import { comparedHeader, layeredCount, layersHeader } from "../compare_all.ts";
@@ -77,8 +78,9 @@ function protocolOf<Results extends EvalResults>(
 ): Results["protocol"] {
   const found = task.protocol.safeParse(note.protocol);
   if (found.success) return found.data;
-  const where = { file: `${dir}/shard.json`, key: "protocol" };
-  throw InputError.of("wrong_value", where, "that of this version of mxoss", found.error.issues[0]!.message);
+  const { key, expected, got } = firstIssue(found.error, note.protocol);
+  const where = { file: `${dir}/shard.json`, key: ["protocol", ...(key === "" ? [] : [key])].join(".") };
+  throw InputError.of("wrong_value", where, `${expected}, as this version of mxoss has it`, got);
 }
 
 class Join<Entry extends Indexed, Results extends EvalResults> {

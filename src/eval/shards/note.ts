@@ -5,6 +5,7 @@ import { sealed, unsealed } from "../../checksum.ts";
 import { InputError } from "../../errors.ts";
 import { printableJson } from "../../printable.ts";
 import { readJson } from "../../read.ts";
+import { firstIssue } from "../../validate.ts";
 import { findDifference } from "../journal.ts";
 import { Bandwidth, CELL_FIELDS, decisive } from "../setting_schema.ts";
 
@@ -75,9 +76,9 @@ export function readNote(dir: string): ShardNote | null {
   }
   const note = ShardNote.safeParse(json);
   if (note.success) return note.data;
-  const [{ path, message }] = note.error.issues as [z.core.$ZodIssue];
-  const where = { file: pathOf(dir), key: path.join(".") };
-  throw InputError.of("wrong_value", where, "what this version of mxoss writes", message);
+  const { key, expected, got } = firstIssue(note.error, json),
+    where = { file: pathOf(dir), ...(key === "" ? {} : { key }) };
+  throw InputError.of("wrong_value", where, `${expected}, which this version of mxoss writes`, got);
 }
 
 /** What all shards of a run say alike. */
