@@ -152,7 +152,7 @@ Deno.test("report says of a file that is no longer as it was written what is wro
       [{ version: 9 }, "version: expected 2, as results of this version of mxoss have it, got 9"],
       [
         { cells: [] },
-        "cells: expected array to have >=1 items, as results of this version of mxoss have it, got an arr",
+        "cells: expected array to have >=1 items, as results of this version of mxoss have it, got an a",
       ],
       [{ cells: 3 }, "cells: expected array, as results of this version of mxoss have it, got 3"],
       [{ protocol: null }, "protocol: expected object, as results of this version of mxoss have it, got null"],
