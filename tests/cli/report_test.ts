@@ -141,7 +141,7 @@ Deno.test("report shows a comparison again, and refuses to join two", async () =
   assertMatch(stderr, /DIR: expected one of mxoss compare, which compares two settings/);
 });
 
-Deno.test("report says of a file that is no longer as it was written what is wrong, and not how it is looked at", async () => {
+Deno.test("report says of a file that is not as it was written what is wrong, in words of its own", async () => {
   using dir = new TemporaryDirectory();
   const at = (name: string) => `${dir.path}/${name}`, results = at("out/results.json");
   Deno.writeTextFileSync(at("text.txt"), TEXT);

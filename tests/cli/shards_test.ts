@@ -143,7 +143,7 @@ Deno.test("a part is found by itself only where its results cannot be lost or ta
     assertMatch(message, line);
   };
   refused(
-    /^--out: expected a directory that all parts share, as this is part 3\/8 \(Slurm task 2\), got none; .*processes share/,
+    /^--out: expected a directory that all parts share, .*is part 3\/8 \(Slurm task 2\), got none; .*processes share/,
     {},
   );
   refused(/^--json: expected a run that answers everything, got part 3\/8 \(Slurm task 2\)$/, { out, json: true });
