@@ -92,6 +92,7 @@ export class Cover implements Covered {
     if (typeof value === "string") return this.cover(value);
     if (Array.isArray(value)) return value.map((item) => this.hide(item));
     if (isWrittenNumber(value)) return this.#hideNumber(value.rawJSON);
+    if (typeof value === "number") return this.#hideNumber(String(value));
     if (value instanceof Map) {
       const entries = [...value as Map<string, unknown>];
       return Object.fromEntries(entries.map(([key, item]) => [this.#quote + this.cover(key), this.hide(item)]));
@@ -100,9 +101,9 @@ export class Cover implements Covered {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.cover(key), this.hide(item)]));
   }
 
-  /** A number that JavaScript writes as it is written, or a text that stands for it. */
+  /** A number that JavaScript writes as it is written, or a text that stands for it: for 1e+22, too, a float. */
   #hideNumber(written: string): number | string {
-    const number = Number(written);
-    return String(number) === written ? number : `${this.#quote}${written}${this.#quote}`;
+    const number = Number(written), isOurs = !Number.isInteger(number) || Number.isSafeInteger(number);
+    return isOurs && String(number) === written ? number : `${this.#quote}${written}${this.#quote}`;
   }
 }

@@ -205,6 +205,8 @@ Deno.test("a number of a call counts as one, and is written as it was", async ()
     big: parseAsPython("12345678901234567890"),
     zero: parseAsPython("0"),
     one: parseAsPython("1.0"),
+    large: parseAsPython("1e22"),
+    edge: parseAsPython("9007199254740992"),
   };
   const cases: [source: string, written: string][] = [
     ["{{ n is string }}{{ n is number }}{{ n is integer }}{{ f is integer }}", "FalseTrueTrueFalse"],
@@ -215,6 +217,8 @@ Deno.test("a number of a call counts as one, and is written as it was", async ()
     ["{{ big|tojson }} {{ big|string }} {{ 'a' ~ f }}", "12345678901234567890 12345678901234567890 a2.5"],
     ["{{ {'f': f}|tojson }} {{ [n, f]|join('+') }}", '{"f": 2.5} 5+2.5'],
     ["{{ f|default(1) }} {{ missing|default(f) }}", "2.5 2.5"],
+    ["{{ large }} {{ large * 2 }} {{ [large]|tojson }} {{ large is float }}", "1e+22 2e+22 [1e+22] True"],
+    ["{{ edge }} {{ edge == edge }} {{ edge is integer }}", "9007199254740992 True True"],
   ];
   for (const [source, expected] of cases) {
     const template = await ChatTemplate.parse("t", source);
