@@ -11,7 +11,7 @@
  * on an idle machine. Of llama.cpp the difference counts between runs of few and of many repetitions, which leaves its
  * start out; of mxoss the thread's own time, after a first prompt and token, or steps of a batch. Tokens of one
  * sequence are decoded at the beginning of a context, those of 32 after 128 positions; of mxoss also those of one after
- * 8,192. Linux, with GNU time.
+ * 8,192. A batch of mxoss is picked greedily, and once more with all logits. Linux, with GNU time.
  */
 import { parseArgs } from "node:util";
 import { intervalText, medianText, spreadOf } from "../../src/bench/spread.ts";
@@ -19,6 +19,8 @@ import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { InputError } from "../../src/errors.ts";
 import { missingScales } from "../../src/plan/planned.ts";
+import { feedOf } from "../../src/session/batch.ts";
+import { pickGreedily } from "../../src/session/greedy.ts";
 import { openSetting } from "../../src/session/open.ts";
 import type { Room } from "../../src/session/request.ts";
 import type { Session } from "../../src/session/session.ts";
@@ -45,6 +47,8 @@ interface Rates {
 interface OwnRates extends Rates {
   /** One sequence, at the end of a long context. */
   readonly deep: number;
+  /** Of all sequences of a batch whose logits are all computed, as llama.cpp does; `batch` is picked greedily. */
+  readonly batchLogits: number;
 }
 
 /** User time of a run of the peer, in seconds. */
@@ -115,26 +119,29 @@ async function ours(own: Own, length: number): Promise<OwnRates> {
   const deep = DECODED / await timed(decoded);
   await session.close();
   await collectGarbage();
-  return { prefill, decode, deep, batch: await batchOf(own) };
+  return { prefill, decode, deep, ...await batchOf(own) };
 }
 
 /** Tokens per second of many sequences. */
-async function batchOf(own: Own): Promise<number> {
+async function batchOf(own: Own): Promise<Pick<OwnRates, "batch" | "batchLogits">> {
   const session = await sessionOf(own, { slots: BATCH, context: 2 * PROMPT });
   for (let slot = 0; slot < BATCH; slot++) await session.pretend(slot, PROMPT);
   const ids = idsOf(session, PROMPT);
-  const steps = async (count: number) => {
-    for (let step = 0; step < count; step++) {
+  const steps = async (logits: boolean) => {
+    for (let step = 0; step < STEPS; step++) {
       const entries = Array.from({ length: BATCH }, (_, slot) => ({ slot, token: ids[slot * (step + 1) % PROMPT]! }));
-      await session.step(entries, () => {});
+      await (logits ? session.step(entries, () => {}) : pickGreedily(session, entries.map(feedOf), () => {}));
     }
   };
-  // Beside other programs V8 takes several steps to replace its first, slow code.
-  await steps(STEPS);
-  const batch = BATCH * STEPS / await timed(() => steps(STEPS));
+  const rateOf = async (logits: boolean) => {
+    // Beside other programs V8 takes several steps to replace its first, slow code.
+    await steps(logits);
+    return BATCH * STEPS / await timed(() => steps(logits));
+  };
+  const batch = await rateOf(false), batchLogits = await rateOf(true);
   await session.close();
   await collectGarbage();
-  return batch;
+  return { batch, batchLogits };
 }
 
 /** Tokens that choose many experts. */
@@ -180,6 +187,10 @@ async function main(): Promise<void> {
     schemes.forEach((scheme, i) => {
       const ratios = turns.map((turn) => turn.own[i]![what] / turn.peer[what]);
       console.log(`${scheme} ${what}: ${text(turns.map((t) => t.own[i]![what]))} tok/s, ratio ${text(ratios)}`);
+      if (what !== "batch") return;
+      const own = turns.map((turn) => turn.own[i]!.batchLogits),
+        all = own.map((rate, r) => rate / turns[r]!.peer.batch);
+      console.log(`${scheme} batch, all logits: ${text(own)} tok/s, ratio ${text(all)}`);
     });
   }
   schemes.forEach((scheme, i) => {

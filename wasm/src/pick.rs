@@ -10,7 +10,7 @@ use crate::bf16::Bf16;
 use crate::digits::{Facts, MOST};
 use crate::dot::{BLOCK, Format, block_sum};
 use crate::memory::{Words, at, opaque, row, sum_lanes};
-use crate::pick_tile::{ROWS, STEP, TILE, multiply, weight_digits};
+use crate::pick_tile::{ROWS, STEP, TILE, multiply, multiply_one, weight_digits};
 use core::arch::wasm32::*;
 use core::cmp::min;
 
@@ -36,6 +36,36 @@ struct Tile {
     rests: [v128; TILE / 4],
     /// Sums of a row's digits times what is added to an input's digits.
     offsets: [v128; TILE / 4],
+}
+
+impl Tile {
+    /// Scales, norms, rests and offsets of four rows.
+    #[inline(always)]
+    fn at(&self, four: usize) -> [v128; 4] {
+        [self.scales[four], self.norms[four], self.rests[four], self.offsets[four]]
+    }
+}
+
+/// At least what products of digits miss, for each unit of the norms of weights, and of what these are without digits.
+struct Missed {
+    of_weights: v128,
+    of_rests: v128,
+}
+
+/// Upper bounds of four logits by the sums of both digits; the offsets in place of the second: of first digits alone.
+#[inline(always)]
+fn upper(
+    facts: &Facts,
+    missed: &Missed,
+    first: v128,
+    second: v128,
+    [scales, norms, rests, offsets]: [v128; 4],
+) -> v128 {
+    let product = |sum, unit| f32x4_mul(f32x4_convert_i32x4(i32x4_sub(sum, offsets)), f32x4_splat(unit));
+    let logits = f32x4_add(product(first, facts.first.unit), product(second, facts.second.unit));
+    let off = f32x4_add(f32x4_mul(norms, missed.of_weights), f32x4_mul(rests, missed.of_rests));
+    // Numbers so small that float32 has not all of their bits are off by less than the last.
+    f32x4_add(f32x4_mul(logits, scales), f32x4_add(off, f32x4_splat(f32::MIN_POSITIVE * 64.0)))
 }
 
 /// Everything but a unit.
@@ -153,43 +183,50 @@ impl Call {
         }
     }
 
-    /// Looks at the logits of one input row, which has D digits.
+    /// Looks at the logits of one input row, of which D digits were multiplied.
     #[inline(never)]
     unsafe fn look<const D: usize>(&self, first: usize, input: usize, sums: *const i32, tile: &Tile) {
         unsafe {
-            let Facts { norm, first: high, second: low, .. } = *self.facts(input);
+            let facts = self.facts(input);
             let floor = (at(self.floors, input, 4) as *mut f32).read_volatile();
-            let rest = if D == 2 { low.rest } else { high.rest };
-            // Of digits, whose norm is not above that of the row and what it is without them.
-            let brought = f32x4_splat((norm + rest) * (1.0 + 1.0 / 1024.0));
-            let missing = f32x4_splat((rest + self.rounding * (norm + rest)) * (1.0 + 1.0 / 1024.0));
+            let missed = self.missed(facts, D);
             let mut uppers = [f32x4_splat(0.0); TILE / 4];
             let mut any = 0;
             for i in 0..TILE / 4 {
-                let sum = |digit: usize| {
-                    let sum = v128_load(sums.add(digit * TILE + 4 * i).cast());
-                    f32x4_convert_i32x4(i32x4_sub(sum, tile.offsets[i]))
-                };
-                let mut logit = f32x4_mul(sum(0), f32x4_splat(high.unit));
-                if D == 2 {
-                    logit = f32x4_add(logit, f32x4_mul(sum(1), f32x4_splat(low.unit)));
-                }
-                let off = f32x4_add(f32x4_mul(tile.norms[i], missing), f32x4_mul(tile.rests[i], brought));
-                // Numbers so small that float32 has not all of their bits are off by less than the last.
-                let off = f32x4_add(off, f32x4_splat(f32::MIN_POSITIVE * 64.0));
-                uppers[i] = f32x4_add(f32x4_mul(logit, tile.scales[i]), off);
+                let second = if D == 2 { v128_load(sums.add(TILE + 4 * i).cast()) } else { tile.offsets[i] };
+                uppers[i] = upper(facts, &missed, v128_load(sums.add(4 * i).cast()), second, tile.at(i));
                 // Of vectors together LLVM makes a relaxed instruction.
                 any |= i32x4_bitmask(f32x4_ge(uppers[i], f32x4_splat(floor)));
             }
             if any != 0 {
-                self.compute(first, input, &mut uppers, floor);
+                self.compute::<D>(first, input, sums, &mut uppers, tile, floor);
             }
+        }
+    }
+
+    /// What is missed of an input row where so many digits are multiplied.
+    #[inline(always)]
+    fn missed(&self, facts: &Facts, digits: usize) -> Missed {
+        let rest = if digits == 2 { facts.second.rest } else { facts.first.rest };
+        // The norm of digits is not above that of the row and what it is without them.
+        let brought = facts.norm + rest;
+        Missed {
+            of_weights: f32x4_splat((rest + self.rounding * brought) * (1.0 + 1.0 / 1024.0)),
+            of_rests: f32x4_splat(brought * (1.0 + 1.0 / 1024.0)),
         }
     }
 
     /// Computes the logits that may be the largest, those first that may be larger.
     #[inline(never)]
-    unsafe fn compute(&self, first: usize, input: usize, uppers: &mut [v128; TILE / 4], mut floor: f32) {
+    unsafe fn compute<const D: usize>(
+        &self,
+        first: usize,
+        input: usize,
+        sums: *const i32,
+        uppers: &mut [v128; TILE / 4],
+        tile: &Tile,
+        mut floor: f32,
+    ) {
         unsafe {
             let uppers = uppers.as_mut_ptr().cast::<f32>();
             let best = &mut *self.best.add(input);
@@ -203,6 +240,9 @@ impl Call {
                     return;
                 }
                 *uppers.add(most) = f32::NEG_INFINITY;
+                if D == 1 && self.second_upper(input, most, *sums.add(most), tile) < floor {
+                    continue;
+                }
                 let logit = self.logit(first + most, input);
                 best.take(logit, (first + most) as u32);
                 if logit > floor && logit < f32::INFINITY {
@@ -211,6 +251,20 @@ impl Call {
                     floors.write_volatile(logit);
                 }
             }
+        }
+    }
+
+    /// The upper bound of one logit by both digits, given the sum of the first ones.
+    #[inline(always)]
+    unsafe fn second_upper(&self, input: usize, row: usize, sum: i32, tile: &Tile) -> f32 {
+        unsafe {
+            let facts = self.facts(input);
+            let weights = self.weights.add(row / ROWS * ROWS * self.cols + row % ROWS * STEP);
+            let digits = at(self.digits, 2 * input + 1, self.cols) as *const u8;
+            let second = i32x4_splat(multiply_one(weights, digits, self.cols / STEP));
+            let lane = |all: &[v128; TILE / 4]| v128_load32_splat(all.as_ptr().cast::<u32>().add(row));
+            let of = [lane(&tile.scales), lane(&tile.norms), lane(&tile.rests), lane(&tile.offsets)];
+            f32x4_extract_lane::<0>(upper(facts, &self.missed(facts, 2), i32x4_splat(sum), second, of))
         }
     }
 

@@ -64,12 +64,6 @@ pub unsafe fn weight_digits(from: *const u8, steps: usize, to: *mut u8) -> RowFa
             let size = i8x16_abs(bytes);
             squares = i32x4_relaxed_dot_i8x16_i7x16_add(size, size, squares);
         }
-        let total = |v: v128| {
-            i32x4_extract_lane::<0>(v)
-                + i32x4_extract_lane::<1>(v)
-                + i32x4_extract_lane::<2>(v)
-                + i32x4_extract_lane::<3>(v)
-        };
         let root = |x: f32| f32x4_extract_lane::<0>(f32x4_sqrt(f32x4_splat(x))) * (1.0 + 1.0 / 1024.0);
         // Each weight is off by half of the scale at most, and a little more where products are rounded.
         let rest = scale * 0.5 * root((steps * STEP) as f32);
@@ -109,15 +103,37 @@ pub unsafe fn multiply(mut w: *const u8, [mut a, mut b]: [*const u8; 2], steps: 
             b = b.add(STEP);
         }
         let sums = sums;
-        let total = |v: [v128; 4]| {
+        let totals = |v: [v128; 4]| {
             let [a, b, c, d] = turn(v);
             i32x4_add(i32x4_add(a, b), i32x4_add(c, d))
         };
         for k in 0..2 {
-            v128_store(to.add(k * TILE).cast(), total([sums[0][k], sums[1][k], sums[2][k], sums[3][k]]));
+            v128_store(to.add(k * TILE).cast(), totals([sums[0][k], sums[1][k], sums[2][k], sums[3][k]]));
         }
-        let last = total([sums[4][0], sums[5][0], sums[4][1], sums[5][1]]);
+        let last = totals([sums[4][0], sums[5][0], sums[4][1], sums[5][1]]);
         v128_store64_lane::<0>(last, to.add(4).cast());
         v128_store64_lane::<1>(last, to.add(TILE + 4).cast());
     }
+}
+
+/// The sum of products of one of six rows of weights with a row of digits.
+#[inline(never)]
+pub unsafe fn multiply_one(w: *const u8, x: *const u8, steps: usize) -> i32 {
+    unsafe {
+        // As many sums as do not wait for each other; columns are whole blocks, of two steps.
+        let mut sums = [i32x4_splat(0); 2];
+        for step in (0..steps).step_by(2) {
+            for k in 0..2 {
+                let row = v128_load(w.add((step + k) * ROWS * STEP).cast());
+                sums[k] = i32x4_relaxed_dot_i8x16_i7x16_add(row, v128_load(x.add((step + k) * STEP).cast()), sums[k]);
+            }
+        }
+        total(i32x4_add(sums[0], sums[1]))
+    }
+}
+
+/// The sum of four lanes.
+#[inline(always)]
+fn total(v: v128) -> i32 {
+    i32x4_extract_lane::<0>(v) + i32x4_extract_lane::<1>(v) + i32x4_extract_lane::<2>(v) + i32x4_extract_lane::<3>(v)
 }

@@ -14,8 +14,11 @@ const LEAST_ROWS = 12, BRINGING_ROWS = 16;
 
 /** Words of a row's facts, as `digits` writes them, and the places of some. */
 const FACTS = { words: 8, fits: 0, norm: 1, rest: 3, worth: 6 } as const;
-/** What a row's first digits may leave of it, times the root of its columns, before it gets second ones. */
-const MOST_LEFT = 1.5;
+/**
+ * What a row's first digits may leave of it, times the root of its columns, before all weights are multiplied with its
+ * second ones, too: of random ones an eighth of the logits has to be looked at with both then.
+ */
+const MOST_LEFT = 2.5;
 
 /** Words of what a thread has seen of a row, at the beginning of its scratch, and an id that no token has. */
 const BEST = { words: 4, id: 1, odd: 2, count: 3 } as const, NONE = 0x7fff_ffff;
