@@ -26,10 +26,13 @@ const OWN: Readonly<Record<string, string>> = {
 const ATTRIBUTES = new Map(
   Object.entries(OWN).map(([type, names]) => [type, new Set(`${names} ${COMMON}`.split(" "))] as const),
 );
-/** Their methods that can be used, each with the names of its arguments; those after `?` can be left out. */
+/**
+ * Their methods that can be used, each with the names of its arguments, or stars for those that have none to Python;
+ * those after `?` can be left out.
+ */
 const METHODS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   StringValue: METHODS_OF_TEXTS,
-  ObjectValue: { get: "key ? default", items: "", keys: "", values: "" },
+  ObjectValue: { get: "* ? *", items: "", keys: "", values: "" },
 };
 
 /**
@@ -107,10 +110,9 @@ function called(
   make: Make,
   covered: Covered,
 ): Value {
-  const last = args.at(-1), [required, optional = ""] = names.split("?") as [string, string?];
+  const last = args.at(-1), [required, optional = []] = names.split("?").map((part) => part.match(/\S+/g) ?? []);
   const named = last?.type === "KeywordArgumentsValue" ? last.value as Map<string, Value> : new Map<string, Value>();
-  const places = [...required.split(" "), ...optional.split(" ")].filter((one) => one !== "");
-  // Those that begin with a slash have no name to Python.
+  const places = [...required!, ...optional];
   const given = args.filter(({ type }) => type !== "KeywordArgumentsValue");
   const call: MethodCall = { object, name, args: [...given], make, covered };
   for (const [key, value] of named) {
@@ -118,10 +120,8 @@ function called(
     if (place < given.length) throw new Error(`${name}() got other arguments`);
     call.args[place] = value;
   }
-  const least = required.split(" ").filter((one) => one !== "").length;
-  if (
-    given.length > places.length || [...call.args].slice(0, least).filter((one) => one !== undefined).length < least
-  ) {
+  // A method whose arguments have names can do without all of them.
+  if (given.length > places.length || given.length < required!.length) {
     throw new Error(`${name}() got ${given.length} arguments`);
   }
   return object.type === "ObjectValue" ? entriesOf(call) : methodOfText(call);
