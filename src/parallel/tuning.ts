@@ -1,6 +1,7 @@
 /** How ranks of one process sum: by the library, or from memory to memory where that is faster, by measurement. */
 import type { SumTimes } from "../backends/gpu/membership.ts";
 import { median } from "../median.ts";
+import { atPlace, type Rounding, unitsOf } from "../rounding.ts";
 import type { RankReply } from "./messages.ts";
 import type { Ranks } from "./ranks.ts";
 
@@ -66,10 +67,9 @@ function slowest(replies: readonly RankReply[]): SumTimes[] {
  * what is written holds all times.
  */
 export function spreadText(microseconds: readonly number[]): string {
-  const text = (value: number, round: (value: number) => number) => {
-    // As many digits after the point, or zeros before it.
-    const digits = value > 0 ? 1 - Math.floor(Math.log10(value)) : 0, unit = 10 ** Math.abs(digits);
-    return `${digits < 0 ? round(value / unit) * unit : round(value * unit) / unit}`;
+  const text = (value: number, to: Rounding) => {
+    const place = value > 0 ? Math.floor(Math.log10(value)) - 1 : 0;
+    return `${atPlace(unitsOf(value, place, to), place)}`;
   };
   const least = text(Math.min(...microseconds), Math.floor), most = text(Math.max(...microseconds), Math.ceil);
   return `${text(median(microseconds), Math.round)} us [${least}, ${most}]`;
