@@ -7,7 +7,7 @@ import { allCommands, type Command, COMMANDS, DEFAULT_COMMAND, type ParsedComman
 import { denied } from "./denied.ts";
 import { lookForHub } from "./hub.ts";
 import { keepIgnoringHangup } from "./hangup.ts";
-import { closeInspector } from "./inspector.ts";
+import { ignoreSignals } from "./ignored_signals.ts";
 import { confine, privileges } from "./permissions.ts";
 import { systemError } from "./system_errors.ts";
 import { endProcesses, prepareJoining, QUIET_MS, runTogether } from "./processes.ts";
@@ -28,7 +28,7 @@ import { BrokenPipe, dumbTerminal, note, writeError, writeOut } from "./terminal
  */
 export async function run(args: readonly string[]): Promise<never> {
   keepIgnoringHangup();
-  closeInspector();
+  ignoreSignals();
   if (Deno.stderr.isTerminal()) dumbTerminal();
   const traced = tracing();
   const fail = async (thrown: unknown) => Deno.exit(await endProcesses(report(thrown, traced)));

@@ -4,6 +4,7 @@ import { systemError } from "../../src/cli/system_errors.ts";
 import { FailureError } from "../../src/errors.ts";
 import { Journal } from "../../src/eval/journal.ts";
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { openTiny } from "../model/tiny.ts";
 import { TINY } from "./program.ts";
 
@@ -43,6 +44,34 @@ Deno.test({
       assertMatch(stderr, /^error: stdout: cannot be written: No space left on device[^\n]*\n$/, args.join(" "));
       assertEquals(code, 1);
     }
+  },
+});
+
+Deno.test({
+  name: "a file that outgrows its limit is an error of the file, exit code 1, and leaves nothing",
+  ignore: !linux,
+  fn: async () => {
+    using dir = new TemporaryDirectory();
+    const args = ["logits", "--prompt", "Ben has apples. ".repeat(200), "--out", `${dir.path}/logits.safetensors`];
+    // Of 512 bytes each. Deno keeps compiled code in files that may be larger.
+    const run = [
+      "run",
+      "--no-code-cache",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-ffi",
+      `--allow-write=${dir.path}`,
+      MAIN,
+    ];
+    const { code, stderr } = await new Deno.Command("sh", {
+      args: ["-c", `ulimit -f 64; exec "$0" "$@"`, Deno.execPath(), ...run, ...args],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assertMatch(
+      new TextDecoder().decode(stderr),
+      /^error: [^\n]*logits\.safetensors: cannot be written: File too large[^\n]*\n$/,
+    );
+    assertEquals([code, Array.from(Deno.readDirSync(dir.path))], [1, []]);
   },
 });
 
