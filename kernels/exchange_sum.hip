@@ -1,10 +1,7 @@
 // The sum over ranks of rows of many tokens, the residual add of it, and its norm as the linears that follow read it: between attention and the
 // experts, and, of the experts' weighted sums, between a layer and the next. A row is given by a block, and taken by another one: 256 threads,
 // which compute it as `rms_norm` does.
-#include "common/summed.h"
-
-// Quads of a row that a thread has at a time.
-enum { MX_ROW_QUADS = 3, MX_ROW_COLUMNS = 4 * MX_ROW_QUADS * mx_vector_threads };
+#include "common/row_norm.h"
 
 // Rows come in lines of 128 bytes whose last 8 are a mark that says to which launch they belong. Eight neighbouring lanes write a line at once,
 // each 16 bytes, and such a line is never seen in part, as NCCL's protocol LL128 relies on where devices are joined by NVLink. So nobody waits
@@ -83,18 +80,6 @@ template <bool Round, class Own> MX_DEVICE void give_row(const Own &own, const M
   if (mx_thread() == 0) *count = turn;
 }
 
-// Four numbers a lane, of neighbouring lanes eight columns, to a row of bf16 numbers in an order that has columns c and c + 4 side by side. All
-// lanes must call.
-MX_DEVICE void store_pairs(MX_GLOBAL u16 *row, i32 order, i32 c, f32x4 v, bool valid) {
-  const bool odd = c & 4;
-  const f32 a = mx_shuffle_xor(odd ? v[0] : v[2], 1), b = mx_shuffle_xor(odd ? v[1] : v[3], 1);
-  const u32 first = odd ? mx_pack(a, v[2]) : mx_pack(v[0], a), second = odd ? mx_pack(b, v[3]) : mx_pack(v[1], b);
-  if (!valid) return;
-  MX_GLOBAL u16 *const to = row + mx_column_place(order, (c & ~7) + (odd ? 2 : 0));
-  *(MX_GLOBAL u32 *)to = first;
-  *(MX_GLOBAL u32 *)(to + (order == 1 ? 2 : 8)) = second;
-}
-
 // The sum of a row over ranks, and its norm, of rows of at most MX_ROW_COLUMNS.
 template <bool Round>
 MX_DEVICE void take_row(const MxRowSum &sum, i32 row, MX_GLOBAL f32 *to, const MxInput &in, const MxNormed &normed, i32 width, i32 accumulate) {
@@ -156,40 +141,11 @@ MX_DEVICE void take_row(const MxRowSum &sum, i32 row, MX_GLOBAL f32 *to, const M
   mx_barrier();
   if (t == 0) *count = turn;
   if (!in.norm) return;
-  const i32 quads = of.quads;
-  const auto at = [&](i32 q) { return t + q * mx_vector_threads; };
-  f32x4 v[MX_ROW_QUADS], w[MX_ROW_QUADS];
-  f32 squares = 0.0f;
+  f32x4 all[MX_ROW_QUADS], w[MX_ROW_QUADS];
+  mx_row_weights(w, in, width);
   MX_UNROLL
-  for (i32 q = 0; q < MX_ROW_QUADS; q++) {
-    v[q] = w[q] = f32x4{0, 0, 0, 0};
-    if (at(q) >= quads) continue;
-    w[q] = mx_weights4(in.norm, in.norm_format, 4 * at(q), width);
-    v[q] = staged[at(q)];
-    MX_UNROLL
-    for (i32 e = 0; e < 4; e++) squares = mx_fma(v[q][e], v[q][e], squares);
-  }
-  // As mx_prepare_row has it.
-  const f32 inverse = 1.0f / __builtin_sqrtf(mx_block_sum(squares) / (f32)width + in.eps);
-  MX_UNROLL
-  for (i32 q = 0; q < MX_ROW_QUADS; q++) {
-    MX_UNROLL
-    for (i32 e = 0; e < 4; e++) v[q][e] = mx_round_if(v[q][e] * inverse * w[q][e], in.round);
-  }
-  const auto store = [&](u16 *rows, i32 row_stride, i32 order) __attribute__((always_inline)) {
-    MX_GLOBAL u16 *const place = mx_global<u16>(rows) + (i64)row * row_stride;
-    MX_UNROLL
-    for (i32 q = 0; q < MX_ROW_QUADS; q++) {
-      if (order != 0) store_pairs(place, order, 4 * at(q), v[q], at(q) < quads);
-      else if (at(q) < quads) mx_store_columns(place, 0, 4 * at(q), v[q]);
-    }
-  };
-  MX_UNROLL
-  for (i32 q = 0; q < MX_ROW_QUADS; q++) {
-    if (normed.rows && at(q) < quads) normed.store_rows(row, 4 * at(q), width, v[q]);
-  }
-  if (normed.first) store(normed.first, normed.first_stride, normed.first_order);
-  if (normed.second) store(normed.second, normed.second_stride, normed.second_order);
+  for (i32 q = 0; q < MX_ROW_QUADS; q++) all[q] = mx_row_quad(q) < of.quads ? staged[mx_row_quad(q)] : f32x4{0, 0, 0, 0};
+  mx_norm_row(all, w, row, in, normed, width);
 }
 
 // The first blocks give a row each and wait for nobody; as many more take one each. Blocks begin in their order, so that of all that are at work

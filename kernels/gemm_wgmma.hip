@@ -5,9 +5,14 @@
 // decoded into the registers that the instruction reads: of a step, lane 4g + t takes the t-th quarter of two rows, and columns of x lie in
 // the order in which it does (qdq's order 2). Where the last step has 32 columns, as where ranks divide 2,880, zeros stand for the rest. A
 // token's sum does not depend on the tokens beside it, nor on the size of the tile.
+//
+// With MX_TO_RANKS: the products of a linear that are to be summed over ranks, which go to all ranks instead of to memory (common/given.h).
 #include "common/ends.h"
 #include "common/halves.h"
 #include "common/wgmma.h"
+#if defined(MX_TO_RANKS)
+#include "common/given.h"
+#endif
 
 #if !defined(WGMMA_WARPGROUPS)
 #define WGMMA_WARPGROUPS 2
@@ -175,17 +180,21 @@ template <i32 N, i32 Most> MX_DEVICE void multiply(const MxTile &t, const u16 *x
   __asm__ volatile("// %0 tokens" : : "n"(N) : "memory");
 }
 
-// `tile()` is called twice, so that what only the end needs takes no registers meanwhile.
+// Puts a tile's sums into LDS; false where it has none. `tile()` is called again for the end, so that what only that needs takes no registers
+// meanwhile.
+template <i32 Most, class Tile> MX_DEVICE bool multiply_tile(Tile tile, const u16 *x, i32 x_stride) {
+  const MxTile t = tile();
+  if (t.tokens <= 0 || t.first_row >= t.l.rows) return false;
+  if (Most > 128 && t.tokens > 128) multiply<Most, Most>(t, x, x_stride);
+  else if (t.tokens > 96) multiply<128, Most>(t, x, x_stride);
+  else if (t.tokens > 64) multiply<96, Most>(t, x, x_stride);
+  else if (t.tokens > 32) multiply<64, Most>(t, x, x_stride);
+  else multiply<32, Most>(t, x, x_stride);
+  return true;
+}
+
 template <i32 Most, class Tile> MX_DEVICE void wgmma_tile(Tile tile, const u16 *x, i32 x_stride) {
-  {
-    const MxTile t = tile();
-    if (t.tokens <= 0 || t.first_row >= t.l.rows) return;
-    if (Most > 128 && t.tokens > 128) multiply<Most, Most>(t, x, x_stride);
-    else if (t.tokens > 96) multiply<128, Most>(t, x, x_stride);
-    else if (t.tokens > 64) multiply<96, Most>(t, x, x_stride);
-    else if (t.tokens > 32) multiply<64, Most>(t, x, x_stride);
-    else multiply<32, Most>(t, x, x_stride);
-  }
+  if (!multiply_tile<Most>(tile, x, x_stride)) return;
   const MxTile t = tile();
   const i32 tid = mx_thread();
   // Where the results of each token go, behind the sums.
@@ -267,6 +276,23 @@ template <i32 Most, class Tile> MX_DEVICE void wgmma_tile(Tile tile, const u16 *
     wgmma_tile<tokens>(at, x, x_stride);                                                                                               \
   }                                                                                                                                    \
   MX_EXPORT(name)
+#define GIVE_WGMMA_ENTRY(name)                                                                                                         \
+  WGMMA_TRAITS(name, 128)                                                                                                              \
+  MX_ENTRY_RESIDENT(name, threads, WGMMA_RESIDENT)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 n,               \
+                                                const void *inboxes, const void *marks, i32 rank, i32 ranks, i64 room, i32 tiles) {   \
+    mx_follow();                                                                                                                       \
+    const auto at = [&]() __attribute__((always_inline)) { return mx_group_tile(group, x_scales, 1, 0, n, block_rows, 128); };          \
+    if (!multiply_tile<128>(at, x, x_stride)) return;                                                                                  \
+    mx_barrier();                                                                                                                      \
+    const MxGiven given{mx_global<u64>(inboxes), mx_global<u64>(marks), rank, ranks, room, tiles};                                      \
+    mx_give_tile(given, at(), MX_LDS(f32), pitch);                                                                                     \
+  }                                                                                                                                    \
+  MX_EXPORT(name)
 #define WGMMA_EXPAND(macro, ...) macro(__VA_ARGS__)
+#if defined(MX_TO_RANKS)
+#define GIVE_NAME(stem) MX_PASTE(WGMMA_NAME(stem), _give)
+WGMMA_EXPAND(GIVE_WGMMA_ENTRY, GIVE_NAME(gemm_))
+#else
 WGMMA_EXPAND(GEMM_WGMMA_ENTRY, WGMMA_NAME(gemm_))
 WGMMA_EXPAND(EXPERT_WGMMA_ENTRY, WGMMA_NAME(expert_gemm_), MX_PASTE(WGMMA_EXPERT_TOKENS_, MX_FORMAT))
+#endif

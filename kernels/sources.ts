@@ -102,6 +102,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "attention_batch", source: "attention_batch.hip", defines: [] },
     { name: "attention_mma", source: "attention_mma.hip", defines: [] },
     // Between AMD devices memory would have to be allocated otherwise, which nobody here could try.
+    { name: "exchange_given", source: "exchange_given.hip", defines: [] },
     { name: "exchange_sum", source: "exchange_sum.hip", defines: [] },
     { name: "exchange_pick", source: "exchange_pick.hip", defines: [] },
     { name: "exchange_ranks", source: "exchange_ranks.hip", defines: [] },
@@ -121,6 +122,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
       source: "gemm_wgmma.hip",
       defines: [`-DMX_FORMAT=${format}`],
     })),
+    { name: "gemm_wgmma_give.bf16", source: "gemm_wgmma.hip", defines: ["-DMX_FORMAT=bf16", "-DMX_TO_RANKS"] },
     ...BY_FORMAT["norm_route"]!.map((format) => ({
       name: `norm_route_cluster.${format}`,
       source: "norm_route.hip",

@@ -1,15 +1,7 @@
 /** Linears: few tokens by vector kernels, many by GEMMs. */
 import type { LaunchTraits } from "../manifest.ts";
-import { rowTiles, signature } from "./signature.ts";
+import { groupTiles, signature } from "./signature.ts";
 import type { ArgumentType } from "./types.ts";
-
-/** Tiles of all linears of a group. */
-function groupTiles(
-  { linear }: { readonly linear: readonly { readonly rows: number }[] },
-  traits: LaunchTraits,
-): number {
-  return linear.reduce((sum, { rows }) => sum + rowTiles(rows, traits), 0);
-}
 
 const tokenTiles = (n: number, { tokensPerBlock }: LaunchTraits) => Math.ceil(n / tokensPerBlock);
 

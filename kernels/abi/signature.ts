@@ -51,6 +51,14 @@ export function rowTiles(rows: number, { rowsPerBlock }: LaunchTraits): number {
   return Math.ceil(rows / rowsPerBlock);
 }
 
+/** Tiles of all linears of a group. */
+export function groupTiles(
+  { linear }: { readonly linear: readonly { readonly rows: number }[] },
+  traits: LaunchTraits,
+): number {
+  return linear.reduce((sum, { rows }) => sum + rowTiles(rows, traits), 0);
+}
+
 /** Arguments that say where the output goes. */
 export const OUT = { out: "f32*", outStride: "i32" } as const;
 /** Arguments that say where in the caches a token is. */

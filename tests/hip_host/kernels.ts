@@ -25,6 +25,8 @@ export interface HostKernelOptions {
   readonly matrix?: "right" | "wrong";
   /** Whether NVIDIA's kernels for batches are among them, as far as the host knows their instructions. */
   readonly batches?: boolean;
+  /** Whether kernels that ranks exchange rows by are among them, and a matrix kernel that gives its rows. */
+  readonly ranks?: boolean;
   /** Which of the experts' kernels for one token are among them, which only sm_90a has. */
   readonly oneToken?: RegExp;
 }
@@ -34,17 +36,20 @@ export interface HostKernelOptions {
  * on a CPU.
  */
 export async function hostKernels(
-  { arch = "gfx942", matrix, batches = false, oneToken = /^$/ }: HostKernelOptions = {},
+  { arch = "gfx942", matrix, batches = false, ranks = false, oneToken = /^$/ }: HostKernelOptions = {},
 ): Promise<KernelFiles> {
   const manifest = JSON.parse(Deno.readTextFileSync(MANIFEST)) as Manifest;
   const entries: Record<string, ManifestEntry> = {};
   // The library has those that only NVIDIA's have among the generic ones as well.
   for (const [name, entry] of [arch, "sm_90"].flatMap((own) => Object.entries(manifest.architectures[own]!.entries))) {
-    const taken = !/_mma$|batch|^exchange/.test(name) || batches && HOST_BATCHES.includes(name);
+    const taken = !/_mma$|batch|^exchange/.test(name) || batches && HOST_BATCHES.includes(name) ||
+      ranks && name.startsWith("exchange_");
     if (taken) entries[name] ??= { ...entry, file: "generic" };
   }
   for (const [name, entry] of Object.entries(manifest.architectures["sm_90a"]!.entries)) {
     if (name.endsWith("_one") && oneToken.test(name)) entries[name] = { ...entry, file: "generic" };
+    // Whose stand-in has its sums elsewhere.
+    if (ranks && name === "gemm_bf16_wgmma_give") entries[name] = { ...entry, ldsFixed: 0, file: "generic" };
   }
   const libraries = new Map([["generic", await hostLibrary()]]);
   if (matrix) {

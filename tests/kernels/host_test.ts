@@ -8,6 +8,7 @@ import { FAMILIES } from "../../src/verify/cases/all.ts";
 import { expertCases } from "../../src/verify/cases/expert.ts";
 import { expertMlpCases } from "../../src/verify/cases/expert_mlp.ts";
 import { expertWalkCases } from "../../src/verify/cases/expert_walk.ts";
+import { givenCases } from "../../src/verify/cases/given.ts";
 import { rankNormCases } from "../../src/verify/cases/rank_norms.ts";
 import { rankCases } from "../../src/verify/cases/ranks.ts";
 import { routeCases } from "../../src/verify/cases/route.ts";
@@ -54,8 +55,8 @@ Deno.test({
     // Launched as they are: the test library's launches wait for those of other ranks.
     const machine = await HostMachine.open();
     for (
-      const one of [...rankCases(), ...rankNormCases(), ...routeCases()].filter(({ job }) =>
-        job.entry.startsWith("exchange_") && !job.cluster
+      const one of [...rankCases(), ...rankNormCases(), ...givenCases(), ...routeCases()].filter(({ job }) =>
+        /^exchange_|_give$/.test(job.entry) && !job.cluster
       )
     ) {
       await t.step(one.name, async () => {

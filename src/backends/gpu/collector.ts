@@ -87,6 +87,7 @@ export abstract class OperationCollector {
       sumRoute: (router) => executor.canSumRoute(router),
       expertMlp: (up, down) => executor.canMlp(up, down),
       downCombine: (experts) => executor.canDownCombine(experts),
+      sumGiven: (linear) => executor.canSumGiven(linear),
       sumCombine: (combined) => executor.canSumCombine(combined),
       sumNorm: (of, norm, readers) => executor.canSumNorm(of, norm, readers),
     });

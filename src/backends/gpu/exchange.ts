@@ -25,6 +25,7 @@ import {
 import {
   type BlockSum,
   type Choices,
+  type Giving,
   normedArguments,
   type RouteValues,
   type RowsToSum,
@@ -42,8 +43,15 @@ export interface OfferedMemory {
   readonly logits: SharedMemory;
   /** Multiprocessors of its device: as many blocks that wait for others are under way at once. */
   readonly blocks: number;
+  readonly can: RankKernels;
+}
+
+/** What a rank's kernels can do, which depends on its part of the weights: all ranks must, or none does it. */
+export interface RankKernels {
   /** Whether its kernels for one token compute its experts, so that they can sum over ranks. */
   readonly sumsBlocks: boolean;
+  /** Whether the matrix kernel of attention's output gives its rows to the sum over ranks. */
+  readonly gives: boolean;
 }
 
 /** Both halves of a launch; see kernels/common/exchange.h. */
@@ -85,8 +93,8 @@ export class Exchange {
   readonly #meetings: Readonly<Record<RankGroup, Meeting>>;
   /** Fewest multiprocessors of a rank's device. */
   #processors = 0;
-  /** Whether all ranks say so: they differ in columns. */
-  #sumsBlocks = false;
+  /** What all ranks can: they differ in columns. */
+  #can: RankKernels = { sumsBlocks: false, gives: false };
 
   constructor(parts: ExchangeParts) {
     const { workspace: { exchanged, exchangeTables }, sizes, maxTokens, hidden, rank } = parts;
@@ -108,10 +116,10 @@ export class Exchange {
   }
 
   /** What this rank offers. */
-  offer(sumsBlocks: boolean): OfferedMemory {
+  offer(can: RankKernels): OfferedMemory {
     const { device, workspace: { allLogits } } = this.#parts;
     const groups = this.#own.map(({ memory }) => WRITTEN.map((name) => device.share(memory[name])));
-    return { groups, logits: device.share(allLogits), blocks: device.properties.multiprocessors, sumsBlocks };
+    return { groups, logits: device.share(allLogits), blocks: device.properties.multiprocessors, can };
   }
 
   /**
@@ -127,7 +135,10 @@ export class Exchange {
     if (!names.every((name) => kernels.has(`exchange_${name}`))) return 0;
     if (!devices.every((other, r) => r === rank || device.reach(other))) return 0;
     this.#processors = Math.min(...offers.map(({ blocks }) => blocks));
-    this.#sumsBlocks = offers.every((offer) => offer.sumsBlocks);
+    this.#can = {
+      sumsBlocks: offers.every(({ can }) => can.sumsBlocks),
+      gives: offers.every(({ can }) => can.gives) && kernels.has("exchange_given"),
+    };
     for (const [index, { memory, tables, place: { rank: own, ranks } }] of this.#own.entries()) {
       const first = rank - own;
       const write = (table: DeviceRange, mine: DeviceRange, of: (offer: OfferedMemory) => SharedMemory) => {
@@ -167,6 +178,35 @@ export class Exchange {
     this.#rows(x, h, group, { ...rows, accumulate: true });
   }
 
+  /** Whether the kernel of a linear gives so many rows to the sum over ranks. */
+  canGive(n: number, width: number): boolean {
+    return this.#can.gives && this.canNorm(n, width);
+  }
+
+  /** What the linear's kernel is told where it gives its rows. */
+  giving(group: RankGroup): Giving {
+    const { tables: { given: inboxes, givenMarks: marks }, place } = this.#meetings[group];
+    return { inboxes, marks, room: this.#room.givenBytes, tiles: this.#room.givenTiles, ...place };
+  }
+
+  /**
+   * h += the sum over ranks of what was given, and the norm of it.
+   *
+   * @param early Whether the launch may begin before the one ahead of it, which gives this rank's rows, has ended.
+   */
+  takeGiven(
+    { range: h, stride, width }: GpuTensor,
+    group: RankGroup,
+    { round, n, ...norms }: SumRows & RowsToSum,
+    early: boolean,
+  ): void {
+    const { calls } = this.#parts, { overlaps } = calls, { memory: { givenTurns: turns } } = this.#meetings[group];
+    const values = { h, stride, width, round, n, ...normedArguments(norms), turns, stop: this.#stop, phase: WHOLE };
+    calls.overlaps = early;
+    calls.launch("exchangeGiven", { ...values, ...this.giving(group) });
+    calls.overlaps = overlaps;
+  }
+
   /** Whether a kernel makes the experts' weighted sums of so many tokens, and sums them over ranks. */
   canCombine(n: number, width: number): boolean {
     return this.canNorm(n, width) || n <= ROUTED_ROWS && width % 4 === 0 && width <= ROUTED_COLUMNS;
@@ -182,7 +222,7 @@ export class Exchange {
 
   /** Whether the kernel of every rank that computes the experts of one token can sum its row. */
   sumsBlocks(width: number): boolean {
-    return this.#sumsBlocks && width <= ROW_NOTES && this.#parts.calls.multiprocessors <= BLOCKS;
+    return this.#can.sumsBlocks && width <= ROW_NOTES && this.#parts.calls.multiprocessors <= BLOCKS;
   }
 
   /** What a kernel is told whose blocks have some numbers each of a row that is summed. */

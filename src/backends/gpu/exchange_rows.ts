@@ -7,6 +7,9 @@ import type { GpuLinear } from "./tensors.ts";
 /** What a kernel is told that sums over ranks what its blocks have of a row. */
 export type BlockSum = Pick<Values<"expertDownCombineOne">, "inboxes" | "turns" | "stop" | "rank" | "ranks">;
 
+/** What a matrix kernel is told that gives its rows to the ranks of a group. */
+export type Giving = Pick<Values<"gemmGive">, "inboxes" | "marks" | "rank" | "ranks" | "room" | "tiles">;
+
 /** Where a kernel leaves the norm of a sum; `in` is what it is the norm of, without a norm where there is none. */
 export interface SumRows {
   readonly in: Input;

@@ -13,6 +13,9 @@ const NOTE_PIECES = 512;
 export const MOST_NOTES = NOTE_BLOCKS * NOTE_PIECES;
 /** Fewest rows that are counted as such: of fewer, 2,880 numbers each, a mark beside each is faster. */
 export const COUNTED_ROWS = Math.floor(4 * MOST_NOTES / 2880) + 1;
+/** Rows and columns of a tile that a matrix kernel gives. */
+export const GIVEN_TOKENS = 128;
+const GIVEN_ROWS = 128;
 /** Most numbers of one row each of which comes with a mark of its own, from any block. */
 export const ROW_NOTES = 4096;
 
@@ -20,6 +23,9 @@ export const ROW_NOTES = 4096;
 export interface RowRoom {
   readonly rows: number;
   readonly bytes: number;
+  /** Room for the same rows as tiles of bf16 numbers, and how many tiles these are. */
+  readonly givenBytes: number;
+  readonly givenTiles: number;
 }
 
 /** Quads of float32 numbers in a line of 128 bytes, beside its mark. */
@@ -29,6 +35,8 @@ const LINE_QUADS = 7;
 export const roomFor = (maxTokens: number, hidden: number): RowRoom => ({
   rows: maxTokens,
   bytes: 128 * maxTokens * Math.ceil(Math.ceil(hidden / 4) / LINE_QUADS),
+  givenBytes: 128 * maxTokens * Math.ceil(hidden / 64),
+  givenTiles: Math.ceil(maxTokens / GIVEN_TOKENS) * Math.ceil(hidden / GIVEN_ROWS),
 });
 
 /**
@@ -43,7 +51,7 @@ export function mostSummed(
 }
 
 /** What a group's ranks write to, and count by; in bytes. `rows`: most tokens of a batch. */
-function sizesFor(ranks: number, { bytes, rows }: RowRoom) {
+function sizesFor(ranks: number, { bytes, rows, givenBytes, givenTiles }: RowRoom) {
   return {
     /** Few numbers, each with its mark. */
     notes: 2 * ranks * 32 * MOST_NOTES,
@@ -53,10 +61,15 @@ function sizesFor(ranks: number, { bytes, rows }: RowRoom) {
     rows: 2 * ranks * bytes,
     /** How far each rank has come with columns of logits. */
     columnMarks: ranks * 4 * BLOCKS,
+    /** Rows that matrix kernels give, and how often each of their tiles has come from each rank. */
+    given: 2 * ranks * givenBytes,
+    givenMarks: 4 * ranks * givenTiles,
     /** How often this rank came to a sum of few tokens, of one by such blocks, and gave and took rows of many. */
     noteTurns: 4 * NOTE_BLOCKS,
     rowNoteTurns: 4 * BLOCKS,
     rowTurns: 2 * 4 * rows,
+    /** How often it took each of whole tiles of rows that were given so. */
+    givenTurns: 4 * GIVEN_TOKENS * Math.ceil(rows / GIVEN_TOKENS),
   };
 }
 
@@ -64,7 +77,7 @@ function sizesFor(ranks: number, { bytes, rows }: RowRoom) {
 export type ExchangeMemory = Readonly<Record<keyof ReturnType<typeof sizesFor>, DeviceRange>>;
 
 /** Parts that other ranks write to, in the order of their tables of pointers. */
-export const WRITTEN = ["notes", "rowNotes", "rows", "columnMarks"] as const;
+export const WRITTEN = ["notes", "rowNotes", "rows", "columnMarks", "given", "givenMarks"] as const;
 /** Tables of pointers of a group: those, and the logits of all ranks. */
 const TABLES = WRITTEN.length + 1;
 

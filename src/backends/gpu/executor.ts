@@ -12,7 +12,7 @@ import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.
 import { Experts } from "./experts.ts";
 import { Inputs } from "./inputs.ts";
 import type { NormReader, Step } from "./operations.ts";
-import { launchBatch, launchGemm, launchGroups, type Products } from "./products.ts";
+import { launchBatch, launchGemm, launchGive, launchGroups, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
 import { launchNormRoute } from "./norm_route.ts";
 import { launchAdd, launchEmbed, launchRmsNorm, launchRoute, launchSwiglu } from "./rows.ts";
@@ -89,6 +89,16 @@ export class Executor {
   /** See {@linkcode Summed.canCombine}. */
   canSumCombine(combined: GpuTensor): boolean {
     return this.#summed.canCombine(combined);
+  }
+
+  /** See {@linkcode Summed.canGive}. */
+  canSumGiven(linear: GpuLinear): boolean {
+    return this.#summed.canGive(linear);
+  }
+
+  /** See {@linkcode Summed.knowsGive}. */
+  knowsGive(linear: GpuLinear): boolean {
+    return this.#summed.knowsGive(linear);
   }
 
   /** See {@linkcode Experts.knowsOne}. */
@@ -170,10 +180,11 @@ export class Executor {
     this.#inputs.forget(step);
   }
 
-  #allReduce({ x, h, group, norm }: Extract<Step, { kind: "allReduce" }>): void {
-    const { n } = this.#context, ranks = this.ranks!;
+  #allReduce({ x, h, group, norm, given }: Extract<Step, { kind: "allReduce" }>): void {
+    const { n } = this.#context, ranks = this.ranks!, { round, overlap } = this.options;
+    if (h !== null && given) return ranks.takeGiven(h, group, { ...this.#summed.rowsOf(h, norm), round, n }, overlap);
     if (h === null || norm === null) return ranks.sum(x, h, group, n);
-    ranks.sumNorm(x, h, group, { ...this.#summed.rowsOf(h, norm), round: this.options.round, n });
+    ranks.sumNorm(x, h, group, { ...this.#summed.rowsOf(h, norm), round, n });
   }
 
   /** Logits of rows of x that `workspace.rows` names, to `workspace.allLogits`. */
@@ -207,7 +218,7 @@ export class Executor {
     this.#vectorLinear(head, rows > 1, { group, in: input, round: false, accumulate: false, n: rows });
   }
 
-  #linear({ linears, outs, x, norm, accumulate }: Extract<Step, { kind: "linear" }>): void {
+  #linear({ linears, outs, x, norm, accumulate, gives }: Extract<Step, { kind: "linear" }>): void {
     const { n, few } = this.#context, { round, invariant } = this.options;
     for (const indices of launchGroups(linears)) {
       const members = indices.map((i) => linears[i]!), targets: Rows[] = indices.map((i) => outs[i]!);
@@ -219,7 +230,8 @@ export class Executor {
       } else {
         const entry = linearEntry(this.#context, members), rows = this.#inputs.prepare(x, norm, first, n, entry);
         const products = { linears: members, outs: targets, x: rows, round, accumulate, n };
-        if (batchesLinears(this.#context, members)) this.#batch(entry, products);
+        if (gives !== null) launchGive(this.calls, products, entry, this.ranks!.giving(gives));
+        else if (batchesLinears(this.#context, members)) this.#batch(entry, products);
         else launchGemm(this.calls, products, entry);
       }
     }

@@ -1,6 +1,7 @@
 /** Which neighbouring operations become one step. */
 import type { Flow } from "./flow.ts";
 import type { NormReader, Operation, Step, SumKind, SumNorm } from "./operations.ts";
+import type { RankGroup } from "../../model/backend.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
 /** Which fused kernels exist for the weights in question. */
@@ -16,6 +17,8 @@ export interface FusedKernels {
   readonly expertMlp: (up: ExpertTable, down: ExpertTable) => boolean;
   /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
   readonly sumRoute: (router: GpuLinear) => boolean;
+  /** A linear whose rows its kernel gives to the sum over ranks itself, where that adds them to the residual stream. */
+  readonly sumGiven: (linear: GpuLinear) => boolean;
   /** With the sum over ranks of the experts' weighted sums, where {@linkcode downCombine} can be. */
   readonly sumCombine: (combined: GpuTensor) => boolean;
   /**
@@ -93,8 +96,19 @@ export class FusionRules {
   #linear(i: number, o: Of<"linear">, norm: Of<"rmsNorm"> | null): Fusion {
     const only = o.outs.length === 1 ? o.outs[0]! : null, sum = only && this.flow.sumAfter(i, only);
     const from = { x: norm?.x ?? o.x, norm: norm?.weight ?? null };
-    const step: Step = { ...o, ...from, outs: sum ? [sum] : o.outs, accumulate: sum !== null };
-    return { step, length: sum ? 2 : 1, elided: present(sum && only) };
+    const gives = this.#givenAt(i);
+    const step: Step = { ...o, ...from, outs: sum ? [sum] : o.outs, accumulate: sum !== null, gives };
+    return { step, length: sum ? 2 : 1, elided: present(sum || gives ? only : null) };
+  }
+
+  /** The ranks that the kernel of the linear at `i` gives its rows to; null where it does not. */
+  #givenAt(i: number): RankGroup | null {
+    const [before, linear, reduce] = [-1, 0, 1].map((k) => this.flow.operations[i + k]);
+    if (linear?.kind !== "linear" || linear.outs.length !== 1 || reduce?.kind !== "allReduce") return null;
+    // Which the linear's step would make.
+    if (before?.kind === "rmsNorm" && before.out === linear.x) return null;
+    const x = linear.outs[0]!, given = reduce.x === x && this.flow.sumAfter(i + 1, x) !== null;
+    return given && this.kernels.sumGiven(linear.linears[0]!) ? reduce.group : null;
   }
 
   #rotate(i: number, o: Of<"rotate">): Fusion {
@@ -161,7 +175,8 @@ export class FusionRules {
     // A kernel that routes makes the norm itself.
     const norm = sum && !found ? this.#normAt("rows", i + 2, sum) : null;
     const length = (sum ? 2 : 1) + lengthOf(norm);
-    return { step: { ...o, h: sum, norm }, length, elided: present(sum && x, unwritten(norm)) };
+    const given = this.#givenAt(i - 1) !== null;
+    return { step: { ...o, h: sum, norm, given }, length, elided: present(sum && x, unwritten(norm)) };
   }
 
   #routeAt(i: number): Route | null {

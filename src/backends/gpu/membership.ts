@@ -66,9 +66,10 @@ export class Membership {
     const { calls } = executor;
     const { config: { hidden }, maxTokens } = request, sizes = deviceRanks(request)!;
     this.#exchange = new Exchange({ device, stream, calls, workspace, sizes, rank, maxTokens, hidden });
-    return this.#exchange.offer(
-      layers.every(({ gateUp: [up], down: [down] }) => up && down && executor.knowsOne(up, down)),
-    );
+    return this.#exchange.offer({
+      sumsBlocks: layers.every(({ gateUp: [up], down: [down] }) => up && down && executor.knowsOne(up, down)),
+      gives: layers.every(({ o }) => executor.knowsGive(o)),
+    });
   }
 
   /**

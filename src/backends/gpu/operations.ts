@@ -63,8 +63,15 @@ export type Step =
   | Of<"add">
   | Of<"route">
   | Of<"swiglu">
-  /** `norm`: RMSNorm of x first. `accumulate`: the result is added to the output. */
-  | Of<"linear"> & { readonly norm: GpuVector | null; readonly accumulate: boolean }
+  /**
+   * `norm`: RMSNorm of x first. `accumulate`: the result is added to the output. `gives`: it goes to the ranks of a
+   * group instead, whose sum comes next.
+   */
+  | Of<"linear"> & {
+    readonly norm: GpuVector | null;
+    readonly accumulate: boolean;
+    readonly gives: RankGroup | null;
+  }
   | {
     readonly kind: "rotateStore";
     readonly q: GpuTensor;
@@ -114,7 +121,12 @@ export type Step =
   | Of<"expertDown">
   | Of<"combine"> & { readonly accumulate: boolean }
   /** The sum goes to `h`, to which it is added, or takes the place of x. */
-  | Of<"allReduce"> & { readonly h: GpuTensor | null; readonly norm: SumNorm | null }
+  | Of<"allReduce"> & {
+    readonly h: GpuTensor | null;
+    readonly norm: SumNorm | null;
+    /** Whether the linear before it gives x, which is not written then. */
+    readonly given: boolean;
+  }
   /**
    * `y` may be used for the experts' own outputs; its contents are not promised. With `group` what is added to `out` is
    * the sum over ranks.

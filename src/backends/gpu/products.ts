@@ -5,7 +5,7 @@ import { BLOCK } from "../../formats/format.ts";
 import { GROUP_LINEARS, groupOf, type Input, type Rows } from "./abi.ts";
 import { BATCH_TOKENS, fewEntry, fewRowsEntry, isNarrow, partsFor } from "./batches.ts";
 import type { Calls } from "./calls.ts";
-import type { BlockSum } from "./exchange_rows.ts";
+import type { BlockSum, Giving } from "./exchange_rows.ts";
 import type { Codes, Prepared } from "./prepared.ts";
 import { type ExpertTable, type GpuLinear, samePreparation } from "./tensors.ts";
 
@@ -60,6 +60,20 @@ export function launchGemm(calls: Calls, products: Products, matrixEntry: string
   const { suffix } = products.linears[0]!, values = valuesOf(products);
   if (products.x.bf16) calls.launch("gemmMma", values, matrixEntry);
   else calls.launch("gemm", values, `gemm_${suffix}`);
+}
+
+/** The kernel that gives the products of a matrix kernel to a sum over ranks, whether or not there is one. */
+export const giveEntry = (matrixEntry: string): string => `${matrixEntry}_give`;
+
+/** Gives the products of one linear to the ranks of a group, rounded. */
+export function launchGive(
+  calls: Calls,
+  { linears, outs, x, n }: Omit<Products, "round" | "accumulate">,
+  matrixEntry: string,
+  to: Giving,
+): void {
+  const values = { group: groupOf(linears, outs), x: x.range, xStride: x.stride, xScales: x.scales, n };
+  calls.launch("gemmGive", { ...values, ...to }, giveEntry(matrixEntry));
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
 import type { Exchange } from "./exchange.ts";
-import type { BlockSum, RouteValues } from "./exchange_rows.ts";
+import type { BlockSum, Giving, RouteValues } from "./exchange_rows.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -127,6 +127,21 @@ export class RankSums {
   /** See {@linkcode Exchange.sumNorm}. */
   sumNorm(...parameters: Parameters<Exchange["sumNorm"]>): void {
     this.exchange!.sumNorm(...parameters);
+  }
+
+  /** Whether the kernel of a linear gives so many rows to the sum over ranks. */
+  canGive(n: number, width: number): boolean {
+    return this.#exchanges(n) && this.exchange!.canGive(n, width);
+  }
+
+  /** See {@linkcode Exchange.giving}. */
+  giving(group: RankGroup): Giving {
+    return this.exchange!.giving(group);
+  }
+
+  /** See {@linkcode Exchange.takeGiven}. */
+  takeGiven(...parameters: Parameters<Exchange["takeGiven"]>): void {
+    this.exchange!.takeGiven(...parameters);
   }
 
   /** Whether the likeliest tokens of so many rows are found among ranks that have not gathered their logits. */

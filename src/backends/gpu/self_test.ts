@@ -10,7 +10,7 @@ import type { CacheShape } from "./abi.ts";
 import { ATTENTION_BATCH, batchKnows } from "./attention.ts";
 import type { Calls } from "./calls.ts";
 import { mlpEntry, mlpRanksEntry } from "./expert_mlp.ts";
-import { scaledEntry } from "./products.ts";
+import { giveEntry, scaledEntry } from "./products.ts";
 import { Bench, HEAD_DIM } from "./self_test_bench.ts";
 import { cachesOfAllFormats, linearsOfAllFormats, linearsOfCodes } from "./self_test_formats.ts";
 import type { GpuLinear, GpuTree } from "./tensors.ts";
@@ -129,6 +129,10 @@ function* judgements(
         const entry = `expert_gemm_${like.suffix}_${kind}`;
         yield* gemm(entry, like, (bench) => bench.expertGemm(like, entry));
       }
+    }
+    for (const like of denses) {
+      const matrix = `gemm_${like.suffix}_wgmma`, entry = giveEntry(matrix);
+      yield* gemm(entry, like, (bench) => bench.give(like, matrix));
     }
     for (const size of BATCH_SIZES) {
       for (const like of denses) {

@@ -8,6 +8,8 @@ import { type Attention, ATTENTION_BATCH, launchBatchAttention, launchTiles } fr
 import type { Calls } from "./calls.ts";
 import { orderOf, preparedStride } from "./inputs.ts";
 import { expertWalkEntry } from "./batches.ts";
+import { GIVEN_TOKENS, roomFor } from "./exchanged.ts";
+import { normedArguments, withoutNorm } from "./exchange_rows.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
 import { launchExpertMlp } from "./expert_mlp.ts";
 import {
@@ -18,6 +20,7 @@ import {
   launchExpertUp,
   launchExpertWalk,
   launchGemm,
+  launchGive,
   scaledEntry,
 } from "./products.ts";
 import { COLS, ROWS, Samples } from "./self_test_samples.ts";
@@ -54,6 +57,29 @@ export class Bench implements Disposable {
     };
     run(expected, { range: x.range, stride: x.stride, bf16: false, scales: null });
     run(got, prepared);
+    return this.#samples.compare(expected, got, TOKENS);
+  }
+
+  /** The same of the kernel that gives a dense linear's rows to ranks, beside the one that writes them; of one rank. */
+  give(like: GpuLinear, matrixEntry: string): number {
+    this.#samples.reset();
+    const linear = this.#samples.linear(like),
+      x = this.#samples.rows(TOKENS, COLS),
+      zeros = (bytes: number) => {
+        const range = this.#samples.take(bytes);
+        this.calls.fill(range);
+        return range;
+      };
+    const [expected, got] = [this.#samples.tensor(TOKENS, ROWS), this.#samples.tensor(TOKENS, ROWS)];
+    const rows = { linears: [linear], x: this.#prepared(x, TOKENS, matrixEntry), n: TOKENS };
+    launchGemm(this.calls, { ...rows, outs: [expected], round: true, accumulate: false }, matrixEntry);
+    const { givenBytes: room, givenTiles: tiles } = roomFor(TOKENS, ROWS);
+    const [inboxes, marks] = [2 * room, 4 * tiles].map((bytes) => this.#samples.pointerTo(zeros(bytes)));
+    const to = { inboxes: inboxes!, marks: marks!, rank: 0, ranks: 1, room, tiles };
+    launchGive(this.calls, { ...rows, outs: [got] }, matrixEntry, to);
+    const taken = { ...to, turns: zeros(4 * GIVEN_TOKENS), stop: zeros(4), phase: 3, round: true, n: TOKENS };
+    const norms = normedArguments({ in: withoutNorm(got), normed: null, prepared: [] });
+    this.calls.launch("exchangeGiven", { h: got.range, stride: got.stride, width: ROWS, ...taken, ...norms });
     return this.#samples.compare(expected, got, TOKENS);
   }
 

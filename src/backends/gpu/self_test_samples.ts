@@ -112,6 +112,14 @@ export class Samples implements Disposable {
     return range;
   }
 
+  /** A table of one pointer. */
+  pointerTo(range: DeviceRange): DeviceRange {
+    const records = this.device.createArguments(), table = this.take(8);
+    records.pointer(range);
+    this.calls.stream.uploadRecords(table, records);
+    return table;
+  }
+
   /** Pseudo-random 16 bits; always the same sequence. */
   #next(): number {
     this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;

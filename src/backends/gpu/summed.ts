@@ -9,7 +9,7 @@ import type { Experts } from "./experts.ts";
 import type { Inputs } from "./inputs.ts";
 import type { NormReader, Step, SumKind, SumNorm } from "./operations.ts";
 import type { Prepared } from "./prepared.ts";
-import { launchGroups, mostRows } from "./products.ts";
+import { giveEntry, launchGroups, mostRows } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
 import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
@@ -45,6 +45,20 @@ export class Summed {
     const prepared = this.#preparedFor(readers, norm.length);
     if (kind === "combined" && (!this.#combines(norm) || (prepared?.length ?? 0) > 1)) return null;
     return prepared === null ? "rows" : "prepared";
+  }
+
+  /** Whether the matrix kernel of a linear of many tokens gives its rows to the sum over ranks. */
+  canGive(linear: GpuLinear): boolean {
+    const { context } = this, { few, n, options: { round } } = context;
+    if (few || !round || this.ranks()?.canGive(n, linear.rows) !== true) return false;
+    return this.knowsGive(linear) && linearEntry(context, [linear]) === context.manyEntry("gemm", linear);
+  }
+
+  /** Whether there is such a kernel for it. */
+  knowsGive(linear: GpuLinear): boolean {
+    const { context, context: { calls, options: { matrixKernels } } } = this;
+    const entry = giveEntry(context.manyEntry("gemm", linear));
+    return matrixKernels.has(entry) && calls.fits(entry, linear.cols);
   }
 
   /** Whether a kernel makes the norm of the experts' weighted sums, which nobody else adds to. */

@@ -8,6 +8,7 @@ import { expertCases } from "./expert.ts";
 import { expertMlpCases } from "./expert_mlp.ts";
 import { expertWalkCases } from "./expert_walk.ts";
 import { gemmCases } from "./gemm.ts";
+import { givenCases } from "./given.ts";
 import { linearCases } from "./linear.ts";
 import { pickCases } from "./pick.ts";
 import { rankNormCases } from "./rank_norms.ts";
@@ -46,6 +47,7 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^(argmax|sample|advance)/, make: pickCases },
   { entries: /^(sum_ranks|exchange_(ranks|columns|argmax))/, make: rankCases },
   { entries: /^exchange_(rows|combine|combine_few)$/, make: rankNormCases },
+  { entries: /^exchange_given$|_give$/, make: givenCases },
 ];
 
 /** All of them at once. */

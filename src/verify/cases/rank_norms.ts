@@ -4,6 +4,7 @@ import { encodePlain } from "../../formats/encode.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
 import { normRow } from "./inputs.ts";
 import { type Argument, type DeviceBuffer, floats, i32, i64, inout, input, ints, output, pointer } from "./job.ts";
+import { bitsOf, PLACES } from "./orders.ts";
 import { Random } from "./random.ts";
 import { BOTH, PIECES, pointersTo, sentWords } from "./ranks.ts";
 import { inputStruct } from "./structs.ts";
@@ -22,13 +23,6 @@ interface Shape {
   readonly accumulate?: boolean;
   readonly width?: number;
 }
-
-/** Where a column lies, by order; see kernels/common/columns.h. */
-const PLACES = [
-  (c: number) => c,
-  (c: number) => (c & ~7) + 2 * (c & 3) + (c >> 2 & 1),
-  (c: number) => (c & ~63) + (c & 8) * 4 + (c >> 3 & 6) + 8 * (c & 3) + (c >> 2 & 1),
-] as const;
 
 export function* rankNormCases(): Generator<KernelCase> {
   const r = new Random(29);
@@ -242,5 +236,3 @@ class SumCase {
 function sumCase(r: Random, entry: Entry, shape: Shape): KernelCase {
   return new SumCase(r, entry, shape).made();
 }
-
-const bitsOf = (v: number): number => new Uint32Array(Float32Array.of(v).buffer)[0]!;

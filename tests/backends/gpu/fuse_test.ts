@@ -50,7 +50,7 @@ type CanFuse = Parameters<typeof fuse>[2];
 const all = (can: () => boolean, sumNorm: CanFuse["sumNorm"]): CanFuse => ({
   ...{ rotateAttention: can, leaveAttended: can, normRoute: can, downCombine: can, sumRoute: can, sumCombine: can },
   // With it no test would see the steps that it takes the place of; it has one of its own.
-  expertMlp: () => false,
+  ...{ expertMlp: () => false, sumGiven: () => false },
   sumNorm,
 });
 const ALL = all(() => true, () => "prepared"), NONE = all(() => false, () => null);
@@ -68,13 +68,13 @@ function show(step: Step): string {
     case "linear":
       return `linear ${step.x.name} -> ${names(step.outs)}${flag(step.norm !== null, "norm")}${
         flag(step.accumulate, "sum")
-      }`;
+      }${flag(step.gives !== null, "gives")}`;
     case "rotateAttention":
       return `rotateAttention ${names([step.q, step.k, step.v])} -> ${step.out.name}`;
     case "normRoute":
       return `normRoute ${step.x.name} -> ${names([step.normed, step.logits])}${flag(step.sum !== null, "sum")}`;
     case "allReduce":
-      return `allReduce ${step.x.name} -> ${names([step.h ?? step.x, ...normOf(step)])}`;
+      return `allReduce ${step.x.name} -> ${names([step.h ?? step.x, ...normOf(step)])}${flag(step.given, "given")}`;
     case "expertGateUp":
       return `expertGateUp ${step.x.name} -> ${step.out.name}${flag(step.swiglu, "swiglu")}`;
     case "expertDownCombine":
@@ -243,6 +243,28 @@ Deno.test("a sum over ranks is joined with the residual add, and with the choice
   // Where somebody looks at the sum, or at the router's logits, they are written.
   assertEquals(sums((tensor) => tensor !== t.projected, ALL)[0], "allReduce projected -> hidden");
   assertEquals(sums(everybody, ALL).slice(0, 2), ["allReduce projected -> projected", "add"]);
+});
+
+Deno.test("the kernel of a linear gives its rows to the sum over ranks that comes next, where it is added", () => {
+  const gives = { ...ALL, normRoute: () => false, sumGiven: () => true };
+  const sums = (seen: (tensor: GpuTensor) => boolean, canFuse = gives, operations = SUMMED) =>
+    fuse(operations, seen, canFuse).steps.map(show).filter((text) => /attended|projected/.test(text));
+  const plain = "linear attended -> projected";
+  assertEquals(sums(nobody), [
+    "rotateAttention query, key, value -> attended",
+    `${plain} +gives`,
+    "allReduce projected -> hidden +given",
+  ]);
+  assertEquals(elidedNames(fuse(SUMMED, nobody, gives)).includes("projected"), true);
+  assertEquals(sums(nobody, { ...gives, sumGiven: () => false }).slice(1), [plain, "allReduce projected -> hidden"]);
+  // Where somebody looks at the product or at the sum, they are written.
+  assertEquals(sums((tensor) => tensor === t.projected).slice(1), [plain, "allReduce projected -> projected"]);
+  // Where a norm is made by the linear's step, whose input nobody has made then.
+  const normed: readonly Operation[] = [
+    { kind: "rmsNorm", out: t.attended, x: t.query, weight: vector },
+    ...SUMMED.slice(5, 8),
+  ];
+  assertEquals(sums(nobody, gives, normed), ["linear query -> projected +norm", "allReduce projected -> hidden"]);
 });
 
 Deno.test("a sum over ranks of the experts' weighted sums is joined with these, where it is added", () => {
