@@ -140,8 +140,8 @@ export interface LaunchShape {
   readonly sharedBytes: number;
   /**
    * Whether the launch may begin before the launch ahead of it has ended, where the platform can do that. Only for
-   * kernels that wait for it themselves before they touch memory (`mx_follow` of kernels/common/platform.h), which the
-   * one ahead must do as well.
+   * kernels that wait for it themselves before they touch memory (`mx_follow` of kernels/common/platform.h), but for
+   * what no launch of the step writes or what comes with marks, which the one ahead must do as well.
    */
   readonly overlaps?: boolean;
   /**

@@ -1,9 +1,9 @@
 /** Entry points that sum over ranks: what was gathered, and what ranks write into each other's memory. */
-import { groupTiles, NORMED, NORMED_NOTES, rowTiles, signature } from "./signature.ts";
+import { NORMED, NORMED_NOTES, rowTiles, signature } from "./signature.ts";
 
 /** What launches that write into other ranks' memory have in common. */
-const AMONG = { stop: "i32*", rank: "i32", ranks: "i32" } as const;
-const AMONG_NOTES = {
+export const AMONG = { stop: "i32*", rank: "i32", ranks: "i32" } as const;
+export const AMONG_NOTES = {
   stop: "not 0: wait no longer",
   phase: "1: give the others what is theirs, 2: take what they gave; 3 on devices",
 } as const;
@@ -24,14 +24,6 @@ const ROWS_NOTES = {
   most: "rows, n at least",
   room: "bytes, n rows at least: lines of 128, each for 15 quads of bf16 or 7 of float32 numbers",
 } as const;
-/** Where tiles go that matrix kernels give, and how they are counted. */
-const GIVEN = { room: "i64", tiles: "i32" } as const;
-const GIVEN_NOTES = {
-  inboxes: "void *[ranks], each [2][ranks][room]",
-  marks: "i32 *[ranks], each [ranks][tiles], 0 at first",
-  room: "bytes, n rows at least: of bf16 numbers, each row whole lines of 128 bytes",
-  tiles: "of 128 rows and columns, as many as n rows have at least",
-} as const;
 /** The experts' rows that a rank weights and sums. */
 const CHOICES = {
   yStride: "i32",
@@ -41,8 +33,8 @@ const CHOICES = {
   count: "i32",
   topK: "i32",
 } as const;
-const SECOND = { second: "u16*|0", secondStride: "i32", secondOrder: "order" } as const;
-const END = { width: "i32", round: "flag", n: "i32", phase: "i32" } as const;
+export const SECOND = { second: "u16*|0", secondStride: "i32", secondOrder: "order" } as const;
+export const END = { width: "i32", round: "flag", n: "i32", phase: "i32" } as const;
 
 /** What the kernels are given that sum rows over ranks and route them. */
 const ROUTED = {
@@ -145,52 +137,6 @@ export const RANKS = {
     meaning:
       "`exchange_ranks` of any number of rows, then the norm of the result, which `in` names, unless `in` has none; " +
       "a norm of at most 3,072 columns",
-  }),
-  gemmGive: signature({
-    section: "prefill",
-    names: ["gemm_F_wgmma_give"],
-    arguments: {
-      group: "MxGroup",
-      x: "const u16*",
-      xStride: "i32",
-      xScales: "const f32*|0",
-      n: "i32",
-      inboxes: "const void*",
-      marks: "const void*",
-      rank: "i32",
-      ranks: "i32",
-      ...GIVEN,
-    },
-    notes: { group: "of one linear, whose out is not written", x: "bf16", ...GIVEN_NOTES },
-    grid: "(tiles(group), ceil(n / tokensPerBlock))",
-    blocks: ({ group, n }, traits) => [groupTiles(group, traits), Math.ceil(n / traits.tokensPerBlock), 1],
-    staged: ({ group }) => ({ cols: group.linear[0]!.cols, rows: 1 }),
-    meaning: "rounded products, given to all ranks for `exchange_given`, which comes next",
-  }),
-  exchangeGiven: signature({
-    section: "rows",
-    names: ["exchange_given"],
-    arguments: {
-      h: "f32*",
-      marks: "const void*",
-      inboxes: "const void*",
-      ...AMONG,
-      turns: "i32*",
-      ...GIVEN,
-      stride: "i32",
-      ...NORMED,
-      ...SECOND,
-      ...END,
-    },
-    notes: {
-      ...GIVEN_NOTES,
-      turns: "[n, and what whole tiles have besides], 0 at first",
-      ...NORMED_NOTES,
-      ...AMONG_NOTES,
-    },
-    grid: "(n)",
-    blocks: ({ n }) => [n, 1, 1],
-    meaning: "`exchange_rows`, added to h, of what the ranks' `gemm_F_wgmma_give` gave",
   }),
   exchangeCombine: signature({
     section: "rows",

@@ -6,13 +6,22 @@
 import { KERNEL_FORMATS } from "../sources.ts";
 import { ATTENTIONS, PICKING } from "./attention.ts";
 import { EXPERTS } from "./experts.ts";
+import { GIVEN_ROWS } from "./given.ts";
 import { LINEARS } from "./linears.ts";
 import { ROWS } from "./rows.ts";
 import { RANKS } from "./ranks.ts";
 import type { Signature } from "./signature.ts";
 
 /** All signatures, by family. */
-export const SIGNATURES = { ...ROWS, ...RANKS, ...LINEARS, ...EXPERTS, ...ATTENTIONS, ...PICKING } as const;
+export const SIGNATURES = {
+  ...ROWS,
+  ...RANKS,
+  ...GIVEN_ROWS,
+  ...LINEARS,
+  ...EXPERTS,
+  ...ATTENTIONS,
+  ...PICKING,
+} as const;
 
 /** Name of a signature. */
 export type Family = keyof typeof SIGNATURES;

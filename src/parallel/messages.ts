@@ -9,7 +9,7 @@ import type { Tap, TensorName } from "../model/gpt_oss.ts";
 import type { TappedOperation } from "../model/operations.ts";
 import type { ParallelSizes, RankRanges } from "../checkpoint/shard.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
-import type { OfferedMemory } from "../backends/gpu/exchange.ts";
+import type { OfferedMemory } from "../backends/gpu/offered.ts";
 import type { SumTimes } from "../backends/gpu/membership.ts";
 import type { RankIds } from "../backends/gpu/ranks.ts";
 import type { Picks, Sampling } from "../model/engine.ts";

@@ -55,7 +55,9 @@ export async function hostKernels(
   if (matrix) {
     const traits = { threads: 256, rowsPerBlock: 128, tokensPerBlock: 128, ldsPerColumn: 0, ldsFixed: 0 };
     const scaled = arch === "gfx950" ? ["expert_gemm_mxfp4_e2m1_mma", "expert_gemm_mxfp4_fp8_mma"] : [];
-    for (const entry of ["gemm_bf16_mma", ...scaled]) entries[entry] = { ...traits, file: "matrix" };
+    for (const entry of ["gemm_bf16_mma", ...(ranks ? ["gemm_bf16_wgmma"] : []), ...scaled]) {
+      entries[entry] = { ...traits, file: "matrix" };
+    }
     const flags = ["-std=c++17", "-O2", ...(matrix === "wrong" ? ["-DWRONG"] : [])];
     const sources = [new URL("matrix.cpp", HERE)];
     libraries.set("matrix", buildShared("libmatrix.so", sources, [new URL("hip_host.h", HERE)], flags));

@@ -1,6 +1,6 @@
-// Stand-ins for kernels with matrix instructions, written out: gemm_bf16_mma, and the experts' GEMMs on FP4 codes with
-// inputs as FP4 or FP8 codes. With -DWRONG they have the kind of mistake that a wrong register layout makes: two output
-// rows change places.
+// Stand-ins for kernels with matrix instructions, written out: gemm_bf16_mma, gemm_bf16_wgmma, and the experts'
+// GEMMs on FP4 codes with inputs as FP4 or FP8 codes. With -DWRONG they have the kind of mistake that a wrong register
+// layout makes: two output rows change places.
 #include "hip_host.h"
 #include <cmath>
 
@@ -131,6 +131,7 @@ static const unsigned gemm_sizes[] = {sizeof(Group), 8, 4, 8, 4, 4, 4};
 static const unsigned scaled_sizes[] = {8, 8, 4, 8, 4, 8, 4, 8, 8, 8, 8, 8, 4, 4, 4, 4, 4, 4, 4};
 static const MxHostKernel kernels[] = {
     {"gemm_bf16_mma", gemm, nullptr, 7, gemm_sizes},
+    {"gemm_bf16_wgmma", gemm, nullptr, 7, gemm_sizes},
     {"expert_gemm_mxfp4_e2m1_mma", scaled<true>, nullptr, 19, scaled_sizes},
     {"expert_gemm_mxfp4_fp8_mma", scaled<false>, nullptr, 19, scaled_sizes},
 };

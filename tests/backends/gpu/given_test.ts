@@ -7,6 +7,7 @@ import { Exchange } from "../../../src/backends/gpu/exchange.ts";
 import { exchangedBytes, tableBytes } from "../../../src/backends/gpu/exchanged.ts";
 import { KernelSet } from "../../../src/backends/gpu/kernels.ts";
 import { launchGemm, launchGive } from "../../../src/backends/gpu/products.ts";
+import { Bench } from "../../../src/backends/gpu/self_test_bench.ts";
 import { downloadFloats, uploadFloats } from "../../../src/backends/gpu/staging.ts";
 import type { GpuLinear, GpuTensor } from "../../../src/backends/gpu/tensors.ts";
 import type { Workspace } from "../../../src/backends/gpu/workspace.ts";
@@ -135,7 +136,7 @@ Deno.test({
           launchGive(calls, products, "gemm_bf16_wgmma", exchange.giving("world"));
           exchange.takeGiven(h, "world", norms, true);
         } else {
-          launchGemm(calls, { ...products, round: true, accumulate: false }, "gemm_bf16_mma");
+          launchGemm(calls, { ...products, round: true, accumulate: false }, "gemm_bf16_wgmma");
           exchange.sumNorm(projected, h, "world", norms);
         }
         const end = calls.kernels.device.createEvent();
@@ -152,4 +153,21 @@ Deno.test({
   }
   assertEquals(seen[0], seen[1]);
   assert(new Set(seen[0]!.map((one) => JSON.stringify(one))).size === TURNS.length);
+});
+
+Deno.test({
+  name: "the kernel that gives rows is used only where they are those that its matrix kernel writes",
+  ignore,
+}, async () => {
+  const errors: number[] = [];
+  for (const matrix of ["right", "wrong"] as const) {
+    using host = new HipHost(buildCudaHost());
+    using runtime = openCuda(host.path);
+    const device = runtime.open(0), files = await hostKernels({ arch: "sm_90", matrix, ranks: true });
+    const { linear, calls } = new Rank(new Calls(device.createStream(), new KernelSet(device, files)), 0);
+    using bench = new Bench(calls);
+    errors.push(bench.give(linear, "gemm_bf16_wgmma"));
+  }
+  assertEquals(errors[0], 0);
+  assert(errors[1]! > 1e-3, `${errors[1]}`);
 });
