@@ -159,7 +159,8 @@ scope.onmessage = ({ data }) => {
     });
     if (control) new RunControl(control).abort();
     rank?.abandon();
-  }).finally(() => data.kind === "close" ? end() : undefined);
+    // A device that does not even let others go is closed as any other is.
+  }).catch(() => {}).then(() => data.kind === "close" ? end() : undefined);
 };
 
 /** Also a rank that could not let go of all that it held is not waited for. */

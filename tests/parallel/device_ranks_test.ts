@@ -112,6 +112,22 @@ for (const [i, [call, nth]] of FAILING.entries()) {
 }
 
 Deno.test({
+  name: "a device rank lets go of the others, and of its memory, also where its device can tell its launches nothing",
+  ignore,
+  fn: async () => {
+    using host = new HipHost(buildCudaHost());
+    using model = randomModel(7, { config, storage });
+    const ranks = await openRanks(host, model, TWO, { kind: "cuda", exchange: true });
+    // The stream is the one by which launches that wait are told to wait no longer.
+    host.fail("hipStreamCreateWithFlags", 1, 719);
+    const failure = await assertRejects(() => logitsOf(ranks, batchOf([0, 0, config.vocab]), [0]), FailureError);
+    assertMatch(failure.message, /^rank \d: a batch with token 96, but the backend was opened for 96 tokens$/);
+    await ranks.close();
+    assertEquals(host.leaks(), "");
+  },
+});
+
+Deno.test({
   name: "device ranks end with one line when NCCL fails to bring them together",
   ignore,
   fn: async () => {

@@ -182,8 +182,11 @@ export class RankSums {
 
   /** Ends what waits for other ranks. */
   abort(): void {
-    this.exchange?.abort();
-    for (const group of this.#all) group.abort();
+    try {
+      this.exchange?.abort();
+    } finally {
+      for (const group of this.#all) group.abort();
+    }
   }
 
   get #all(): CollectiveGroup[] {
