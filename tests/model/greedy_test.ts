@@ -7,6 +7,7 @@ import type { Feed } from "../../src/session/batch.ts";
 import { pickGreedily } from "../../src/session/greedy.ts";
 import type { Session } from "../../src/session/session.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { openSession } from "../session/open_session.ts";
 import { multipliesBytes } from "../wasm/fixed_rows.ts";
 import { openTiny, TINY } from "./tiny.ts";
@@ -107,18 +108,43 @@ Deno.test("pickGreedily() shows a tap what run() does, and picks the same", asyn
   assertEquals(await seen("greedy")(true), expected);
 });
 
-Deno.test("pickGreedily() names the first logit that is no number, and the sequence whose it is", async () => {
-  const dir = Deno.makeTempDirSync({ prefix: "mxoss-test-" });
+/** The tiny model with other numbers in its head. */
+function changed(change: (file: Deno.FsFile, head: { offset: number; rowStride: number; rows: number }) => void) {
+  const dir = new TemporaryDirectory();
   for (const name of ["config.json", "model.safetensors", "tokenizer.json"]) {
-    Deno.copyFileSync(`${TINY}/${name}`, `${dir}/${name}`);
+    Deno.copyFileSync(`${TINY}/${name}`, `${dir.path}/${name}`);
   }
-  const { source } = planModel(openCheckpoint(dir), { dtype: "bf16", kvCacheDtype: "auto" });
-  for (const [matrix, row] of [[source.tree.head.weight, 700], [source.tree.head.weight, 55]] as const) {
-    using file = Deno.openSync(`${dir}/model.safetensors`, { write: true });
-    file.seekSync(matrix.offset + row * matrix.rowStride + 6, Deno.SeekMode.Start);
-    file.writeSync(Uint8Array.of(0xc0, 0x7f));
-  }
-  const checkpoint = openCheckpoint(dir);
+  const { source } = planModel(openCheckpoint(dir.path), { dtype: "bf16", kvCacheDtype: "auto" });
+  using file = Deno.openSync(`${dir.path}/model.safetensors`, { read: true, write: true });
+  change(file, source.tree.head.weight);
+  return dir;
+}
+
+Deno.test("pickGreedily() picks the first of equal tokens, and pauses where that saves nothing", async () => {
+  using dir = changed((file, { offset, rowStride, rows }) => {
+    const row = new Uint8Array(rowStride);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    file.readSync(row);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    for (let i = 0; i < rows; i++) file.writeSync(row);
+  });
+  const session = await openSession(openCheckpoint(dir.path), {
+    ...{ ...sizes, threads: 1, backend: "emulate", dtype: "bf16", kvCacheDtype: "auto" },
+  });
+  const counts = watch(session), tokens = await greedily(session);
+  assertEquals(new Set(tokens.flat()), new Set([0]));
+  // All logits of the first 64 rows were computed one by one, so that the steps after that ask for all at once.
+  assertEquals(counts, multipliesBytes() ? { picked: 1, left: 2 * STEPS - 1 } : { picked: 0, left: 2 * STEPS });
+});
+
+Deno.test("pickGreedily() names the first logit that is no number, and the sequence whose it is", async () => {
+  using dir = changed((file, { offset, rowStride }) => {
+    for (const row of [700, 55]) {
+      file.seekSync(offset + row * rowStride + 6, Deno.SeekMode.Start);
+      file.writeSync(Uint8Array.of(0xc0, 0x7f));
+    }
+  });
+  const checkpoint = openCheckpoint(dir.path);
   for (const apart of [false, true]) {
     const session = await openSession(checkpoint, {
       ...{ ...sizes, apart, threads: 1, backend: "emulate", dtype: "bf16", kvCacheDtype: "auto" },
@@ -132,5 +158,4 @@ Deno.test("pickGreedily() names the first logit that is no number, and the seque
     assertEquals(got, []);
     await session.close();
   }
-  Deno.removeSync(dir, { recursive: true });
 });
