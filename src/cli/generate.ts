@@ -13,7 +13,7 @@ import type { Session } from "../session/session.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DEFAULT_MAX_TOKENS, type GENERATE } from "./generate_options.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { openModel, openRenderer, openTokenizer } from "./open_model.ts";
+import { openModel, openRenderer, openTokenizer, warnOfSystem } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { asMessage, readPrompt } from "./prompt.ts";
@@ -153,6 +153,7 @@ async function encodePrompt(
   if (reasoning !== undefined && !renderer.takesReasoning) {
     note(`warning: --reasoning: ${renderer.source} takes no reasoning effort`);
   }
+  if (system) warnOfSystem(renderer);
   const { ids } = renderer.render({
     messages: [{ role: "user", content: asMessage(text) }],
     ...(system === undefined ? {} : { system }),

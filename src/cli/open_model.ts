@@ -1,11 +1,12 @@
 /** The checkpoint that a command's options name, and its tokenizer, with warnings on stderr. */
-import { ChatRenderer } from "../text/chat.ts";
+import { type ChatMessage, ChatRenderer } from "../text/chat.ts";
 import { fetchOwn, OWN_MODEL, ownPath } from "../own_files.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { findModel } from "../checkpoint/hub/find.ts";
 import { checkpointTokenizer, textDirectory } from "../session/tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { hubCache } from "./hub.ts";
+import { InputError } from "../errors.ts";
 import { note } from "./terminal.ts";
 
 /**
@@ -47,7 +48,29 @@ export async function openRenderer(checkpoint: Checkpoint, tokenizer: Tokenizer)
   if (spelledOut.length > 0) {
     note(`warning: ${source}: writes ${spelledOut.join(", ")}, of which the tokenizer makes several tokens each`);
   }
+  if (!reaches(renderer, "user")) note(`warning: ${source}: leaves out what the user says`);
   return renderer;
+}
+
+/** Says on stderr that a system message is given to a template that leaves it out. */
+export function warnOfSystem(renderer: ChatRenderer): void {
+  if (!reaches(renderer, "system")) {
+    note(`warning: --system: ${renderer.source} leaves out what the system message says`);
+  }
+}
+
+/** Whether a message of a role reaches the prompt: a template may know no such role. */
+function reaches(renderer: ChatRenderer, role: "system" | "user"): boolean {
+  if (renderer.template === null) return true;
+  const word = "xylophones", question = { role: "user", content: "?" } as const;
+  const messages: ChatMessage[] = role === "user" ? [{ role, content: word }] : [{ role, content: word }, question];
+  try {
+    return renderer.render({ messages }).text.toLowerCase().includes(word);
+  } catch (thrown) {
+    // What the template refuses it says itself.
+    if (thrown instanceof InputError) return true;
+    throw thrown;
+  }
 }
 
 /**

@@ -82,6 +82,25 @@ Deno.test("a chat template with special tokens that the tokenizer lacks is said"
   );
 });
 
+Deno.test("a chat template that leaves out what is said is said", async () => {
+  using checkpoint = new BrokenCheckpoint();
+  const path = checkpoint.path("chat_template.jinja"), template = Deno.readTextFileSync(path);
+  const run = async (...args: string[]) => {
+    const { code, stderr } = await inProcess(["--model", checkpoint.dir, "--max-tokens", "1", ...args, "Hi"]);
+    assertEquals(code, 0);
+    return stderr.split("\n")[0]!;
+  };
+  const told = ["--system", "Be brief."], cut = "note: cut off after 1 token (--max-tokens 1)";
+  assertEquals([await run(), await run(...told)], [cut, cut]);
+  Deno.writeTextFileSync(path, template.replace("for message in messages", "$& if message.role != 'system'"));
+  assertEquals(await run(), cut);
+  assertEquals(await run(...told), `warning: --system: ${path} leaves out what the system message says`);
+  const { stderr } = await inProcess(["chat", "--model", checkpoint.dir], { stdin: "/system Be brief.\n" });
+  assertMatch(stderr, /^warning: --system: [^\n]* leaves out what the system message says\nsystem: Be brief\.\n/);
+  Deno.writeTextFileSync(path, "{{ messages | length }} questions<|start|>assistant");
+  assertEquals(await run(), `warning: ${path}: leaves out what the user says`);
+});
+
 Deno.test("a file of JSON lines is no text", async () => {
   using dir = new TemporaryDirectory();
   const file = dir.write("data.jsonl", '{"question": "1+1?", "answer": "#### 2"}\n');

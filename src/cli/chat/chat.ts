@@ -9,7 +9,7 @@ import type { Choices } from "../../session/setting.ts";
 import type { ChatRenderer } from "../../text/chat.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { refuseUndrawn, showAnalysis } from "../generate.ts";
-import { openModel, openRenderer, openTokenizer } from "../open_model.ts";
+import { openModel, openRenderer, openTokenizer, warnOfSystem } from "../open_model.ts";
 import type { OptionValues } from "../options.ts";
 import { refuseNoDirectory } from "../places.ts";
 import { ChatReply } from "../reply.ts";
@@ -67,7 +67,7 @@ export class Chat {
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
     const chat = new Chat(checkpoint, tokenizer, renderer, options, choices, seed, model);
     if (loaded !== null) chat.goOnWith(loaded, options.load!);
-    if (options.system !== undefined) chat.conversation.system = options.system;
+    if (options.system !== undefined) chat.setSystem(options.system);
     if (options.reasoning !== undefined) chat.setReasoning(options.reasoning);
     return chat;
   }
@@ -82,6 +82,12 @@ export class Chat {
         `note: the last answer there is of ${last.scheme}; the next is of ${this.model.setting.planned.plan.scheme}`,
       );
     }
+  }
+
+  /** Sets what the model is told before everything else, and warns where its template leaves that out. */
+  setSystem(text: string | null): void {
+    this.conversation.system = text;
+    if (text) warnOfSystem(this.renderer);
   }
 
   /** Sets the reasoning effort, and warns where the model's template takes none. */

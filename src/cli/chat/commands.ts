@@ -30,9 +30,10 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   system: {
     value: "[TEXT]",
     help: 'tells the model TEXT before everything else; "" tells it nothing; alone, shows what it is told',
-    run: ({ conversation }, text) => {
-      if (text !== "") conversation.system = text === '""' ? null : text;
-      note(conversation.system === null ? "no system message" : `system: ${conversation.system}`);
+    run: (chat, text) => {
+      if (text !== "") chat.setSystem(text === '""' ? null : text);
+      const { system } = chat.conversation;
+      note(system === null ? "no system message" : `system: ${system}`);
     },
   },
   reasoning: {

@@ -7,7 +7,7 @@ import { type Dataset, readDataset } from "../../eval/dataset.ts";
 import { chooseShots, type FewShot } from "../../eval/fewshot.ts";
 import type { PromptOptions } from "../../eval/prompts.ts";
 import { GSM8K, type Gsm8kWork } from "../../eval/tasks/gsm8k.ts";
-import { openRenderer, openTokenizer } from "../open_model.ts";
+import { openRenderer, openTokenizer, warnOfSystem } from "../open_model.ts";
 import { note } from "../terminal.ts";
 import { type EvalOptions, openModels } from "./cells.ts";
 import { DEFAULT_REPLY_TOKENS } from "./options.ts";
@@ -69,6 +69,7 @@ async function promptingOf(checkpoint: Checkpoint, options: EvalOptions): Promis
   if (reasoning !== undefined && !chat!.takesReasoning) {
     note(`warning: --reasoning: ${chat!.source} takes no reasoning effort`);
   }
+  if (system) warnOfSystem(chat!);
   return {
     format,
     tokenizer,
