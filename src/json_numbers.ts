@@ -66,18 +66,22 @@ export function parseAsPython(text: string): unknown {
  * JavaScript puts before all others, is a Map.
  */
 export function parseInOrder(text: string): unknown {
-  // No name is a number to JavaScript behind another character.
-  const marked = text.replace(
-    /("[^"\\]*(?:\\[^][^"\\]*)*")(\s*:)?/g,
-    (all, name: string, colon?: string) => colon === undefined ? all : `"_${name.slice(1)}${colon}`,
-  );
+  // A name that is a number ends in a digit, also where that is escaped.
+  if (!/\d"\s*:/.test(text)) return parseAsPython(text);
+  // None is one to JavaScript before another character. A colon within a text follows no end of one.
+  let isWithin = false;
+  const marked = text.replace(/(?:\\[^]){1,999}|"(\s*:)?/g, (all, colon?: string) => {
+    if (all.startsWith("\\")) return all;
+    isWithin = !isWithin;
+    return colon === undefined || isWithin ? all : `_${all}`;
+  });
   return inOrder(parseAsPython(marked));
 }
 
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
   if (typeof value !== "object" || value === null || isRawJSON(value)) return value;
-  const entries = Object.entries(value).map(([name, inner]) => [name.slice(1), inOrder(inner)] as const);
+  const entries = Object.entries(value).map(([name, inner]) => [name.slice(0, -1), inOrder(inner)] as const);
   return entries.some(([name]) => /^\d+$/.test(name)) ? new Map(entries) : Object.fromEntries(entries);
 }
 

@@ -1,5 +1,5 @@
-import { asFloat, asPython, float, parseAsPython, parseWritten } from "../src/json_numbers.ts";
-import { assertEquals } from "./assert.ts";
+import { asFloat, asPython, float, parseAsPython, parseInOrder, parseWritten } from "../src/json_numbers.ts";
+import { assertEquals, assertThrows } from "./assert.ts";
 
 const text = (value: unknown) => JSON.stringify(value);
 
@@ -16,6 +16,33 @@ Deno.test("parseAsPython() keeps what JavaScript would write otherwise than Pyth
   const read = parseAsPython('{"a":[1,1.5,-7,1e2,1.0,-0,-0.0,9007199254740993,1e400],"b":"1.0"}') as { a: unknown[] };
   assertEquals(text(read), '{"a":[1,1.5,-7,100.0,1.0,0,-0.0,9007199254740993,null],"b":"1.0"}');
   assertEquals(read.a.slice(0, 3), [1, 1.5, -7]);
+});
+
+/** Lists of names and values, Maps and objects told apart. */
+function namesOf(value: unknown): unknown {
+  if (value instanceof Map) return ["Map", ...[...value as Map<string, unknown>].map(([k, v]) => [k, namesOf(v)])];
+  if (Array.isArray(value)) return value.map(namesOf);
+  if (typeof value !== "object" || value === null) return value;
+  return ["object", ...Object.entries(value).map(([name, inner]) => [name, namesOf(inner)])];
+}
+
+Deno.test("parseInOrder() keeps the order of names that are numbers, and takes no text for a name", () => {
+  const json = String.raw`{"b": "1\\\": ", "10" : {"x1": 1, "_": " :\"2\": "}, "\u0032":[{"0": 0}], "__proto__": 4}`;
+  const read = parseInOrder(json);
+  assertEquals(namesOf(read), [
+    "Map",
+    ["b", '1\\": '],
+    ["10", ["object", ["x1", 1], ["_", ' :"2": ']]],
+    ["2", [["Map", ["0", 0]]]],
+    ["__proto__", 4],
+  ]);
+  assertEquals(namesOf(parseInOrder('{"b1": 1, "a": {}}')), ["object", ["b1", 1], ["a", ["object"]]]);
+});
+
+Deno.test("parseInOrder() reads texts of any number of escapes, and gives up one without an end at once", () => {
+  const quotes = '\\"'.repeat(3_000_000);
+  assertEquals(namesOf(parseInOrder(`{"a": "${quotes}", "1": 2}`)), ["Map", ["a", '"'.repeat(3_000_000)], ["1", 2]]);
+  assertThrows(() => parseInOrder(`{"1": "${quotes}`), SyntaxError);
 });
 
 /** Numbers and what Python's json.dumps makes of them. */
