@@ -6,7 +6,7 @@ import { OperationSums } from "./operation_sums.ts";
 import type { Divergence, LogitsDivergence, Side, TensorCounts } from "./comparison.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { InputError } from "../errors.ts";
-import { type OperationName, placeInPass } from "../model/operations.ts";
+import { operation as operationOf, type OperationName, placeInPass } from "../model/operations.ts";
 import { lockstep, type Observer, type Pair } from "./lockstep.ts";
 import { summarizePredictions } from "./prediction_summary.ts";
 import { type ForcedSequence, PredictionRecorder } from "./predictions.ts";
@@ -109,9 +109,11 @@ class Measures implements Observer {
     sums.addFree(pair, this.a.config, this.#sequence);
     for (const { layer, operation, a, b, changes } of this.#counters) {
       if (layer !== pair.layer || operation !== pair.operation) continue;
+      const perToken = operationOf(operation).rows === "slot" ? this.a.config.topK : 1;
+      const origin = { sequence: this.#sequence, start: pair.start, perToken };
       changes?.add(pair);
-      a?.add(pair.a, pair.width);
-      b?.add(pair.b, pair.width);
+      a?.add(pair.a, pair.width, origin);
+      b?.add(pair.b, pair.width, origin);
     }
   }
 

@@ -91,7 +91,7 @@ function summaryResult({ relativeError, interval, sqnrDb, maxError, nonFinite }:
   };
 }
 
-function countsResult({ format, scale, elements, clipped, atMax, flushed, error }: QuantizedCounts) {
+function countsResult({ format, scale, elements, clipped, atMax, flushed, intervals, error }: QuantizedCounts) {
   return {
     format,
     scale: scale === null ? null : finite(scale),
@@ -99,6 +99,9 @@ function countsResult({ format, scale, elements, clipped, atMax, flushed, error 
     clipped,
     at_max: atMax,
     flushed,
+    clipped_interval: intervals.clipped && { ...intervals.clipped },
+    at_max_interval: intervals.atMax && { ...intervals.atMax },
+    flushed_interval: intervals.flushed && { ...intervals.flushed },
     error: finite(error),
   };
 }

@@ -13,6 +13,17 @@ const ErrorSummary = {
   non_finite: count("elements that are NaN or infinite on one side only"),
 };
 
+const shareInterval = (of: string) =>
+  z.strictObject(interval).nullable().optional().describe(
+    `95% interval of the share of elements in ${of}; null where there are none; files of earlier versions have none`,
+  );
+
+const INTERVALS = {
+  flushed_interval: shareInterval("flushed"),
+  at_max_interval: shareInterval("at_max"),
+  clipped_interval: shareInterval("clipped"),
+};
+
 const Counts = z.strictObject({
   format: text("what the tensor goes through"),
   scale: number("scale of the whole tensor, where there is one"),
@@ -20,6 +31,7 @@ const Counts = z.strictObject({
   clipped: count("elements beyond the format's largest number"),
   at_max: count("elements that become the format's largest number, clipped ones included"),
   flushed: count("elements that are not zero and become zero"),
+  ...INTERVALS,
   error: number("relative error of quantize-dequantize over the first 64 rows"),
 });
 
@@ -29,6 +41,7 @@ const InputShares = z.strictObject({
   flushed: share("share that is not zero and becomes zero"),
   at_max: share("share that becomes the format's largest number"),
   clipped: share("share beyond the format's largest number"),
+  ...INTERVALS,
 });
 
 const changed = (what: string, over: string) => ({

@@ -53,12 +53,16 @@ const LOUD = 4;
 
 function shares(counts: Counts | null): Projection["input"]["a"] {
   if (counts === null) return null;
-  const { format, elements, flushed, clipped, at_max: atMax, error } = counts;
+  const { format, elements, flushed, clipped, at_max: atMax, error, ...others } = counts;
+  const { flushed_interval, at_max_interval, clipped_interval } = others;
   return {
     format,
     relative_error: error,
     flushed: flushed / elements,
     at_max: atMax / elements,
     clipped: clipped / elements,
+    ...(flushed_interval === undefined ? {} : { flushed_interval }),
+    ...(at_max_interval === undefined ? {} : { at_max_interval }),
+    ...(clipped_interval === undefined ? {} : { clipped_interval }),
   };
 }

@@ -12,6 +12,8 @@ import { ELEMENTS, quantize } from "../formats/elements.ts";
 import { BLOCK, type Dtype, type KvFormat } from "../formats/format.ts";
 import { mxElement, qdqRow } from "../formats/qdq.ts";
 import { rotateRow, sameRotation } from "../formats/rotation.ts";
+import { ObservedShares, type RowOrigin } from "./observed_shares.ts";
+import type { Interval } from "./statistics.ts";
 import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../formats/scales.ts";
 
 /** A tensor that is quantized: which operation's result it is, and which format it goes through. */
@@ -42,9 +44,14 @@ export interface QuantizedCounts {
   readonly atMax: number;
   /** Elements that are not zero and become zero. */
   readonly flushed: number;
+  /** 95% intervals of the shares of elements that these are; null where there are none. */
+  readonly intervals: Readonly<Record<CountedShare, Interval | null>>;
   /** Relative RMS error of quantize-dequantize, over at most {@linkcode SAMPLED_ROWS} rows. */
   readonly error: number;
 }
+
+/** Counts that are shares of the elements. */
+export type CountedShare = "clipped" | "atMax" | "flushed";
 
 /** Rows on which the error is measured: quantizing in scalar TypeScript is slow, and a few rows tell as much. */
 export const SAMPLED_ROWS = 64;
@@ -115,13 +122,15 @@ export class QuantizedCounter {
   #rows = 0;
   #signal = 0;
   #error = 0;
+  readonly #shares = new ObservedShares<CountedShare>(["clipped", "atMax", "flushed"]);
 
   constructor(readonly tensor: QuantizedTensor) {}
 
   /** Adds rows of `width` elements. */
-  add(values: Float32Array, width: number): void {
+  add(values: Float32Array, width: number, origin: RowOrigin): void {
     const { format, rotate } = this.tensor;
     for (let at = 0; at + width <= values.length; at += width) {
+      const clipped = this.#clipped, atMax = this.#atMax, flushed = this.#flushed;
       const stored = values.subarray(at, at + width), row = rotate?.(stored) ?? stored;
       if (format.kind === "mx") {
         const element = mxElement(format.element);
@@ -134,6 +143,11 @@ export class QuantizedCounter {
         const scale = format.kind === "fp8_static" ? format.scale : fp8TokenScale(largestMagnitude(row, 0, width));
         this.#count(row, 0, width, scale, limitsOf("e4m3fn"));
       }
+      this.#shares.add(origin, at / width, {
+        clipped: (this.#clipped - clipped) / width,
+        atMax: (this.#atMax - atMax) / width,
+        flushed: (this.#flushed - flushed) / width,
+      });
       if (this.#rows++ < SAMPLED_ROWS) this.#measure(row);
     }
   }
@@ -147,6 +161,11 @@ export class QuantizedCounter {
       clipped: this.#clipped,
       atMax: this.#atMax,
       flushed: this.#flushed,
+      intervals: {
+        clipped: this.#shares.interval("clipped"),
+        atMax: this.#shares.interval("atMax"),
+        flushed: this.#shares.interval("flushed"),
+      },
       error: this.#error === 0 ? 0 : Math.sqrt(this.#error / this.#signal),
     };
   }

@@ -9,6 +9,8 @@ import { planModel } from "../../src/plan/planned.ts";
 import { unpack } from "../model/quark_exports.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
+const ORIGIN = { sequence: 0, start: 0, perToken: 1 };
+
 function counterOf(format: InputFormat): QuantizedCounter {
   return new QuantizedCounter({ name: "x", layer: 0, operation: "inputNorm", format });
 }
@@ -17,7 +19,7 @@ Deno.test("QuantizedCounter counts what a static FP8 scale clips and flushes", (
   const counter = counterOf({ kind: "fp8_static", scale: 0.5 });
   // In units of the scale: 448 fits, 432 rounds up to it, 431.9 does not, 2^-10 goes to 0, 1.1 * 2^-10 does not.
   const values = Float32Array.of(224, -224.5, 216, 215.9, 1000, 0, 2 ** -11, 1.1 * 2 ** -11);
-  counter.add(values, 8);
+  counter.add(values, 8, ORIGIN);
   const { elements, clipped, atMax, flushed, format, scale } = counter.counts();
   assertEquals({ elements, clipped, atMax, flushed }, { elements: 8, clipped: 2, atMax: 4, flushed: 1 });
   assertEquals([format, scale], ["fp8 static", 0.5]);
@@ -32,7 +34,7 @@ for (const element of ["e2m1", "e3m2", "e2m3"] as const) {
       return (state / 2147483647 - 0.5) ** 3 * 2 ** (i % 13);
     });
     const counter = counterOf(format);
-    counter.add(row, 32 * 20);
+    counter.add(row, 32 * 20, ORIGIN);
     const left = qdqRow(row, format, false);
     const zeros = left.filter((y, i) => y === 0 && row[i] !== 0).length;
     // The scale of each block, from an element that is not near either end: by brute force over all powers of two.
@@ -63,12 +65,12 @@ Deno.test("QuantizedCounter does not take the number that an FP8 scale is made o
     const amax = Math.fround(3 + Math.sin(i)), row = Float32Array.of(amax, -amax, amax / 2, 0.1);
     const scale = fp8Scale(amax), token = counterOf({ kind: "fp8_token" });
     if (amax > 448 * scale) rounded++;
-    token.add(row, 4);
+    token.add(row, 4, ORIGIN);
     assertEquals([token.counts().clipped, token.counts().atMax], [0, 2], `per token, ${amax}`);
     const fixed = counterOf({ kind: "fp8_static", scale });
-    fixed.add(row, 4);
+    fixed.add(row, 4, ORIGIN);
     assertEquals(fixed.counts().clipped, 0, `static, ${amax}`);
-    fixed.add(row.map((x) => x * 1.001), 4);
+    fixed.add(row.map((x) => x * 1.001), 4, ORIGIN);
     assertEquals(fixed.counts().clipped, 2, `static, beyond ${amax}`);
   }
   assert(rounded > 50, `${rounded} scales below what they are made of`);
@@ -76,12 +78,12 @@ Deno.test("QuantizedCounter does not take the number that an FP8 scale is made o
 
 Deno.test("QuantizedCounter measures the error of quantize-dequantize", () => {
   const counter = counterOf({ kind: "fp8_token" });
-  counter.add(Float32Array.of(448, 17, 0, 0), 4);
+  counter.add(Float32Array.of(448, 17, 0, 0), 4, ORIGIN);
   // 17 becomes 16.
   assertAlmostEquals(counter.counts().error, 1 / Math.hypot(448, 17), 1e-9);
   // What the format has all of is lost in nothing.
   const exact = counterOf({ kind: "mx", element: "e2m1", rule: "even" });
-  exact.add(Float32Array.from({ length: 32 }, (_, i) => [0, 0.5, -1, 1.5, 2, -3, 4, 6][i % 8]!), 32);
+  exact.add(Float32Array.from({ length: 32 }, (_, i) => [0, 0.5, -1, 1.5, 2, -3, 4, 6][i % 8]!), 32, ORIGIN);
   assertEquals([exact.counts().error, counterOf({ kind: "fp8_token" }).counts().error], [0, 0]);
 });
 

@@ -2,7 +2,7 @@
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { Estimated } from "../predictions_schema.ts";
 import { operationName } from "../summary.ts";
-import { measuredShareValue, percent, small } from "./numbers.ts";
+import { measuredShare, measuredShareValue, percent, small } from "./numbers.ts";
 import { errorDigits, layerFlips } from "./prediction_tables.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
@@ -10,6 +10,11 @@ type Tensor = DivergenceResult["tensors"][number];
 type Counts = Tensor["a"];
 
 const nameOf = ({ layer, name }: Tensor) => operationName({ layer, operation: name });
+
+/** A share of elements, with its interval where there is one: earlier versions have none. */
+function shareOf(value: number, interval: NonNullable<Counts>["clipped_interval"]): string {
+  return interval == null ? percent(value, 3) : measuredShare({ value, ...interval });
+}
 
 /** What quantization clips and flushes, tensor by tensor, in words. */
 export function tensorLines(tensors: readonly Tensor[]): Table {
@@ -30,9 +35,9 @@ export function tensorLines(tensors: readonly Tensor[]): Table {
 const COUNTS: readonly Column<NonNullable<Counts>>[] = [
   { head: "format", cell: ({ format }) => format },
   { head: "scale", kind: "right", cell: ({ scale }) => scale === null ? "" : small(scale) },
-  { head: "clipped", kind: "right", cell: (c) => percent(c.clipped / c.elements, 3) },
-  { head: "at maximum", kind: "right", cell: (c) => percent(c.at_max / c.elements, 3) },
-  { head: "flushed to 0", kind: "right", cell: (c) => percent(c.flushed / c.elements, 3) },
+  { head: "clipped", kind: "right", cell: (c) => shareOf(c.clipped / c.elements, c.clipped_interval) },
+  { head: "at maximum", kind: "right", cell: (c) => shareOf(c.at_max / c.elements, c.at_max_interval) },
+  { head: "flushed to 0", kind: "right", cell: (c) => shareOf(c.flushed / c.elements, c.flushed_interval) },
   { head: "error", kind: "right", cell: ({ error }) => small(error) },
 ];
 

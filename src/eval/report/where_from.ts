@@ -1,12 +1,14 @@
 /** Tables of where a setting's error comes from: weights, inputs and outputs of its linears. */
 import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
-import { brief, roughPercent, small } from "./numbers.ts";
+import { brief, measuredShare, roughPercent, small } from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { errorDigits } from "./prediction_tables.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";
 
 type Projection = DivergenceResult["projections"][number];
+
+type InputInterval = NonNullable<Projection["input"]["a"]>["flushed_interval"];
 
 /** One linear of all layers. */
 interface Linear {
@@ -30,6 +32,11 @@ function mean(layers: readonly Projection[], of: (p: Projection) => number | nul
 
 const share = (value: number | null) =>
   value === null ? "-" : value === 0 ? "0" : value === 1 ? "100%" : roughPercent(value);
+
+/** A share of elements with its interval, where there is one: earlier versions have none. */
+function shareOf(value: number, interval: InputInterval): string {
+  return interval == null ? share(value) : measuredShare({ value, ...interval });
+}
 
 /** The error of quantizing inputs, which is known of the first rows only: two digits. */
 const sampled = (value: number | null) => value === null ? "-" : brief(value);
@@ -90,13 +97,13 @@ const LINEAR: readonly Column<Linear>[] = [
   },
 ];
 
-/** Of what inputs is known, in any of these tables. */
-export const INPUT_NOTE =
-  "inputs: counted on the tokens at hand, and their error on the first 64 rows: without intervals";
+/** Of what the errors of inputs are known. */
+export const INPUT_NOTE = "errors of inputs: on the first 64 rows, without intervals";
 
 /** What must be known to read {@linkcode linearTable}. */
 export const LINEAR_NOTE: readonly string[] = [
-  "errors: the largest of all layers; shares: their mean; inputs: of B, or of A where only that quantizes them",
+  "errors: the largest of all layers; inputs: of B, or of A where only that quantizes them",
+  "shares: the mean of all layers, without intervals; those of each layer's inputs are in results.json",
   "loud: channels of the input with four times its RMS; own: of the product on equal inputs",
   INPUT_NOTE,
 ];
@@ -128,8 +135,8 @@ export function projectionTable({ projections, operations }: DivergenceResult, m
     const who = name.toUpperCase();
     return [
       { head: `${who}: input error`, kind: "right", cell: of((c) => sampled(c.relative_error)) },
-      { head: `${who}: to zero`, kind: "right", cell: of((c) => share(c.flushed)) },
-      { head: `${who}: at max`, kind: "right", cell: of((c) => share(c.at_max)) },
+      { head: `${who}: to zero`, kind: "right", cell: of((c) => shareOf(c.flushed, c.flushed_interval)) },
+      { head: `${who}: at max`, kind: "right", cell: of((c) => shareOf(c.at_max, c.at_max_interval)) },
     ];
   };
   return makeTable<Projection>(
@@ -161,18 +168,23 @@ export function sourceTable(named: readonly NamedDivergence[], medium: Medium): 
   const worst = (
     { divergence: { projections } }: NamedDivergence,
     of: (p: Projection) => number | null,
-    text: (value: number) => string,
+    text: (value: number, at: Projection) => string,
   ) => {
     const most = largest(projections, of);
     if (most === null || most === 0) return most === null ? "-" : "0";
-    return `${text(most)} in ${operationName(projections.find((p) => of(p) === most)!)}`;
+    const at = projections.find((p) => of(p) === most)!;
+    return `${text(most, at)} in ${operationName(at)}`;
   };
   return makeTable<NamedDivergence>(
     [
       { head: "setting", cell: ({ label }) => label },
       { head: "largest error of weights", cell: (d) => worst(d, (p) => p.weights.relative_error, small) },
       { head: "of inputs", cell: (d) => worst(d, (p) => p.input.b?.relative_error ?? null, sampled) },
-      { head: "most inputs to zero", cell: (d) => worst(d, (p) => p.input.b?.flushed ?? null, share) },
+      {
+        head: "most inputs to zero",
+        cell: (d) =>
+          worst(d, (p) => p.input.b?.flushed ?? null, (value, p) => shareOf(value, p.input.b?.flushed_interval)),
+      },
     ],
     named,
     medium,
