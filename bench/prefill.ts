@@ -10,7 +10,7 @@
  *
  * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt, by turns picked
  * greedily and from all logits; with --beside a prompt takes turns with them, and what part of its rate the sequences
- * have is reckoned for 24 layers of each pair of turns.
+ * have is reckoned for 24 layers and for 4 of each pair of turns.
  */
 import { parseArgs } from "node:util";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
@@ -59,8 +59,8 @@ const LEAST = 0.005;
 /** Processor time of this thread, in milliseconds. */
 const now = () => Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e6;
 
-/** Layers of the model for which it is reckoned what part of a prompt's rate sequences have. */
-const WHOLE = 24;
+/** Layers of models for which it is reckoned what part of a prompt's rate sequences have. */
+const WHOLE = [24, 4];
 /** Operations that a model has once, however many layers. */
 const ONCE = ["embed", "finalNorm", "head"];
 
@@ -114,15 +114,15 @@ function tokenOf(turn: Turn, round: number): { readonly layer: number; readonly 
   return { layer: (sum(look.values()) - once) / layers / tokens, once: once / tokens };
 }
 
-/** What part of a prompt's rate sequences have with all layers, and would have with layers as fast as the prompt's. */
-function beside(sequences: Turn, prompt: Turn): string {
+/** What part of a prompt's rate sequences have with so many layers, and would have if those were the prompt's. */
+function beside(sequences: Turn, prompt: Turn, layers: number): string {
   const parts = sequences.looks.map((_, round) => {
-    const ours = tokenOf(sequences, round), { layer, once } = tokenOf(prompt, round), whole = WHOLE * layer + once;
-    return { reached: whole / (WHOLE * ours.layer + ours.once), most: whole / (WHOLE * layer + ours.once) };
+    const ours = tokenOf(sequences, round), { layer, once } = tokenOf(prompt, round), whole = layers * layer + once;
+    return { reached: whole / (layers * ours.layer + ours.once), most: whole / (layers * layer + ours.once) };
   });
   const text = (parts: readonly number[]) => spreadText(spreadOf(parts));
   const reached = text(parts.map(({ reached }) => reached)), most = text(parts.map(({ most }) => most));
-  return `${reached} of the prompt's rate with ${WHOLE} layers, ${most} were layers as fast as the prompt's`;
+  return `${reached} of the prompt's rate with ${layers} layers, ${most} were layers as fast as the prompt's`;
 }
 
 const shape = { ...SHAPES["gpt-oss-20b"], layers };
@@ -159,7 +159,9 @@ for (const scheme of schemes) {
     const what = sequences > 0 ? `${sequences} sequences, ${wayOf(logits)}` : `chunks of ${chunk}`;
     console.log(`${scheme}, ${what}: ${spreadText(total)} ms for ${tokensOf(turn)} tokens: ${shown.join(", ")}`);
     for (const other of sequences === 0 ? turns.filter(({ sequences }) => sequences > 0) : []) {
-      console.log(`${scheme}, ${SEQUENCES} sequences, ${wayOf(other.logits)}: ${beside(other, turn)}`);
+      for (const layers of WHOLE) {
+        console.log(`${scheme}, ${SEQUENCES} sequences, ${wayOf(other.logits)}: ${beside(other, turn, layers)}`);
+      }
     }
   }
   for (const session of new Set(turns.map(({ session }) => session))) await session.close();

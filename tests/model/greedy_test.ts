@@ -1,6 +1,8 @@
 /** Tokens that are picked without most logits are those that all logits pick, whoever computes them. */
+import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LocalEngine } from "../../src/model/engine.ts";
+import { GptOss } from "../../src/model/gpt_oss.ts";
 import { likeliestOf } from "../../src/model/likeliest.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import type { Feed } from "../../src/session/batch.ts";
@@ -8,6 +10,8 @@ import { pickGreedily } from "../../src/session/greedy.ts";
 import type { Session } from "../../src/session/session.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { requestFor } from "../backends/gpu/opened.ts";
+import { isMx, randomModel, storageName, STORAGES, testConfig } from "../backends/random_model.ts";
 import { openSession } from "../session/open_session.ts";
 import { multipliesBytes } from "../wasm/fixed_rows.ts";
 import { openTiny, TINY } from "./tiny.ts";
@@ -157,5 +161,26 @@ Deno.test("pickGreedily() names the first logit that is no number, and the seque
     );
     assertEquals(got, []);
     await session.close();
+  }
+});
+
+Deno.test("a backend picks by bytes where its head is bf16 in rows, and leaves others to their logits", async () => {
+  const config = testConfig({ vocab: 400, hidden: 96 }), n = 20;
+  const batch = { ids: Int32Array.from({ length: n }, (_, i) => i * 19), slots: new Int32Array(n) };
+  const positions = batch.ids.map((_, i) => i), rows = positions.slice();
+  for (const storage of STORAGES.filter((storage) => !isMx(storage) && !storage.format.startsWith("fp8"))) {
+    using model = randomModel(3, { config, table: storage });
+    const backend = await openEmulate(requestFor(model), { threads: 1, weights: "auto" });
+    const graph = new GptOss(backend, config);
+    graph.forward({ ...batch, positions });
+    const name = storageName(storage), picked = backend.greedy(backend.tensors.normed, backend.weights.head, rows);
+    assertEquals(picked !== undefined, multipliesBytes() && name === "bf16", name);
+    const ids = graph.greedy(rows).slice(), logits = graph.logits(rows);
+    const expected = Array.from(
+      rows,
+      (row) => likeliestOf(logits.subarray(row * config.vocab, (row + 1) * config.vocab)),
+    );
+    assertEquals([...ids], expected, name);
+    await backend.close();
   }
 });
