@@ -108,7 +108,9 @@ export class FusionRules {
     // Which the linear's step would make.
     if (before?.kind === "rmsNorm" && before.out === linear.x) return null;
     const x = linear.outs[0]!, given = reduce.x === x && this.flow.sumAfter(i + 1, x) !== null;
-    return given && this.kernels.sumGiven(linear.linears[0]!) ? reduce.group : null;
+    // A router's kernel that sums reads x.
+    if (!given || this.#routerOfSum(i + 1, x) !== null) return null;
+    return this.kernels.sumGiven(linear.linears[0]!) ? reduce.group : null;
   }
 
   #rotate(i: number, o: Of<"rotate">): Fusion {
@@ -167,16 +169,22 @@ export class FusionRules {
   }
 
   #allReduce(i: number, o: Of<"allReduce">): Fusion {
-    const { x, group } = o, sum = this.flow.sumAfter(i, x), found = sum && this.#routeAt(i + 2);
-    if (found && found.norm.x === sum && !found.chosen && this.kernels.sumRoute(found.router)) {
-      const { step, length, elided } = this.#route(i + 2, found, { x, group, normed: found.norm.out, readers: [] });
+    const { x, group } = o, sum = this.flow.sumAfter(i, x), router = this.#routerOfSum(i, x);
+    if (router !== null) {
+      const { step, length, elided } = this.#route(i + 2, router, { x, group, normed: router.norm.out, readers: [] });
       return { step, length: 2 + length, elided: [x, ...elided] };
     }
     // A kernel that routes makes the norm itself.
-    const norm = sum && !found ? this.#normAt("rows", i + 2, sum) : null;
+    const norm = sum && !this.#routeAt(i + 2) ? this.#normAt("rows", i + 2, sum) : null;
     const length = (sum ? 2 : 1) + lengthOf(norm);
     const given = this.#givenAt(i - 1) !== null;
     return { step: { ...o, h: sum, norm, given }, length, elided: present(sum && x, unwritten(norm)) };
+  }
+
+  /** The choice of experts after the sum of x over ranks at `i` whose kernel makes that as well; null: none does. */
+  #routerOfSum(i: number, x: GpuTensor): Route | null {
+    const sum = this.flow.sumAfter(i, x), found = sum && this.#routeAt(i + 2);
+    return found && found.norm.x === sum && !found.chosen && this.kernels.sumRoute(found.router) ? found : null;
   }
 
   #routeAt(i: number): Route | null {
