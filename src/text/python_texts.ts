@@ -62,7 +62,9 @@ export function lastWordsOf(text: string, most: number): [start: number, end: nu
 export function numberOf(text: string): number | null {
   const written = text.slice(...stripped(text, "strip")).replace(/\p{Nd}/gu, digitOf);
   if (/^[+-]?(?:inf|infinity)$/i.test(written)) return written.startsWith("-") ? -Infinity : Infinity;
-  if (!/^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i.test(written)) return null;
+  if (!/^[+-]?(?:\d+(?:_\d+)*(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i.test(written)) {
+    return null;
+  }
   return Number(written.replaceAll("_", ""));
 }
 

@@ -130,3 +130,11 @@ Deno.test("a long conversation is no reason to refuse", async () => {
   // An assertion of equality would spell out where texts of megabytes differ.
   assert(text === content.trim().repeat(2) + content.replaceAll("a", "cc"));
 });
+
+Deno.test("a message of digits without an end is no number at once", async () => {
+  const digits = "1".repeat(1_000_000);
+  for (const content of [`${digits}x`, `${digits}.${digits}x`]) {
+    const written = await render("{{ messages[0].content|int(7) }} {{ messages[0].content|float(2.5) }}", content);
+    assert(written === "7 2.5", written.slice(0, 100));
+  }
+});
