@@ -128,7 +128,10 @@ function json(call: FilterCall): Value {
     throw new Error("indents by no number");
   }
   const between = separators === undefined || separators.type === "NullValue" ? null : separators.value as Value[];
-  if (between !== null && (between.length !== 2 || between.some(({ type }) => type !== "StringValue"))) {
+  if (
+    between !== null &&
+    (!Array.isArray(between) || between.length !== 2 || between.some(({ type }) => type !== "StringValue"))
+  ) {
     throw new Error("has separators that are not two texts");
   }
   let length = 0;

@@ -127,6 +127,7 @@ Deno.test("an expression that Python would not render, or this would render othe
       "'a'.split(separator='b')",
       "'a'.split('b', sep='b')",
       "'a'.find()",
+      "[1]|tojson(separators=',:')",
       "[1].append",
       "self is defined",
       "1|bool",
