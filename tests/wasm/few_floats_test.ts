@@ -18,7 +18,15 @@ function inputs(pairs: number, cols: number): Float32Array[] {
 for (const format of ["mxfp4", "bf16"] as const) {
   Deno.test(`linear() gives a few rows the bits that each has alone (${format})`, () => {
     for (
-      const [rows, cols, numbers] of [[35, 96, [2, 3, 4, 5, 6, 7, 13, 16, 17]], [9, 77, [4, 24, 25]], [3, 31, [5]]]
+      const [rows, cols, numbers] of [
+        [35, 96, [2, 3, 4, 5, 6, 7, 13, 16, 17]],
+        [9, 77, [4, 24, 25]],
+        [3, 31, [5]],
+        // By panels: no block beside them, one and a cut one, two tiles of output rows and one more.
+        [64, 192, [6, 7, 8, 9, 10, 11, 12, 13]],
+        [203, 429, [7, 12, 23]],
+        [130, 384, [8, 24, 25]],
+      ]
     ) {
       for (const pairs of numbers as number[]) {
         const machine = new Machine(64), x = inputs(pairs, cols as number);
@@ -34,16 +42,18 @@ for (const format of ["mxfp4", "bf16"] as const) {
   });
 
   Deno.test(`linear() finishes the outputs of a few rows as those of one alone (${format})`, () => {
-    const machine = new Machine(), x = inputs(9, 64), values = Array.from({ length: 19 }, (_, i) => i / 7 - 1);
-    const matrix = storeMatrix(machine, matrixRows(19, 64, 3), { format });
-    const xScales = x.map((_, i) => Math.fround(0.3 + i / 11)), bias = { format: "bf16", values } as const;
-    for (const round of [false, true]) {
-      // Out rows in another order than rows of x, one of which is read twice.
-      const pairs = [[3, 0], [8, 2], [0, 1], [3, 5], [5, 4], [7, 3], [2, 6]] as const;
-      const [out] = linear(machine, [{ matrix, bias, x, pairs, xScales, round }]);
-      for (const [from, to] of pairs) {
-        const alone = linear(machine, [{ matrix, bias, x, pairs: [[from, 0]], xScales, round }]);
-        assertSameBits(out![to]!, alone[0]![0]!, `row ${from}`);
+    for (const [rows, cols] of [[19, 64], [67, 205]] as const) {
+      const machine = new Machine(), x = inputs(9, cols), values = Array.from({ length: rows }, (_, i) => i / 7 - 1);
+      const matrix = storeMatrix(machine, matrixRows(rows, cols, 3), { format });
+      const xScales = x.map((_, i) => Math.fround(0.3 + i / 11)), bias = { format: "bf16", values } as const;
+      for (const round of [false, true]) {
+        // Out rows in another order than rows of x, one of which is read twice.
+        const pairs = [[3, 0], [8, 2], [0, 1], [3, 5], [5, 4], [7, 3], [2, 6]] as const;
+        const [out] = linear(machine, [{ matrix, bias, x, pairs, xScales, round }]);
+        for (const [from, to] of pairs) {
+          const alone = linear(machine, [{ matrix, bias, x, pairs: [[from, 0]], xScales, round }]);
+          assertSameBits(out![to]!, alone[0]![0]!, `row ${from} of ${rows} x ${cols}`);
+        }
       }
     }
   });
@@ -61,4 +71,18 @@ Deno.test("linear() gives a few rows the bits that each has alone with block sca
       assertSameBits(out![i]!, linear(machine, [{ matrix, x: [row] }])[0]![0]!, `${byte}, row ${i}`)
     );
   }
+});
+
+Deno.test("linear() gives rows of a panel the bits that each has alone with block scales of any size", () => {
+  const bytes = [0, 1, 2, 66, 67, 101, 127, 128, 187, 188, 252, 253, 254, 255], rows = 64, cols = 192;
+  const machine = new Machine(), x = inputs(7, cols);
+  const codes = machine.bytes(Array.from({ length: rows * cols / 2 }, (_, i) => i * 37 % 256), 1).address;
+  const scales = machine.bytes(Array.from({ length: rows * cols / 32 }, (_, i) => bytes[i % 13 + (i >> 4 & 1)]!), 1);
+  const values = Array.from({ length: rows }, () => new Float32Array(cols));
+  const matrix = {
+    ...{ values, factors: Array<number>(rows).fill(1) },
+    words: [3, 0, rows, cols, codes, cols / 2, scales.address, cols / 32, 1],
+  };
+  const [out] = linear(machine, [{ matrix, x }]);
+  x.forEach((row, i) => assertSameBits(out![i]!, linear(machine, [{ matrix, x: [row] }])[0]![0]!, `row ${i}`));
 });

@@ -16,7 +16,7 @@ use core::cmp::min;
 
 /// Output rows that are multiplied together. They lie as far apart as they can, so that each is the next piece of a
 /// long stretch of memory, which processors read ahead.
-const ROWS: usize = 2;
+pub const ROWS: usize = 2;
 /// Most input rows that are.
 const MOST: usize = 6;
 

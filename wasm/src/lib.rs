@@ -38,6 +38,9 @@ mod few_digit_text;
 mod few_floats;
 #[rustfmt::skip] // Text of instructions, a few a line.
 mod few_floats_text;
+mod few_panels;
+#[rustfmt::skip] // Text of instructions, a few a line.
+mod few_panels_text;
 mod finish;
 mod fixed;
 mod four_rows;

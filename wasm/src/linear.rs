@@ -1,12 +1,13 @@
 //! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded
-//! (`matvec.rs`, on integers `matvec_fixed.rs`; of a few input rows up to four together on integers, `few.rs`, or up to
-//! six in float32, `few_floats.rs`). For more, and for transposed matrices, a tile of 8 output rows is decoded once for
-//! many (`gemm.rs`). All sum in the order of `dot.rs`.
+//! (`matvec.rs`, on integers `matvec_fixed.rs`; of a few input rows up to four together on integers, `few.rs`, or in
+//! float32 up to six, `few_floats.rs`, or twelve, `few_panels.rs`). For more, and for transposed matrices, a tile of 8
+//! output rows is decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
 
 use crate::bf16::Bf16;
 use crate::dot::BLOCK;
 use crate::few::{MOST_PAIRS, few};
 use crate::few_floats::few_floats;
+use crate::few_panels::{by_panels, few_panels};
 use crate::fixed::UNFIT;
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
@@ -58,6 +59,7 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
         if rowwise && !integers && few_floats_multiply(r) {
             (first..last).for_each(|_| r.count(Way::Float32, r.pairs));
             return match r.weights.format {
+                format::MXFP4 if by_panels(r, to - from) => few_panels(r, from, to, scratch),
                 format::MXFP4 => few_floats::<Fp4>(r, from, to, scratch),
                 _ => few_floats::<Bf16>(r, from, to, scratch),
             };
@@ -101,11 +103,11 @@ unsafe fn most_few(r: &Record) -> usize {
     }
 }
 
-/// Whether two output rows are multiplied with up to six input rows at once in float32, as they are decoded, by how
-/// long other ways take.
+/// Whether two output rows are multiplied with some input rows at once in float32, as they are decoded, by how long
+/// other ways take.
 fn few_floats_multiply(r: &Record) -> bool {
     match r.weights.format {
-        format::MXFP4 => (2..=16).contains(&r.pairs),
+        format::MXFP4 => (2..=24).contains(&r.pairs),
         format::BF16 => (3..=24).contains(&r.pairs),
         _ => false,
     }
