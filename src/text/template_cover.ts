@@ -13,8 +13,11 @@ const PRIVATE: Readonly<Record<number, readonly [start: number, end: number]>> =
   2: [0xf0000, 0xffffd],
 };
 
-/** All of them. */
-const STANDS = /[\ue000-\uf8ff\u{f0000}-\u{ffffd}]/gu;
+/** All of them, and those of one unit, which are found sooner. */
+const STANDS = /[\ue000-\uf8ff\u{f0000}-\u{ffffd}]/gu, SHORT_STANDS = /[\ue000-\uf8ff]/g;
+
+/** Texts that are kept as shown, in characters. */
+const LONG = 64;
 
 /**
  * Replaces characters of special tokens by characters that nothing else uses, and back; and written numbers, which
@@ -26,7 +29,11 @@ export class Cover implements Covered {
   readonly #hidden = new Map<string, string>();
   readonly #shown = new Map<string, string>();
   readonly #pattern: RegExp;
+  /** What may be a replacement. */
+  readonly #stands: RegExp;
   readonly hidesLetters: boolean;
+  /** What was shown last: templates look for one thing after another in a text. */
+  #last: readonly [text: string, shown: string] = ["", ""];
 
   /**
    * @param specials Names of special tokens.
@@ -56,10 +63,12 @@ export class Cover implements Covered {
         this.#shown.set(stand, char);
       }
     }
+    const isShort = this.#hidden.keys().every(({ length }) => length === 1);
+    this.#stands = isShort ? SHORT_STANDS : STANDS;
     this.hidesLetters = this.#hidden.keys().some((char) => /[\p{L}\p{M}\p{N}]/u.test(char));
     this.#pattern = new RegExp(
       [...this.#hidden.keys()].map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&")).join("|") || "(?!)",
-      "gu",
+      isShort ? "g" : "gu",
     );
     const quote = this.#quote = next(1);
     this.#numbers = new RegExp(`${quote}([^${quote}]*)${quote}`, "g");
@@ -79,7 +88,11 @@ export class Cover implements Covered {
   }
 
   show(text: string): string {
-    return text.replace(STANDS, (char) => this.#shown.get(char) ?? char);
+    const [asked, shown] = this.#last;
+    if (text === asked) return shown;
+    const result = text.replace(this.#stands, (char) => this.#shown.get(char) ?? char);
+    if (text.length >= LONG) this.#last = [text, result];
+    return result;
   }
 
   /** The text as people read it, numbers too. */

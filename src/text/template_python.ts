@@ -189,7 +189,8 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       const text = part.value as string;
       if (whole.type === "ObjectValue") return entryOf(whole.value as Map<string, Value>, text, covered) !== undefined;
       if (!isText(whole, covered)) return null;
-      return covered.show(whole.value as string).includes(covered.show(text));
+      const shown = covered.show(text);
+      return covered.show(whole.value as string).includes(shown);
     }
 
     #sum(left: Value, right: Value): Value {
