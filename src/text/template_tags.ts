@@ -24,6 +24,8 @@ export class TagError extends Error {
 const ENDS = { "{": "}}", "%": "%}", "#": "#}" } as const;
 const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 const TEXTS = /'(?:[^'\\]|\\[^])*'|"(?:[^"\\]|\\[^])*"/y;
+/** A brace before another one; texts, so that none in them is found. */
+const BRACES = new RegExp(`${TEXTS.source}|\\{(?=\\{)`, "g");
 const BLANK: ReadonlySet<string> = new Set(BLANKS);
 
 /** A template's tags with the text before each, and the text after the last. */
@@ -38,7 +40,7 @@ export function tagsOf(template: string): { tags: Tag[]; rest: string } {
     line += linesIn(all, at, open);
     const from = open + 2 + sign.length, end = endOf(all, from, kind, line);
     const last = all[end - 1]!, after = end > from && (last === "-" || last === "+" && kind !== "{") ? last : "";
-    const inner = kind === "#" ? "" : ` ${all.slice(from, end - after.length)} `;
+    const inner = kind === "#" ? "" : ` ${bracesApart(all.slice(from, end - after.length))} `;
     for (const [text, source] of apart(before, `{${kind}${inner}${ENDS[kind]}`)) {
       tags.push({ line, source, text });
     }
@@ -48,6 +50,11 @@ export function tagsOf(template: string): { tags: Tag[]; rest: string } {
     if (startsLine) at++;
     line += linesIn(all, open, at);
   }
+}
+
+/** The inside of a tag with blanks between braces, of which two would begin a tag to the library. */
+function bracesApart(inner: string): string {
+  return inner.replace(BRACES, (one) => one === "{" ? "{ " : one);
 }
 
 /** Where the next tag begins; -1: none does. */

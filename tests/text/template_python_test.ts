@@ -227,6 +227,7 @@ Deno.test("a number of a call counts as one, and is written as it was", async ()
     ["{{ f|default(1) }} {{ missing|default(f) }}", "2.5 2.5"],
     ["{{ large }} {{ large * 2 }} {{ [large]|tojson }} {{ large is float }}", "1e+22 2e+22 [1e+22] True"],
     ["{{ edge }} {{ edge == edge }} {{ edge is integer }}", "9007199254740992 True True"],
+    ["{{ {{'n': n}|string: '{{'}|string }}", `{"{'n': 5}": '{{'}`],
   ];
   for (const [source, expected] of cases) {
     const template = await ChatTemplate.parse("t", source);
