@@ -112,6 +112,23 @@ for (const [i, [call, nth]] of FAILING.entries()) {
 }
 
 Deno.test({
+  name: "device ranks that generate end with one that fails, and hold nothing, though their steps wait for it",
+  ignore,
+  fn: async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(7, { config, storage });
+    const ranks = await openRanks(host, model, TWO);
+    host.fail("hipGraphInstantiate", 1, 719);
+    const greedy = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
+    const request = { batch: batchOf([0, 0, 7]), steps: 6, sampling: [greedy], onTokens: () => true };
+    const failure = await assertRejects(() => ranks.decode(request), FailureError);
+    assertMatch(failure.message, /^rank \d: hipGraphInstantiate: [^\n]+, code 719[^\n]*$/);
+    await ranks.close();
+    assertEquals(host.leaks(), "");
+  },
+});
+
+Deno.test({
   name: "a device rank lets go of the others, and of its memory, also where its device can tell its launches nothing",
   ignore,
   fn: async () => {

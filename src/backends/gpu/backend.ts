@@ -239,7 +239,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
   #parts(): DecodeParts {
     const { context, maxTokens } = this.#request;
     return {
-      device: this.#held.device,
+      held: this.#held,
       stream: this.#stream,
       staging: this.#staging,
       calls: this.executor.calls,

@@ -6,6 +6,7 @@ import { Breath } from "../../breath.ts";
 import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import type { DecodeRequest, DecodeResult, Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
+import type { Held } from "./held.ts";
 import { uploadFloats } from "./staging.ts";
 import { SAMPLE_STAGES } from "../../../kernels/abi/attention.ts";
 import { HISTORY_STEPS, SPLIT_SAMPLES } from "./regions.ts";
@@ -20,7 +21,7 @@ const SAMPLE_SPLIT = "sample_split";
 
 /** What the loop works with. */
 export interface DecodeParts {
-  readonly device: GpuDevice;
+  readonly held: Pick<Held, "device" | "own">;
   readonly stream: Stream;
   readonly staging: PinnedBuffer;
   readonly calls: Calls;
@@ -104,7 +105,7 @@ export async function decodeLoop(
   request: DecodeRequest,
   launch: () => void,
 ): Promise<DecodeResult> {
-  const { device, stream, workspace: w } = parts;
+  const { held: { device }, stream, workspace: w } = parts;
   const rows = request.batch.ids.length, ahead = Math.max(1, Math.min(AHEAD, parts.maxTokens));
   using ring = new TokenRing(device, ahead + 1, rows, request.scored);
   const breath = new Breath();

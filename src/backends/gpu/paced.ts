@@ -36,23 +36,30 @@ export function stepsAhead({ maxTokens }: Pick<DecodeParts, "maxTokens">): numbe
  * @param launch Enqueues one step, its choice included.
  */
 export function pacedLoop(parts: DecodeParts, request: PacedRequest, pace: Pace, launch: () => void): DecodeResult {
-  const { device, stream, workspace: w } = parts;
-  using ring = new TokenRing(device, stepsAhead(parts), request.batch.ids.length);
+  const { held, stream, workspace: w } = parts;
+  const ring = new TokenRing(held.device, stepsAhead(parts), request.batch.ids.length);
   let launched = 0, done = 0, hostMilliseconds = 0;
-  for (;;) {
-    const before = performance.now();
-    for (const until = pace.permitted(); launched < until && launched - done < ring.size;) {
-      launch();
-      ring.fetch(stream, w, launched++);
+  try {
+    for (;;) {
+      const before = performance.now();
+      for (const until = pace.permitted(); launched < until && launched - done < ring.size;) {
+        launch();
+        ring.fetch(stream, w, launched++);
+      }
+      hostMilliseconds += performance.now() - before;
+      if (done < launched) {
+        const tokens = ring.take(done);
+        request.onTokens(tokens, done++);
+      } else if (pace.closed() && launched === pace.permitted()) break;
+      else pace.wait(launched);
     }
-    hostMilliseconds += performance.now() - before;
-    if (done < launched) {
-      const tokens = ring.take(done);
-      request.onTokens(tokens, done++);
-    } else if (pace.closed() && launched === pace.permitted()) break;
-    else pace.wait(launched);
+    // Steps that nobody wants any more still write to memory that the next batch uses.
+    stream.synchronize();
+  } catch (thrown) {
+    // To give it back waits for steps that wait for other ranks: that is for when these have been let go of.
+    held.own(ring);
+    throw thrown;
   }
-  // Steps that nobody wants any more still write to memory that the next batch uses.
-  stream.synchronize();
+  ring[Symbol.dispose]();
   return { steps: done, hostMilliseconds };
 }
