@@ -58,6 +58,7 @@ async function sequencesIn(directory: string): Promise<ForcedSequence[]> {
     limit: undefined,
     prompting: { format: "chat", tokenizer, chat: await ChatRenderer.fromDirectory(MODEL, tokenizer) },
     maxTokens: 256,
+    logProbabilities: false,
     sequences: undefined,
     samples: false,
   }, checkpoint.config);

@@ -1,11 +1,12 @@
 /**
  * What eval's loop costs beside the model: the same batches with and without choosing tokens and their log
- * probabilities, in turns.
+ * probabilities, and without these alone, in turns.
  *
- *     deno run --allow-all bench/eval_loop.ts [ROUNDS]
+ *     deno run --allow-all bench/eval_loop.ts [ROUNDS [SEQUENCES]]
  *
- * Measured is the processor time of the thread that drives the others, which all of them wait for. 16 sequences of 16
- * prompt tokens get 6 tokens each, from one layer of gpt-oss-20b with its whole vocabulary, of random weights.
+ * Measured is the processor time of the thread that drives the others, which all of them wait for. 16 sequences, or
+ * as many as are given, of 16 prompt tokens get 6 tokens each, from one layer of gpt-oss-20b with its whole vocabulary,
+ * of random weights.
  */
 import { completeAll } from "../src/eval/batcher.ts";
 import { Scorer } from "../src/eval/scorer.ts";
@@ -18,8 +19,11 @@ import { machine } from "./machine.ts";
 import { pairedRatio } from "./paired.ts";
 import { countOf, optionsOrEnd } from "./options.ts";
 
-const ROUNDS = optionsOrEnd(() => countOf("ROUNDS", Deno.args[0] ?? "5"));
-const SEQUENCES = 16, PROMPT = 16, GENERATED = 6, CHUNK = 128;
+const [ROUNDS, SEQUENCES] = optionsOrEnd(() => [
+  countOf("ROUNDS", Deno.args[0] ?? "5"),
+  countOf("SEQUENCES", Deno.args[1] ?? "16"),
+]);
+const PROMPT = 16, GENERATED = 6, CHUNK = 128;
 const VOCAB = SHAPES["gpt-oss-20b"].vocab;
 
 /** Processor time of this thread, in milliseconds. */
@@ -47,9 +51,9 @@ async function plain(): Promise<void> {
   }
 }
 
-/** The loop; a vocabulary that is worth no thread has its log probabilities computed in line. */
-async function loop(worth: number): Promise<void> {
-  using scorer = new Scorer(VOCAB, worth);
+/** The loop; a vocabulary that is worth no thread has its log probabilities computed in line, null none. */
+async function loop(worth: number | null): Promise<void> {
+  using scorer = worth === null ? null : new Scorer(VOCAB, worth);
   await completeAll({
     session,
     requests: prompts.map((prompt, index) => ({ index, prompt })),
@@ -57,7 +61,7 @@ async function loop(worth: number): Promise<void> {
     maxTokens: GENERATED,
     stopIds: new Set(),
     onDone: () => {},
-    scorer,
+    ...(scorer === null ? { logProbabilities: false } : { scorer }),
   });
 }
 
@@ -67,6 +71,7 @@ const ways = {
   [FIRST]: plain,
   "log probabilities in line": () => loop(Infinity),
   "log probabilities on a thread": () => loop(1),
+  "no log probabilities": () => loop(null),
 };
 const tokens = SEQUENCES * (PROMPT + GENERATED - 1);
 const times = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));

@@ -4,6 +4,8 @@
  */
 import { median } from "../median.ts";
 import type { Room } from "../session/open.ts";
+import { feedOf } from "../session/batch.ts";
+import { pickGreedily } from "../session/greedy.ts";
 import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { DECODE_ROOM, measure } from "./measure.ts";
@@ -69,12 +71,14 @@ export interface Paced {
   readonly context: number;
   /** Whether logits of every token of a prompt are wanted. */
   readonly allLogits: boolean;
+  /** Whether tokens are picked greedily, and their logits are not wanted. */
+  readonly picks: boolean;
 }
 
 /** Times a setting. */
 export async function paceOf(
   setting: PlannedSetting,
-  { sequences, context: asked, allLogits }: Paced,
+  { sequences, context: asked, allLogits, picks }: Paced,
   open: (setting: PlannedSetting, room: Room) => Promise<Session>,
 ): Promise<Pace> {
   const { maxPositions, layers } = setting.checkpoint.config;
@@ -89,7 +93,7 @@ export async function paceOf(
     const began = performance.now(), few = truncated(setting, count), session = await open(few, room);
     try {
       const load = performance.now() - began, prompt = await promptTime(session, chunk, allLogits);
-      return { load, prompt, step: sequences === 0 ? 0 : await stepTime(session, few, sequences, context) };
+      return { load, prompt, step: sequences === 0 ? 0 : await stepTime(session, few, { sequences, context, picks }) };
     } finally {
       await session.close();
     }
@@ -108,15 +112,17 @@ async function promptTime(session: Session, tokens: number, allLogits: boolean):
 async function stepTime(
   session: Session,
   { checkpoint: { config }, planned: { plan, source } }: PlannedSetting,
-  sequences: number,
-  context: number,
+  { sequences, context, picks }: Pick<Paced, "sequences" | "context" | "picks">,
 ): Promise<number> {
   const entries = Array.from({ length: sequences }, (_, slot) => ({ slot, token: (slot * 7919 + 13) % config.vocab }));
   for (const { slot } of entries) {
     session.reset(slot);
     await session.pretend(slot, context);
   }
-  if (!session.canDecode(entries)) return await timed(() => session.step(entries, () => {}));
+  if (!session.canDecode(entries)) {
+    const feeds = entries.map(feedOf);
+    return await timed(() => picks ? pickGreedily(session, feeds, () => {}) : session.step(entries, () => {}));
+  }
   // An engine that picks tokens itself computes ahead, which the benchmark knows how to time.
   const costs = new Costs(config, source, plan.kvFormat), subject = { kind: "decode", sequences, context } as const;
   const manner = { tapped: false, milliseconds: PATIENCE_MS, goesOn: () => true };

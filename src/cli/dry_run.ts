@@ -85,7 +85,7 @@ export async function dryRun(
   const add = (step: Step) => bar.update(steps.push(step), total);
   for (const { setting: asked, tokens } of calibrations) {
     const setting = planForCalibration(asked), room = { slots: 1, context: CALIBRATION_CONTEXT };
-    const pace = await paceOf(setting, { sequences: 0, context: 1, allLogits: false }, openSetting);
+    const pace = await paceOf(setting, { sequences: 0, context: 1, allLogits: false, picks: false }, openSetting);
     add({
       ...held("calibrate", "", [setting], room),
       tokens: fixed(tokens),
@@ -102,7 +102,7 @@ export async function dryRun(
   }
   for (const { label, settings: both, predicted: tokens, context } of pairs) {
     if (tokens.high === 0) continue;
-    const paced = { sequences: 0, context: 1, allLogits: true };
+    const paced = { sequences: 0, context: 1, allLogits: true, picks: false };
     const [a, b] = [await paceOf(both[0], paced, openSetting), await paceOf(both[1], paced, openSetting)];
     const seconds = (count: number) => (a.load + b.load + count * (a.prompt + b.prompt)) / 1000;
     const took = { low: seconds(tokens.low), high: seconds(tokens.high) };

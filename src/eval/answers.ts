@@ -19,7 +19,10 @@ export const Answer = z.strictObject({
   promptTokens: z.int().min(1),
   /** Tokens of the reply, the one that ended it included. */
   generatedTokens: z.int().min(1),
-  /** Sum of the natural logarithms of the probabilities of the reply's tokens, six digits. */
+  /**
+   * Sum of the natural logarithms of the probabilities of the reply's tokens, six digits. Null where it is not finite:
+   * and in all answers of a run that keeps none, as what its journal belongs to says.
+   */
   logProbability: z.number().nullable(),
   origin: z.enum(["final", "whole"]),
   /** The reply, special tokens by name. */
@@ -41,7 +44,7 @@ export function scoreReply(problem: Problem, completion: Completion, reply: Repl
     return { extracted, correct: isCorrect(extracted, problem.answer) };
   };
   const [strict, flexible] = FILTERS;
-  const sum = Number(completion.logProbability.toPrecision(6));
+  const sum = Number((completion.logProbability ?? NaN).toPrecision(6));
   return {
     index: problem.index,
     end: completion.end,

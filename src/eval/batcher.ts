@@ -5,6 +5,7 @@
  */
 import type { Sampling } from "../model/engine.ts";
 import type { Feed, Last } from "../session/batch.ts";
+import { pickGreedily } from "../session/greedy.ts";
 import { argmax } from "../session/likelihood.ts";
 import type { Session } from "../session/session.ts";
 import {
@@ -25,6 +26,8 @@ export interface BatchOptions {
   /** Tokens that every prompt begins with; computed once. */
   readonly prefix: Int32Array;
   readonly maxTokens: number;
+  /** Whether to say how likely completions were, for which some engines need all logits; default true. */
+  readonly logProbabilities?: boolean;
   readonly stopIds: ReadonlySet<number>;
   /** Watches the text of a completion; makes a new watch for each. */
   readonly watch?: () => { push(id: number): boolean };
@@ -58,21 +61,23 @@ export function slotsNeeded(sequences: number, prefix: number): number {
 
 /** Completes all requests; resolves when the last is done or the signal fires. */
 export async function completeAll(options: BatchOptions): Promise<void> {
-  const { session, prefix } = options, results = new Results(options.onDone);
+  const { session, prefix } = options, scored = options.logProbabilities !== false;
+  const results = new Results(options.onDone, scored);
   const sequences = session.limits.slots - slotsNeeded(0, prefix.length);
   // An engine that picks tokens gives their probabilities as well.
-  const picks = options.scorer === undefined && session.canPick(sequences);
+  const picks = !scored || options.scorer === undefined && session.canPick(sequences);
   using own = options.scorer || picks ? null : new Scorer(session.limits.vocab);
-  await new Completions(options, options.scorer ?? own, results).run();
+  await new Completions(options, scored ? options.scorer ?? own : null, results).run();
   await results.all();
 }
 
 /** Completions under way: which of them have a slot, and what is computed next. */
 class Completions {
   readonly #options: BatchOptions;
-  /** Null where the engine picks. */
+  /** Null where the engine picks, or nothing is scored. */
   readonly #scorer: Scorer | null;
   readonly #results: Results;
+  readonly #scored: boolean;
   /** Where the common beginning lies while {@linkcode #shares}. */
   readonly #prefixSlot: number;
   readonly #free: number[];
@@ -87,6 +92,7 @@ class Completions {
     this.#options = options;
     this.#scorer = scorer;
     this.#results = results;
+    this.#scored = results.scored;
     this.#shares = prefix.length >= SHORTEST_PREFIX;
     this.#prefixSlot = slots - 1;
     this.#free = Array.from({ length: slots - (this.#shares ? 1 : 0) }, (_, slot) => slot).reverse();
@@ -152,7 +158,8 @@ class Completions {
   #plan(): { readonly generates: boolean; readonly batch: Planned[] } {
     const { session } = this.#options, active = this.#active;
     const decoding = active.filter(({ next }) => next !== null);
-    const alone = this.#scorer === null && decoding.length > 0 && session.canScore(decoding.map(lastOf));
+    const able = (entries: Last[]) => this.#scored ? session.canScore(entries) : session.canDecode(entries);
+    const alone = this.#scorer === null && decoding.length > 0 && able(decoding.map(lastOf));
     const generates = alone && decoding.length === active.length;
     const some = alone && !generates ? active.filter(({ next }) => next === null) : active;
     return { generates, batch: fillBatch(some, session.limits.maxTokens) };
@@ -180,13 +187,14 @@ class Completions {
   /** Computes a batch; `ended` receives the sequences that its tokens end. */
   async #compute(batch: readonly Planned[], ended: Set<Active>): Promise<void> {
     const { session } = this.#options, scorer = this.#scorer, feeds = batch.map(({ feed }) => feed);
-    const onPick = (index: number, token: number, score: number | Promise<number>): void => {
+    const onPick = (index: number, token: number, score: number | Promise<number> | null): void => {
       const { sequence } = batch[index]!, end = take(sequence, token, score, this.#options);
       if (end === null) return;
       ended.add(sequence);
       this.#results.add(sequence, end);
     };
-    if (scorer === null) await session.pick(feeds, onPick);
+    if (!this.#scored) await pickGreedily(session, feeds, (index, token) => onPick(index, token, null));
+    else if (scorer === null) await session.pick(feeds, onPick);
     else {
       await session.run(feeds, (index, _position, logits, likeliest) => {
         const token = likeliest ?? argmax(logits);
@@ -232,7 +240,7 @@ async function generate(
   await session.decode(entries, {
     steps: session.paging.stepsThatFit(entries, Math.min(MOST_STEPS, room)),
     sampling: active.map(() => GREEDY),
-    scored: true,
+    scored: results.scored,
     drains: true,
     onTokens: (ids, _step, logProbabilities) => {
       let computed = 0;
@@ -241,7 +249,9 @@ async function generate(
         if (ended.has(sequence)) return;
         computed++;
         // The session throws for logits that are no numbers.
-        const end = ids[i]! < 0 ? null : take(sequence, ids[i]!, logProbabilities![i]!, options);
+        const end = ids[i]! < 0
+          ? null
+          : take(sequence, ids[i]!, results.scored ? logProbabilities![i]! : null, options);
         if (end === null) return;
         ended.add(sequence);
         results.add(sequence, end);
@@ -275,10 +285,10 @@ function fillBatch(active: readonly Active[], room: number): Planned[] {
 function take(
   sequence: Active,
   token: number,
-  score: number | Promise<number>,
+  score: number | Promise<number> | null,
   options: BatchOptions,
 ): CompletionEnd | null {
-  sequence.scores.push(score);
+  if (score !== null) sequence.scores.push(score);
   sequence.next = token;
   if (options.stopIds.has(token)) return "stop";
   sequence.ids.push(token);

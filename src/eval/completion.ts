@@ -19,8 +19,8 @@ export interface Completion {
   readonly end: CompletionEnd;
   /** Tokens that were chosen, the stop token included. */
   readonly generatedTokens: number;
-  /** Sum of the log probabilities of the chosen tokens, the stop token included. */
-  readonly logProbability: number;
+  /** Sum of the log probabilities of the chosen tokens, the stop token included; null where they were not wanted. */
+  readonly logProbability: number | null;
 }
 
 /** A sequence that is being completed. */
@@ -65,12 +65,15 @@ export class Results {
   readonly #pending: Promise<void>[] = [];
   #failure: { readonly thrown: unknown } | null = null;
 
-  constructor(onDone: (completion: Completion) => void) {
+  /** @param scored Whether completions have log probabilities. */
+  constructor(onDone: (completion: Completion) => void, readonly scored: boolean) {
     this.#onDone = onDone;
   }
 
   add(sequence: Active, end: CompletionEnd): void {
-    const sum = sumInOrder(sequence.scores), done = (sum: number) => this.#onDone(finished(sequence, end, sum));
+    const done = (sum: number | null) => this.#onDone(finished(sequence, end, sum));
+    if (!this.scored) return done(null);
+    const sum = sumInOrder(sequence.scores);
     if (typeof sum === "number") return done(sum);
     this.#pending.push(
       sum.then(done).catch((thrown) => {
@@ -91,7 +94,7 @@ export class Results {
   }
 }
 
-function finished(sequence: Active, end: CompletionEnd, logProbability: number): Completion {
+function finished(sequence: Active, end: CompletionEnd, logProbability: number | null): Completion {
   return {
     index: sequence.request.index,
     promptTokens: sequence.request.prompt.length,

@@ -24,6 +24,8 @@ export interface Questions {
   readonly prefix: Int32Array;
   readonly prompting: PromptOptions;
   readonly maxTokens: number;
+  /** Whether the log probability of every reply is kept. */
+  readonly logProbabilities: boolean;
   readonly stopIds: ReadonlySet<number>;
 }
 
@@ -44,6 +46,7 @@ export function makeQuestions(
   prompting: PromptOptions,
   config: ModelConfig,
   maxTokens: number,
+  logProbabilities = true,
 ): Questions {
   const prompts = problems.map((problem) => makePrompt(problem, prompting));
   prompts.forEach(({ ids }, i) => {
@@ -62,6 +65,7 @@ export function makeQuestions(
     prefix: prompts[0]!.ids.slice(0, commonPrefix(prompts.map(({ ids }) => ids))),
     prompting,
     maxTokens,
+    logProbabilities,
     stopIds: new Set(config.eosTokenIds),
   };
 }
@@ -143,6 +147,7 @@ export async function answerAll(
       .map(([index, { prompt }]) => ({ index, prompt: prompt.ids })),
     prefix: questions.prefix,
     maxTokens: questions.maxTokens,
+    logProbabilities: questions.logProbabilities,
     stopIds: questions.stopIds,
     ...(format === "completion" ? { watch: () => new StopWatch(tokenizer) } : {}),
     onDone: (completion) => {

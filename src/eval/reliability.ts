@@ -17,7 +17,11 @@ export interface ReliabilityBin {
 const FEWEST = 20;
 const MOST_BINS = 10;
 
-/** Bins of equal size, from the least to the most probable replies; none where there are too few problems. */
+/**
+ * Bins of equal size, from the least to the most probable replies; none where there are too few problems.
+ *
+ * @param answers Of a run that kept log probabilities: one without is of a reply whose sum was not finite.
+ */
 export function reliabilityBins(answers: readonly Answer[]): ReliabilityBin[] {
   const bins = Math.min(MOST_BINS, Math.floor(answers.length / FEWEST));
   const sorted = answers

@@ -103,6 +103,9 @@ export const Gsm8kResults = z.strictObject({
       max_tokens: count("most tokens of a reply"),
       stop_ids: z.array(z.int()).describe("tokens that end a reply"),
       stop_texts: z.array(z.string()).describe("texts that end a reply"),
+      log_probabilities: z.literal(false).describe(
+        "there only where the log probabilities of replies were not kept",
+      ).optional(),
     }).describe("how a reply is made"),
     scoring: text("how it is scored"),
   }).describe("what made the numbers; what differs between cells is in each cell"),
@@ -124,7 +127,9 @@ export const Gsm8kResults = z.strictObject({
       accuracy: share("share of them that the flexible filter finds right"),
       low: share("lower end of its exact 95% interval; files of earlier versions have none").optional(),
       high: share("upper end of it").optional(),
-    })).describe("problems in bins of equal size by the probability that the model gave its own reply"),
+    })).nullable().describe(
+      "problems in bins of equal size by the probability that the model gave its own reply; null where none was kept",
+    ),
   })).min(1).describe("the settings, in the order of the matrix"),
   comparisons: z.array(z.strictObject({
     key: text("the cell that is compared with the first"),
@@ -135,6 +140,11 @@ export const Gsm8kResults = z.strictObject({
 });
 /** results.json of `mxoss eval gsm8k`. */
 export type Gsm8kResults = z.infer<typeof Gsm8kResults>;
+
+/** Whether the log probability of every reply was kept. */
+export function keepsLogProbabilities({ decoding }: Gsm8kResults["protocol"]): boolean {
+  return decoding.log_probabilities !== false;
+}
 
 /** results.json of `mxoss eval perplexity`. */
 export const PerplexityResults = z.strictObject({

@@ -3,7 +3,7 @@ import type { DivergenceResult } from "./divergence_schema.ts";
 import { FEWEST_SEQUENCES } from "./intervals.ts";
 import type { Estimated, PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
 import { measured, measuredShareValue, percent, pointsText, pValue, roughPercent, small } from "./report/numbers.ts";
-import type { Gsm8kResults } from "./results_schema.ts";
+import { type Gsm8kResults, keepsLogProbabilities } from "./results_schema.ts";
 import { APART } from "./statistics.ts";
 
 /** What stands wherever accuracies might be taken for a reason to choose a scheme. */
@@ -112,6 +112,12 @@ export function repeatedProblemsNote({ asked, repeated = 0 }: Gsm8kResults["prot
     `${repeated} of ${asked} problems repeat another one: intervals and tests, which take them for others, are ` +
     "too sure",
   ];
+}
+
+/** What is not known of replies whose log probabilities were not kept. */
+export function unscoredNote(protocol: Gsm8kResults["protocol"]): string[] {
+  if (keepsLogProbabilities(protocol)) return [];
+  return ["not known, as this run kept no log probabilities of replies"];
 }
 
 /** Likewise where texts do. */

@@ -51,6 +51,7 @@ const CASES: readonly (readonly [words: readonly string[], completed: readonly s
   [["eval", "--scheme", "fp8,w_mxfp6_e2m3_a_"], E2M3.map((name) => `fp8,${name}`)],
   [["inspect", "--model", "op"], ["openai/gpt-oss-20b"]],
   [["compare", "--format", ""], ["llama.cpp"]],
+  [["eval", "--logprobs", ""], ["keep", "none"]],
   [["--max-tokens", ""], []],
   [["--prompt-file", "deno.j"], ["deno.json"]],
   [["list", "src/ba"], ["src/backends"]],

@@ -37,6 +37,11 @@ export function measuringTrials({ fp8, text, other, results }: Files): Readonly<
       refuses(completion, ["--reasoning", "low"], /--reasoning: expected with a chat, got --prompt completion/),
     ],
     "max-tokens": [changes(problems.toSpliced(5, 2), ["--max-tokens", "9"])],
+    logprobs: [
+      changes(problems, ["--logprobs", "none"]),
+      refuses(predicted, ["--logprobs", "none"], /--logprobs: expected with mxoss eval gsm8k only/),
+      refuses(problems, ["--logprobs", "no"], /--logprobs: expected keep or none, got "no"/),
+    ],
     "sequence-length": [changes(predicted, ["--sequence-length", "8"])],
     divergence: [
       changes([...predicted, ...two], ["--divergence", "0"]),

@@ -2,7 +2,8 @@ import type { Completion } from "../../src/eval/completion.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { completeAll, slotsNeeded } from "../../src/eval/batcher.ts";
 import { commonPrefix } from "../../src/eval/prompts.ts";
-import { openSession } from "../session/open_session.ts";
+import { openTiny as openTinyOf } from "../model/tiny.ts";
+import { openSession, type SessionOptions } from "../session/open_session.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import { Session } from "../../src/session/session.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -63,7 +64,7 @@ Deno.test("completeAll() gives Hugging Face's greedy reply", async () => {
   const reply = integers(goldens, "greedy.reply");
   assertEquals(done[0]!.ids, reply.slice(0, -1));
   assertEquals([done[0]!.end, done[0]!.generatedTokens, done[0]!.promptTokens], ["stop", reply.length, GREEDY.length]);
-  assert(done[0]!.logProbability < 0 && done[0]!.logProbability > -20);
+  assert(done[0]!.logProbability! < 0 && done[0]!.logProbability! > -20);
 });
 
 Deno.test("completeAll() gives the same replies one by one, a few or all at once", async () => {
@@ -119,7 +120,16 @@ Deno.test("completeAll() ends replies at a text, at the limit and on a signal", 
   await session.close();
 });
 
-Deno.test("completeAll() lets an engine generate until some replies have ended, prompts apart", async () => {
+/** Whether log probabilities are wanted; and the same in words. */
+const SCORED = [[true, ""], [false, ", without log probabilities"]] as const;
+
+for (const [scored, without] of SCORED) {
+  Deno.test(`completeAll() lets an engine generate until some replies have ended, prompts apart${without}`, () =>
+    generating(scored));
+}
+
+/** Replies that an engine generates by itself; one that tells no probabilities where none are wanted. */
+async function generating(scores: boolean): Promise<void> {
   const slots = 33, prefix = Int32Array.from({ length: 9 }, (_, i) => i + 1), vocab = 1000;
   // The token after a position; a sequence's own number is what its prompt ends with.
   const batches: { readonly rows: number; readonly decoded: boolean }[] = [];
@@ -127,7 +137,7 @@ Deno.test("completeAll() lets an engine generate until some replies have ended, 
     info: { description: "", weightBytes: 0, loadMilliseconds: 0 },
     compute: (_batch, rows) => Promise.resolve(assertEquals(rows.length, 0)),
     copySlot: () => {},
-    scores: true,
+    scores,
     canPick: (rows) => rows < slots,
     canDecode: () => true,
     pick: ({ ids, positions }, rows) => {
@@ -138,13 +148,15 @@ Deno.test("completeAll() lets an engine generate until some replies have ended, 
         logProbabilities: Float64Array.from(rows, () => -1),
       });
     },
-    decode: async ({ batch, steps, onTokens }) => {
+    decode: async ({ batch, steps, scored, onTokens }) => {
+      assertEquals(scored, scores);
       let done = 0;
       for (let end = steps; done < end; done++) {
         batches.push({ rows: batch.ids.length, decoded: true });
         const ids = batch.ids.map((id) => id + done + 1);
         // What had begun when the answer was no is handed out.
-        if (!await onTokens(ids, done, Float64Array.from(ids, () => -2))) end = Math.min(end, done + 3);
+        const sums = scores ? Float64Array.from(ids, () => -2) : undefined;
+        if (!await onTokens(ids, done, sums)) end = Math.min(end, done + 3);
       }
       return { steps: done, hostMilliseconds: 0 };
     },
@@ -160,15 +172,50 @@ Deno.test("completeAll() lets an engine generate until some replies have ended, 
     return { push: () => --left === 0 };
   };
   const onBatch = (count: number) => void (tokens += count);
-  const options = { maxTokens: 31, stopIds: new Set<number>(), watch, onBatch };
+  const options = { maxTokens: 31, stopIds: new Set<number>(), watch, onBatch, logProbabilities: scores };
   await completeAll({ session, requests, prefix, ...options, onDone: (one) => done.push(one) });
   for (const { index, ids, end, logProbability } of done) {
     const length = Math.min(31, lengths[index]!);
     assertEquals(ids, Array.from({ length }, (_, i) => 8 * index + i + 1));
-    assertEquals([end, logProbability], [lengths[index]! <= 31 ? "text" : "length", -1 - 2 * (length - 1)]);
+    const sum = scores ? -1 - 2 * (length - 1) : null;
+    assertEquals([end, logProbability], [lengths[index]! <= 31 ? "text" : "length", sum]);
   }
   const replies = lengths.reduce((sum, length) => sum + Math.min(31, length), 0);
   assertEquals([done.length, tokens], [100, prefix.length + requests.length + replies - requests.length]);
   const computed = batches.filter(({ decoded }) => decoded).reduce((sum, { rows }) => sum + rows, 0);
   assert(computed < 1.25 * replies, `${computed} rows for ${replies} tokens`);
+}
+
+Deno.test("completeAll() without log probabilities gives the same replies and hands out no logits", async () => {
+  const requests = Array.from({ length: 30 }, (_, index) => ({ index, prompt: TWO_TURNS.slice(0, 12 + index) }));
+  const run = async (logProbabilities: boolean, setting: Partial<SessionOptions>) => {
+    const session = await openTinyOf({ dtype: "bf16", context: 160, maxTokens: 200, ...setting });
+    let handedOut = 0;
+    const compute = session.run.bind(session);
+    session.run = (feeds, onLogits, tap) =>
+      compute(feeds, (...row) => {
+        handedOut++;
+        onLogits?.(...row);
+      }, tap);
+    const done: Completion[] = [], onDone = (completion: Completion) => void done.push(completion);
+    const options = { prefix: TWO_TURNS.slice(0, 10), maxTokens: dose(8, 40), stopIds: new Set([STOP]) };
+    await completeAll({ session, requests, ...options, logProbabilities, onDone });
+    await session.close();
+    return { replies: done.toSorted((a, b) => a.index - b.index), handedOut };
+  };
+  const { replies: scored, handedOut: all } = await run(true, { slots: 31, threads: 1 });
+  assert(scored.every(({ logProbability }) => logProbability! < 0));
+  assertEquals(all, scored.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0));
+  const expected = scored.map((reply) => ({ ...reply, logProbability: null }));
+  // One slot has what all begin with; 12 sequences are the fewest that are picked by bytes.
+  for (const [slots, threads] of [[2, 1], [12, 2], [13, 1], [13, 3], [31, 1], [31, 2]] as const) {
+    const { replies, handedOut } = await run(false, { slots, threads });
+    assertEquals([replies, handedOut], [expected, 0], `${slots} slots, ${threads} threads`);
+  }
+  // An engine with a thread of its own generates by itself.
+  assertEquals(await run(false, { slots: 31, threads: 2, apart: true }), { replies: expected, handedOut: 0 });
+  // Ranks add in another order, and give all logits.
+  const ranks = { slots: 31, threads: 2, tp: 2 }, ofRanks = await run(false, ranks);
+  assertEquals(ofRanks.replies, (await run(true, ranks)).replies.map((reply) => ({ ...reply, logProbability: null })));
+  assertEquals(ofRanks.handedOut, ofRanks.replies.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0));
 });

@@ -69,7 +69,7 @@ Deno.test("roomFor() asks for as many sequences as memory allows: of the process
   const ids = Int32Array.from({ length: 300 }, (_, i) => i), prompt = { ids, text: "" };
   const questions = {
     ...{ problems: Array(500).fill({ index: 0 }), prompts: Array(500).fill(prompt), prefix: ids.slice(0, 100) },
-    ...{ maxTokens: 2048, prompting: {} as PromptOptions, stopIds: new Set<number>() },
+    ...{ maxTokens: 2048, prompting: {} as PromptOptions, stopIds: new Set<number>(), logProbabilities: true },
   };
   const room = (gigabytes: number | null, asked?: number) => {
     const setting = planSetting({ ...DEFAULTS, checkpoint, backend: gigabytes === null ? "emulate" : "cuda" });

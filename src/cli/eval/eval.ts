@@ -16,6 +16,7 @@ const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof GivenOptions
     "system",
     "reasoning",
     "max-tokens",
+    "logprobs",
     "sequences",
     "export",
   ],

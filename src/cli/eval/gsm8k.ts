@@ -37,6 +37,7 @@ export async function evalGsm8k(options: EvalOptions): Promise<number> {
       limit,
       prompting: await promptingOf(checkpoint, options),
       maxTokens: options["max-tokens"] ?? defaultReplyTokens(checkpoint, options),
+      logProbabilities: options.logprobs !== "none",
       sequences,
       samples: options.export === "lm-eval",
     }, checkpoint.config));

@@ -198,6 +198,12 @@ const OPTIONS = {
     `most tokens of a reply (default: ${DEFAULT_REPLY_TOKENS.chat}, of a completion ` +
       `${DEFAULT_REPLY_TOKENS.completion})`,
   ),
+  logprobs: option(
+    "WHICH",
+    choice("keep", "none").optional(),
+    "keep (default): the log probability of every reply, for which emulate computes all logits; none: the same " +
+      "replies sooner, and no reliability",
+  ),
   sequences: option(
     "N",
     integer(1, 1024).optional(),

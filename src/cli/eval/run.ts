@@ -157,7 +157,12 @@ async function dryRunEval<
     const room = await task.room(work, setting),
       replies = size.replies.high > 0,
       part = partLeft(answered[i]!, indices);
-    const paced = { sequences: replies ? room.slots : 0, context: size.before, allLogits: !replies };
+    const paced = {
+      sequences: replies ? room.slots : 0,
+      context: size.before,
+      allLogits: !replies,
+      picks: options.logprobs === "none",
+    };
     const prompt = Math.round(part * size.prompt);
     return { label: heads[i]!, setting, room, prompt, replies: partOf(size.replies, part), paced };
   }));

@@ -4,7 +4,7 @@ import type { SettingProtocol } from "../../eval/setting_schema.ts";
 import type { Bandwidth } from "../../eval/cost.ts";
 import { type CostedSetting, costedSettings, costNotes, costTable } from "../../eval/report/cost_tables.ts";
 import type { CellName } from "../../eval/matrix.ts";
-import type { Gsm8kResults, PerplexityResults } from "../../eval/results_schema.ts";
+import { type Gsm8kResults, keepsLogProbabilities, type PerplexityResults } from "../../eval/results_schema.ts";
 import { arrange } from "../../eval/report/arrangement.ts";
 import {
   fewTextsNote,
@@ -130,7 +130,8 @@ export function perplexityTables(results: PerplexityResults): string[] {
 }
 
 /** How problems are asked, in one line. */
-function taskText({ data, prompt, decoding }: Gsm8kResults["protocol"]): string {
+function taskText(protocol: Gsm8kResults["protocol"]): string {
+  const { data, prompt, decoding } = protocol;
   return [
     `${prompt.format} by ${prompt.template}`,
     ...(prompt.system === null ? [] : [`system message ${JSON.stringify(prompt.system)}`]),
@@ -140,6 +141,7 @@ function taskText({ data, prompt, decoding }: Gsm8kResults["protocol"]): string 
       : [`examples ${prompt.shots.map(({ index }) => index).join(" ")} of ${prompt.shots_from.sha256.slice(0, 16)}`]),
     `seed ${prompt.seed}`,
     `at most ${counted(decoding.max_tokens, "token")}`,
+    ...(keepsLogProbabilities(protocol) ? [] : ["log probabilities not kept"]),
     `data ${data.sha256.slice(0, 16)}`,
   ].join(", ");
 }

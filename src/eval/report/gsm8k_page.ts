@@ -15,7 +15,14 @@ import { type Artist, openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
 import { card, escape, firstScreen, page, plottedTable, remark, section } from "./html.ts";
 import { APART } from "../statistics.ts";
-import { accuracyRange, CHOOSING, observedSpread, repeatedProblemsNote, sharedExamplesNote } from "../summary.ts";
+import {
+  accuracyRange,
+  CHOOSING,
+  observedSpread,
+  repeatedProblemsNote,
+  sharedExamplesNote,
+  unscoredNote,
+} from "../summary.ts";
 import { accuracyTable, pairTable } from "./accuracy_tables.ts";
 import { PAGE } from "./table.ts";
 import { protocolSection } from "./protocol_section.ts";
@@ -103,7 +110,8 @@ function accuracySection(
         `gained: solved by this setting and not by ${first}; lost: the other way round.`,
       ),
     ]),
-    ...(cells.every(({ reliability }) => reliability.length === 0) ? [] : [card(
+    ...unscoredNote(results.protocol).map((note) => remark(`Reliability: ${note}.`)),
+    ...(cells.every(({ reliability }) => (reliability ?? []).length === 0) ? [] : [card(
       reliabilityPlot(artist, results, arranged),
       "Reliability",
       "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of " +

@@ -163,7 +163,7 @@ export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults, arran
 /** Accuracy against the probability that the model gave its own replies. */
 export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults, { lines }: Arrangements): string {
   const dots = cells.flatMap(({ label, reliability }) =>
-    reliability.map((bin) => ({
+    (reliability ?? []).map((bin) => ({
       // Earlier versions kept no interval.
       ...exactInterval(Math.round(bin.accuracy * bin.problems), bin.problems),
       ...{ label, ...lines.place(label), ...bin },

@@ -15,7 +15,7 @@ import { PROMPT_DATE, type PromptOptions, STOP_TEXTS } from "../prompts.ts";
 import { replyBeside } from "../samples.ts";
 import { reliabilityBins } from "../reliability.ts";
 import { repeatedAmong } from "../repeats.ts";
-import { Gsm8kResults, SCHEMA_VERSION } from "../results_schema.ts";
+import { Gsm8kResults, keepsLogProbabilities, SCHEMA_VERSION } from "../results_schema.ts";
 import {
   type AnsweredCell,
   type Asked,
@@ -46,6 +46,8 @@ export interface Gsm8kRequest {
   readonly prompting: Omit<PromptOptions, "shots">;
   /** Most tokens of a reply. */
   readonly maxTokens: number;
+  /** Whether to keep the log probability of every reply. */
+  readonly logProbabilities: boolean;
   /** Replies that are generated at once; undefined: as many as memory allows. */
   readonly sequences: number | undefined;
   /** Whether to write every sample in lm-eval's log format. */
@@ -97,9 +99,9 @@ export const GSM8K: Task<Gsm8kRequest, Gsm8kWork, Answer, Gsm8kResults> = {
 };
 
 function prepare(request: Gsm8kRequest, config: ModelConfig): Gsm8kWork {
-  const { chosen, limit, prompting, maxTokens, sequences, samples } = request;
+  const { chosen, limit, prompting, maxTokens, logProbabilities, sequences, samples } = request;
   const asked = chosen.asked.slice(0, limit);
-  const questions = makeQuestions(asked, { ...prompting, shots: chosen.shots }, config, maxTokens);
+  const questions = makeQuestions(asked, { ...prompting, shots: chosen.shots }, config, maxTokens, logProbabilities);
   return {
     protocol: protocolOf(questions, request, config),
     indices: asked.map(({ index }) => index),
@@ -109,7 +111,8 @@ function prepare(request: Gsm8kRequest, config: ModelConfig): Gsm8kWork {
   };
 }
 
-function protocolOf({ prompting, problems, maxTokens }: Questions, request: Gsm8kRequest, config: ModelConfig) {
+function protocolOf(questions: Questions, request: Gsm8kRequest, config: ModelConfig) {
+  const { prompting, problems, maxTokens, logProbabilities } = questions;
   const { data, shotsFrom, seed } = request, { format, chat, shots } = prompting;
   return {
     data: {
@@ -134,6 +137,8 @@ function protocolOf({ prompting, problems, maxTokens }: Questions, request: Gsm8
       max_tokens: maxTokens,
       stop_ids: [...config.eosTokenIds],
       stop_texts: format === "completion" ? [...STOP_TEXTS] : [],
+      // Earlier versions always kept them, and did not say so: their journals go on.
+      ...(logProbabilities ? {} : { log_probabilities: false as const }),
     },
     scoring: "lm-eval's gsm8k filters, version 3.0, " +
       (format === "completion"
@@ -196,7 +201,7 @@ function summarize(protocol: Protocol, cells: readonly AnsweredCell<Answer>[], c
     mxoss: common.mxoss,
     protocol,
     bandwidth: common.bandwidth,
-    cells: cells.map(answeredResult),
+    cells: cells.map((cell) => answeredResult(cell, keepsLogProbabilities(protocol))),
     comparisons: others.map(({ cell }, i) => ({
       key: cell.key,
       pairs: pairs.map((byFilter) => pairResult(byFilter[i]!)),
@@ -210,7 +215,10 @@ function pairResult({ pHolm, ...pair }: PairedComparison) {
   return { ...pair, p_holm: pHolm };
 }
 
-function answeredResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8kResults["cells"][number] {
+function answeredResult(
+  { cell, entries: answers }: AnsweredCell<Answer>,
+  scored: boolean,
+): Gsm8kResults["cells"][number] {
   const sum = (of: (answer: Answer) => number) => answers.reduce((total, answer) => total + of(answer), 0);
   const ends = (end: Answer["end"]) => answers.filter((answer) => answer.end === end).length;
   return {
@@ -220,7 +228,7 @@ function answeredResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8k
     generated_tokens: sum(({ generatedTokens }) => generatedTokens),
     ends: { stop: ends("stop"), text: ends("text"), length: ends("length") },
     without_final: answers.filter(({ origin }) => origin === "whole").length,
-    reliability: reliabilityBins(answers),
+    reliability: scored ? reliabilityBins(answers) : null,
   };
 }
 

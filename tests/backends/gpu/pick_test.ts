@@ -180,9 +180,9 @@ Deno.test(
       index,
       prompt: Int32Array.from({ length: 5 + index }, (_, i) => (3 * i + 7 * index + 1) % config.vocab),
     }));
-    const complete = async (session: Session) => {
-      const done: Completion[] = [], prefix = new Int32Array(0), stopIds = new Set([1, 2, 3]);
-      await completeAll({ session, requests, prefix, maxTokens: dose(4, 5), stopIds, onDone: (c) => done.push(c) });
+    const complete = async (session: Session, logProbabilities = true) => {
+      const done: Completion[] = [], options = { prefix: new Int32Array(0), maxTokens: dose(4, 5), logProbabilities };
+      await completeAll({ session, requests, ...options, stopIds: new Set([1, 2, 3]), onDone: (c) => done.push(c) });
       return done.toSorted((a, b) => a.index - b.index);
     };
     const onHost = await complete(new Session(plain, limits));
@@ -200,7 +200,9 @@ Deno.test(
         onDevice.map(({ logProbability: _, ...rest }) => rest),
         onHost.map(({ logProbability: _, ...r }) => r),
       );
-      onDevice.forEach((c, i) => assert(Math.abs(c.logProbability - onHost[i]!.logProbability) < 1e-4));
+      const unscored = await complete(session, false);
+      assertEquals(unscored, onHost.map((c) => ({ ...c, logProbability: null })));
+      onDevice.forEach((c, i) => assert(Math.abs(c.logProbability! - onHost[i]!.logProbability!) < 1e-4));
     }
     // A logit that is no number stops the run and is explained.
     const broken = new Session({
