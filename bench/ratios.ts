@@ -67,7 +67,9 @@ async function measureRatios(scheme: string): Promise<Record<string, number>> {
   turn(null);
   /** By how much others lengthened it. */
   const slowed = (name: string) => laps.get(name)!.wall / undisturbed(laps.get(name)!, threads);
-  return Object.fromEntries(found.figures.map((figure) => {
+  // Batches are measured as they are picked.
+  const judged = found.figures.filter(({ subject }) => !("logits" in subject));
+  return Object.fromEntries(judged.map((figure) => {
     const name = subjectText(figure.subject);
     return [name, ratioOf(figure) * slowed(name) / slowed(loops)];
   }));

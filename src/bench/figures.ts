@@ -11,8 +11,11 @@ export const BENCH_SCHEMA = "mxoss.bench", BENCH_VERSION = 1;
 export type Subject =
   /** A prompt of so many tokens, in chunks, into an empty sequence. */
   | { readonly kind: "prefill"; readonly tokens: number }
-  /** One token at a time for each of so many sequences, after so many positions. */
-  | { readonly kind: "decode"; readonly sequences: number; readonly context: number };
+  /**
+   * One token at a time for each of so many sequences, after so many positions: picked greedily, or with all logits,
+   * as sampling and log probabilities need them.
+   */
+  | { readonly kind: "decode"; readonly sequences: number; readonly context: number; readonly logits?: "all" };
 
 /** Part of the time that operations of one name take. */
 export interface Share {
@@ -83,6 +86,6 @@ export interface BenchResults {
 /** A subject in words. */
 export function subjectText(subject: Subject): string {
   if (subject.kind === "prefill") return `prefill ${subject.tokens}`;
-  const { sequences, context } = subject;
-  return `decode at ${context}${sequences === 1 ? "" : `, batch of ${sequences}`}`;
+  const { sequences, context, logits } = subject, batch = sequences === 1 ? "" : `, batch of ${sequences}`;
+  return `decode at ${context}${batch}${logits === "all" ? ", all logits" : ""}`;
 }

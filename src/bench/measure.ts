@@ -1,5 +1,6 @@
 /** Measures one subject with a session. */
-import { feedOf } from "../session/batch.ts";
+import type { Tap } from "../model/gpt_oss.ts";
+import { type Feed, feedOf } from "../session/batch.ts";
 import { pickGreedily } from "../session/greedy.ts";
 import type { Session } from "../session/session.ts";
 import type { Share, Subject } from "./figures.ts";
@@ -45,9 +46,7 @@ export async function measure(
   subject: Subject,
   { tapped, milliseconds: patience, goesOn }: Manner,
 ): Promise<Sample | null> {
-  const runner = subject.kind === "prefill"
-    ? new Prefill(session, subject.tokens)
-    : await Decode.at(session, subject.sequences, subject.context);
+  const runner = subject.kind === "prefill" ? new Prefill(session, subject.tokens) : await Decode.at(session, subject);
   const began = performance.now(), looks: OperationTimes[] = [];
   let experts: readonly (readonly number[])[] | null = null;
   for (let i = 0; i < (tapped ? LOOKS : 1); i++) {
@@ -145,18 +144,25 @@ class Prefill implements Runner {
   }
 }
 
+type DecodeSubject = Extract<Subject, { readonly kind: "decode" }>;
+
 /** A token for each of several sequences. */
 class Decode implements Runner {
   #next = 0;
 
-  private constructor(readonly session: Session, readonly tokens: number, readonly context: number) {}
+  private constructor(
+    readonly session: Session,
+    readonly tokens: number,
+    readonly context: number,
+    readonly allLogits: boolean,
+  ) {}
 
-  static async at(session: Session, sequences: number, context: number): Promise<Decode> {
+  static async at(session: Session, { sequences, context, logits }: DecodeSubject): Promise<Decode> {
     for (let slot = 0; slot < sequences; slot++) {
       if (session.length(slot) > context) session.reset(slot);
       await session.pretend(slot, context);
     }
-    return new Decode(session, sequences, context);
+    return new Decode(session, sequences, context, logits === "all");
   }
 
   #entries() {
@@ -172,15 +178,20 @@ class Decode implements Runner {
 
   async look(): Promise<Stopwatch[]> {
     const watch = new Stopwatch();
-    await pickGreedily(this.session, this.#entries().map(feedOf), () => {}, watch.tap);
+    await this.#step(this.#entries().map(feedOf), watch.tap);
     return [watch.stop()];
+  }
+
+  async #step(feeds: readonly Feed[], tap?: Tap): Promise<void> {
+    if (this.allLogits) await this.session.run(feeds, () => {}, tap);
+    else await pickGreedily(this.session, feeds, () => {}, tap);
   }
 
   async timed(most: number): Promise<number[]> {
     const { session } = this, entries = this.#entries();
-    if (!session.canDecode(entries)) {
+    if (this.allLogits || !session.canDecode(entries)) {
       const started = performance.now();
-      await pickGreedily(session, entries.map(feedOf), () => {});
+      await this.#step(entries.map(feedOf));
       return [performance.now() - started];
     }
     // The engine computes ahead: what counts is the time from one step's tokens to the next one's.

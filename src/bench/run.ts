@@ -12,21 +12,14 @@ import { collectGarbage } from "./garbage.ts";
 import { type Limits, measureLimits } from "./limits.ts";
 import { DECODE_ROOM, LEAST_RUNS, measure, type Sample } from "./measure.ts";
 import { quotient, scaled, spreadOf } from "./spread.ts";
+import { type Asked, deepSubjects, wideSubjects, withAllLogits } from "./subjects.ts";
 import { Costs } from "../model/work.ts";
 
 /** What to measure. */
-export interface BenchRequest {
+export interface BenchRequest extends Asked {
   readonly setting: PlannedSetting;
   /** Sizes in words, where weights are random; else null. */
   readonly shape: string | null;
-  /** Tokens of prompts. */
-  readonly prefill: readonly number[];
-  /** Positions before the decoded token, for one sequence. */
-  readonly contexts: readonly number[];
-  /** Sequences that are decoded at once. */
-  readonly batches: readonly number[];
-  /** Positions of each of these sequences before that. */
-  readonly batchContexts: readonly number[];
   /** Seconds that the whole may take; what would take longer is left out. */
   readonly seconds: number;
   /** The most that a single figure is measured for, in milliseconds, however much time there is; default 5000. */
@@ -128,11 +121,14 @@ class Bench {
   readonly #costs: Costs;
   readonly #deadline: number;
   readonly #left: Set<Subject>;
-  readonly #total: number;
+  #total: number;
+  readonly #deep: readonly Subject[];
+  /** Those of all logits are added as soon as an engine is there that picks without them. */
+  readonly #wide: Subject[];
   /** Milliseconds that opening a session took. */
   #loading = 0;
   /** Milliseconds of a token, as the last sample of each kind had it. */
-  readonly #pace = new Map<Subject["kind"], number>();
+  readonly #pace = new Map<string, number>();
 
   constructor(request: BenchRequest, host: BenchHost, found: BenchSoFar) {
     const { setting: { checkpoint, planned } } = request;
@@ -141,26 +137,10 @@ class Bench {
     this.#found = found;
     this.#costs = new Costs(checkpoint.config, planned.source, planned.plan.kvFormat);
     this.#deadline = performance.now() + 1000 * request.seconds;
-    this.#left = new Set([...this.#deep(), ...this.#wide()]);
+    this.#deep = deepSubjects(request);
+    this.#wide = wideSubjects(request);
+    this.#left = new Set([...this.#deep, ...this.#wide]);
     this.#total = this.#left.size;
-  }
-
-  /** What is measured with one sequence: first what shows the pace, then what takes longer and longer. */
-  #deep(): Subject[] {
-    const { contexts, prefill } = this.#request;
-    const decode = sorted(contexts).map((context): Subject => ({ kind: "decode", sequences: 1, context }));
-    const prompts = sorted(prefill).map((tokens): Subject => ({ kind: "prefill", tokens }));
-    return [...decode.slice(0, 1), ...prompts.slice(0, 1), ...decode.slice(1), ...prompts.slice(1)];
-  }
-
-  #wide(): Subject[] {
-    const { batches, batchContexts, contexts } = this.#request;
-    return sorted(batchContexts).flatMap((context) =>
-      sorted(batches)
-        // One sequence is decoded there anyway.
-        .filter((sequences) => sequences > 1 || !contexts.includes(context))
-        .map((sequences): Subject => ({ kind: "decode", sequences, context }))
-    );
   }
 
   async run(): Promise<void> {
@@ -170,8 +150,8 @@ class Bench {
       this.#host.onProgress(0, this.#total, "what this machine can do");
       this.#found.limits = await (this.#host.limits ?? measureLimits)(threads);
     }
-    if (deep) await this.#with(deep, this.#deep());
-    if (wide) await this.#with(wide, this.#wide());
+    if (deep) await this.#with(deep, this.#deep);
+    if (wide) await this.#with(wide, this.#wide);
   }
 
   async #with(room: Room, subjects: readonly Subject[]): Promise<void> {
@@ -181,6 +161,7 @@ class Bench {
     try {
       await this.#startThreads(session);
       this.#found.computed ??= this.#computed(session);
+      this.#addAllLogits(session);
       for (const subject of subjects) {
         this.#host.onProgress(this.#total - this.#left.size, this.#total, subjectText(subject));
         await this.#measure(session, subject);
@@ -189,6 +170,15 @@ class Bench {
     } finally {
       await session.close();
     }
+  }
+
+  /** Adds batches with all logits, which come last, once an engine says that it spares them otherwise. */
+  #addAllLogits({ engine }: Session): void {
+    if (this.#wide.some((subject) => paceOf(subject) === ALL_LOGITS)) return;
+    const more = withAllLogits(this.#wide, engine);
+    this.#wide.push(...more);
+    more.forEach((subject) => this.#left.add(subject));
+    this.#total += more.length;
   }
 
   /** Computes a prompt, beside which threads of a processor are started: few are before it. */
@@ -214,7 +204,7 @@ class Bench {
 
   /** Milliseconds of a run, as far as those before show; null where they show nothing. */
   #expected(subject: Subject): number | null {
-    const pace = this.#pace.get(subject.kind);
+    const pace = this.#pace.get(paceOf(subject)) ?? this.#pace.get(subject.kind);
     return pace === undefined ? null : pace * (subject.kind === "prefill" ? subject.tokens : subject.sequences);
   }
 
@@ -223,10 +213,11 @@ class Bench {
     return (1 + LEAST_RUNS) * run;
   }
 
-  /** Milliseconds that the batches need, which come after prompts that may take any time. */
+  /** Milliseconds that the batches as they are picked need, which come after prompts that may take any time. */
   #reserve(subject: Subject): number {
     if (subject.kind !== "prefill") return 0;
-    const batches = [...this.#left].filter((other) => other.kind === "decode" && other.sequences > 1);
+    const several = (other: Subject) => other.kind === "decode" && other.sequences > 1;
+    const batches = [...this.#left].filter((other) => several(other) && paceOf(other) !== ALL_LOGITS);
     const runs = batches.map((batch) => this.#whole(this.#expected(batch) ?? 0));
     return batches.length === 0 ? 0 : this.#loading + runs.reduce((sum, run) => sum + run, 0);
   }
@@ -250,7 +241,7 @@ class Bench {
       },
     });
     if (sample === null) return;
-    this.#pace.set(subject.kind, Math.min(...sample.milliseconds) / sample.tokens);
+    this.#pace.set(paceOf(subject), Math.min(...sample.milliseconds) / sample.tokens);
     this.#found.figures.push(figureOf(subject, sample, this.#found.limits));
   }
 
@@ -276,7 +267,10 @@ class Bench {
   }
 }
 
-const sorted = (numbers: readonly number[]): number[] => [...new Set(numbers)].sort((a, b) => a - b);
+/** Subjects whose tokens take about as long. */
+const paceOf = (subject: Subject): string =>
+  subject.kind === "decode" && subject.logits === "all" ? ALL_LOGITS : subject.kind;
+const ALL_LOGITS = "decode, all logits";
 
 function figureOf(subject: Subject, { milliseconds, tokens, work, shares }: Sample, limits: Limits | null): Figure {
   const runs = spreadOf(milliseconds.map((time) => 1000 / time));

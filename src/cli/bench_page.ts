@@ -50,7 +50,7 @@ function rates({ Plot, draw }: Artist, figures: readonly Figure[]): string {
   const marks = figures.map((figure) => ({ what: label(figure), ...figure.tokens_per_second }));
   return draw({
     width: WIDTH,
-    marginLeft: 210,
+    marginLeft: 270,
     x: { label: "tokens per second", type: "log", grid: true },
     y: { label: null, domain: marks.map(({ what }) => what) },
     marks: [
@@ -70,7 +70,7 @@ function nearness({ Plot, draw }: Artist, figures: readonly Figure[]): string {
   );
   return draw({
     width: WIDTH,
-    marginLeft: 210,
+    marginLeft: 270,
     x: { label: "% of the limit", grid: true, domain: [0, Math.max(100, ...marks.map(({ high }) => high))] },
     y: { label: null, domain: figures.map(label) },
     color: { domain: [...limits], range: SERIES.slice(0, limits.length), legend: true },
@@ -104,7 +104,7 @@ function shares({ Plot, draw }: Artist, figures: readonly Figure[]): string {
   );
   return draw({
     width: WIDTH,
-    marginLeft: 210,
+    marginLeft: 270,
     x: { label: "% of the time" },
     y: { label: null, domain: seen.map(label) },
     color: { domain: [...drawn, "others"], range: SERIES.slice(0, drawn.length + 1), legend: true },

@@ -72,7 +72,9 @@ const rateText = (spread: Spread, unit: number): string => spreadText(scaled(spr
 /** Prompts, then one sequence, then batches, the smaller first: figures are measured in another order. */
 export function inOrder(figures: readonly Figure[]): Figure[] {
   const place = ({ subject }: Figure): number[] =>
-    subject.kind === "prefill" ? [0, subject.tokens, 0] : [1, subject.sequences, subject.context];
+    subject.kind === "prefill"
+      ? [0, subject.tokens, 0, 0]
+      : [1, subject.sequences, subject.context, subject.logits === "all" ? 1 : 0];
   const before = (a: readonly number[], b: readonly number[]) =>
     a.map((value, i) => value - b[i]!).find((difference) => difference !== 0) ?? 0;
   return figures.toSorted((a, b) => before(place(a), place(b)));
@@ -128,7 +130,7 @@ function shareLines(figures: readonly Figure[]): string[] {
   const of = (which: (figure: Figure) => boolean) => seen.filter(which);
   const prompts = of(({ subject }) => subject.kind === "prefill");
   const single = of(({ subject }) => subject.kind === "decode" && subject.sequences === 1);
-  const batches = of(({ subject }) => subject.kind === "decode" && subject.sequences > 1);
+  const batches = of(({ subject }) => subject.kind === "decode" && subject.sequences > 1 && subject.logits !== "all");
   const shown = new Set([prompts[0], prompts.at(-1), single[0], single.at(-1), batches.at(-1)]);
   const columns = seen.filter((figure) => shown.has(figure));
   if (columns.length === 0) return [];

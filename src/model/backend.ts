@@ -193,6 +193,8 @@ export interface Backend<N extends string = string> {
    * them. The result is valid until the next call; undefined where that is not to be had, or takes longer.
    */
   greedy?(x: Tensor, head: Linear, rows: Int32Array): Int32Array | undefined;
+  /** Whether {@linkcode Backend.greedy} is tried for so many rows. */
+  picksGreedily?(head: Linear, rows: number): boolean;
 
   /** Copies the first `length` cached positions of one sequence to another, in every layer. */
   copySlot(from: number, to: number, length: number): void;

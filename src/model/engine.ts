@@ -104,6 +104,8 @@ export interface Engine {
    * `Picks.ids`, where that can be found without computing all of their logits. Their probabilities are not known.
    */
   likeliest?(batch: Batch, rows: Int32Array, tap?: Tap): Promise<Int32Array>;
+  /** Whether {@linkcode Engine.likeliest} has a way to do so after so many rows. */
+  sparesLogits?(rows: number): boolean;
   /** Ends threads and frees memory. */
   close(): Promise<void>;
 }
@@ -144,6 +146,11 @@ export class LocalEngine implements Engine {
       if (this.#breath.due) await this.#breath.take();
     }
     return ids;
+  }
+
+  sparesLogits(rows: number): boolean {
+    const { backend } = this.model, most = Math.min(rows, this.logitRows);
+    return backend.picksGreedily?.(backend.weights.head, most) === true;
   }
 
   /** Logits of rows of the batch that was computed last. */

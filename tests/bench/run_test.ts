@@ -6,7 +6,7 @@ import { spreadOf } from "../../src/bench/spread.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { layoutFor } from "../../src/cli/bench.ts";
-import { benchLines } from "../../src/cli/bench_tables.ts";
+import { benchLines, inOrder } from "../../src/cli/bench_tables.ts";
 import { benchPage } from "../../src/cli/bench_page.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
 import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
@@ -38,10 +38,14 @@ function requestOf(changes: Partial<BenchRequest> = {}, choices: Partial<Setting
   };
 }
 
-async function run(request: BenchRequest, prepare = (session: Session) => session): Promise<BenchSoFar> {
+async function run(
+  request: BenchRequest,
+  prepare = (session: Session) => session,
+  onProgress: BenchHost["onProgress"] = () => {},
+): Promise<BenchSoFar> {
   const found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
   const open: BenchHost["open"] = async (...all) => prepare(await openSetting(...all));
-  await bench(request, { open, onProgress: () => {}, limits: () => Promise.resolve(LIMITS) }, found);
+  await bench(request, { open, onProgress, limits: () => Promise.resolve(LIMITS) }, found);
   return found;
 }
 
@@ -80,6 +84,64 @@ Deno.test("bench() decodes each batch after each of the positions asked for, one
   assertEquals(seen, ["decode at 20", "decode at 4", "decode at 4, batch of 2", "decode at 20, batch of 2"]);
   const [, , few, many] = figures;
   assert(many!.macs > few!.macs, "a batch looks at the keys of its own positions");
+});
+
+Deno.test("bench() measures batches with all logits, too, where an engine picks without them", async () => {
+  const request = requestOf({ prefill: [], contexts: [20], batches: [40, 11, 12], batchContexts: [20] });
+  const picked = ["decode at 20", ...[11, 12, 40].map((n) => `decode at 20, batch of ${n}`)];
+  const handedOut = new Map<string, number>();
+  let now = "";
+  const { figures, skipped } = await run(request, (session) => {
+    const compute = session.run.bind(session);
+    session.run = (feeds, onLogits, tap) =>
+      compute(feeds, (...row) => {
+        handedOut.set(now, (handedOut.get(now) ?? 0) + 1);
+        onLogits?.(...row);
+      }, tap);
+    return session;
+  }, (_done, _total, begun) => now = begun);
+  assertEquals(skipped, []);
+  const all = picked.slice(2).map((name) => `${name}, all logits`);
+  assertEquals(figures.map(({ subject }) => subjectText(subject)), [...picked, ...all]);
+  // Of these alone logits are asked for; a look and three runs at least.
+  assertEquals([...handedOut.keys()], all);
+  all.forEach((name, i) => assert(handedOut.get(name)! >= 4 * [12, 40][i]!, name));
+  for (const { subject, shares, macs } of figures) {
+    if (subject.kind !== "decode" || subject.logits !== "all") continue;
+    const { logits: _, ...plain } = subject;
+    const twin = figures.find((one) => subjectText(one.subject) === subjectText(plain))!;
+    assertEquals(macs, twin.macs);
+    assert(shares!.some(({ operation }) => operation === "experts.gate_up_proj"));
+  }
+  // In the table each follows its twin, and neither stands for the other.
+  const rows = inOrder(figures).map(({ subject }) => subjectText(subject));
+  assertEquals(rows, [...picked.slice(0, 3), all[0]!, picked[3]!, all[1]!]);
+
+  // Where logits are computed anyway there is nothing to tell apart.
+  for (const choices of [{ backend: "reference", threads: undefined }, { tp: 2, threads: 2 }] as const) {
+    const { figures } = await run(requestOf({ prefill: [], contexts: [], batches: [12] }, choices));
+    assertEquals(named(figures), ["decode at 128, batch of 12"]);
+  }
+});
+
+Deno.test("bench() tells the pace of batches with all logits from that of picked ones", async () => {
+  using clock = new SetClock();
+  const request = requestOf({ prefill: [], contexts: [4], batches: [16, 32, 64], batchContexts: [4], seconds: 40 });
+  const { figures, skipped } = await run(request, (session) => {
+    const { pick, run } = session;
+    return Object.assign(session, {
+      pick: (...all: Parameters<typeof pick>) => (clock.milliseconds += all[0].length, pick.apply(session, all)),
+      // A hundred times as long.
+      run: (...all: Parameters<typeof run>) => (clock.milliseconds += 100 * all[0].length, run.apply(session, all)),
+    });
+  });
+  const picked = ["decode at 4", ...[16, 32, 64].map((n) => `decode at 4, batch of ${n}`)];
+  const names = figures.map(({ subject }) => subjectText(subject));
+  assertEquals(names, [...picked, ...picked.slice(1, 3).map((name) => `${name}, all logits`)]);
+  // By the pace of those before it with all logits, not by that of picks.
+  assertEquals(skipped.map(({ subject, seconds }) => [subjectText(subject), seconds]), [
+    ["decode at 4, batch of 64, all logits", 4 * 6.4],
+  ]);
 });
 
 Deno.test("bench() leaves out what does not fit the time, and says how long it takes", async () => {

@@ -41,6 +41,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   readonly #machine: Machine;
   readonly #gemm: Gemm;
   readonly #picker: Picker;
+  readonly picksGreedily = (head: EmulateLinear, rows: number): boolean => this.#picker.suits(head, rows);
   readonly #together: HeadsTogether;
   readonly #round: number;
   readonly #kvFormat: KvFormat;

@@ -47,7 +47,7 @@ export class Picker {
       return undefined;
     }
     const n = rows.length, { memory, cols } = head, { machine, areas: { prepared, logits } } = this;
-    if (!this.#suits(head, n)) return undefined;
+    if (!this.suits(head, n)) return undefined;
     // What takes part lies where logits would.
     const facts = logits, digits = facts + 4 * FACTS.words * n, pairs = digits + 2 * cols * n, floors = pairs + 8 * n;
     this.gemm.prepareLogits(x, head, rows);
@@ -71,7 +71,8 @@ export class Picker {
     return this.#joined(head, n);
   }
 
-  #suits(head: EmulateLinear, rows: number): boolean {
+  /** {@linkcode Backend.picksGreedily}. */
+  suits(head: EmulateLinear, rows: number): boolean {
     const { areas: { logitRows, vocab } } = this, { cols } = head;
     return rows >= LEAST_ROWS && rows <= logitRows && head.format === STORED_FORMATS.bf16.wasm &&
       head.transposed === 0 && head.scaleKind === 0 && head.bias === 0 && !head.multipliesCodes &&
