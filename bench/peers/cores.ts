@@ -173,7 +173,8 @@ async function ours(round: number, scheme: string): Promise<void> {
   const room = { slots: Math.max(...BATCHES), context: CONTEXT + 64 };
   await withSession({ layers: whole, scheme, threads: all, room }, async (session) => {
     for (const sequences of BATCHES) {
-      note({ what: `batch ${sequences}`, ...about, rate: await decode(session, sequences, CONTEXT, 5) });
+      const run = (picks: boolean) => decode(session, sequences, CONTEXT, 5, picks);
+      note({ what: `batch ${sequences}`, ...about, rate: await run(false), picked: await run(true) });
     }
   });
 }

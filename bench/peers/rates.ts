@@ -1,5 +1,6 @@
 /** Tokens per second of a session, by the clock. */
 import { median } from "../../src/median.ts";
+import { pickGreedily } from "../../src/session/greedy.ts";
 import type { Session } from "../../src/session/session.ts";
 
 const tokenAt = (session: Session, i: number): number => (i * 7919 + 13) % session.limits.vocab;
@@ -19,8 +20,18 @@ export async function prefill(session: Session, tokens: number, runs: number): P
   return rates;
 }
 
-/** Tokens per second of steps that decode one token of each of so many sequences: the median step. */
-export async function decode(session: Session, sequences: number, context: number, steps: number): Promise<number> {
+/**
+ * Tokens per second of steps that decode one token of each of so many sequences: the median step.
+ *
+ * @param picks Whether the likeliest tokens are all that is wanted of a step, as by `eval --logprobs none`.
+ */
+export async function decode(
+  session: Session,
+  sequences: number,
+  context: number,
+  steps: number,
+  picks = false,
+): Promise<number> {
   for (let slot = 0; slot < sequences; slot++) {
     session.reset(slot);
     await session.pretend(slot, context);
@@ -32,7 +43,13 @@ export async function decode(session: Session, sequences: number, context: numbe
       token: tokenAt(session, i * sequences + slot),
     }));
     const began = performance.now();
-    await session.step(entries, () => {});
+    if (picks) {
+      await pickGreedily(
+        session,
+        entries.map(({ slot, token }) => ({ slot, tokens: [token], logits: "last" })),
+        () => {},
+      );
+    } else await session.step(entries, () => {});
     times.push(performance.now() - began);
   }
   return 1000 * sequences / median(times.slice(1));
