@@ -160,7 +160,10 @@ export class Exchange {
     this.#rows(x, h, group, { ...rows, accumulate: true });
   }
 
-  /** Whether the kernel of a linear gives so many rows to the sum over ranks. */
+  /**
+   * Whether the kernel of a linear gives so many rows to the sum over ranks. The launch that takes them reads h before
+   * the linear's has ended, so that the linear's must not have begun early itself: launches of few tokens alone do.
+   */
   canGive(n: number, width: number): boolean {
     return this.#can.gives && this.canNorm(n, width);
   }

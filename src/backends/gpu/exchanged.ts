@@ -87,8 +87,11 @@ function groupsOf({ tp, ep }: ParallelSizes): readonly { readonly group: RankGro
   return tp > 1 && ep > 1 ? [world, { group: "tensor", ranks: tp }] : [world];
 }
 
+/** Bytes of whole lines of 128: what is written and seen as one, a line of rows or a note, must not lie in two. */
+const wholeLines = (bytes: number): number => 128 * Math.ceil(bytes / 128);
+
 const total = (ranks: number, room: RowRoom) =>
-  Object.values(sizesFor(ranks, room)).reduce((sum, part) => sum + part, 0);
+  Object.values(sizesFor(ranks, room)).reduce((sum, part) => sum + wholeLines(part), 0);
 
 /** Bytes of all groups' memory. */
 export function exchangedBytes(sizes: ParallelSizes, maxTokens: number, hidden: number): number {
@@ -108,7 +111,11 @@ export function exchangeMemory(
   tables: DeviceRange,
 ): readonly { readonly group: RankGroup; readonly memory: ExchangeMemory; readonly tables: readonly DeviceRange[] }[] {
   let at = exchanged.offset, tableAt = tables.offset;
-  const next = (bytes: number): DeviceRange => exchanged.buffer.range((at += bytes) - bytes, bytes);
+  const next = (bytes: number): DeviceRange => {
+    const range = exchanged.buffer.range(at, bytes);
+    at += wholeLines(bytes);
+    return range;
+  };
   return groupsOf(sizes).map(({ group, ranks }) => ({
     group,
     memory: Object.fromEntries(

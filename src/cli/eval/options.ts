@@ -201,8 +201,8 @@ const OPTIONS = {
   logprobs: option(
     "WHICH",
     choice("keep", "none").optional(),
-    "keep (default): the log probability of every reply, for which emulate computes all logits; none: the same " +
-      "replies sooner, and no reliability",
+    "keep (default): the log probability of every reply, for which emulate computes all logits; none: " +
+      "replies sooner there, and no reliability",
   ),
   sequences: option(
     "N",
