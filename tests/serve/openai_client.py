@@ -1,8 +1,8 @@
 """What the official client for Python gets of a server: `python openai_client.py URL`, with `openai` installed."""
 import json
 import sys
+from urllib.request import Request, urlopen
 
-import httpx
 import openai
 from openai.types import Completion, responses
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -45,8 +45,9 @@ def complaints(path, types, body):
     """Fields of an answer and of a stream that the client's types do not take; the client itself does not check."""
     found = set()
     for kind, streams in zip(types, (False, True)):
-        asked = json.dumps({**body, "stream": streams})
-        text = httpx.post(f"{sys.argv[1]}/v1{path}", content=asked, timeout=120).raise_for_status().text
+        sent = json.dumps({**body, "stream": streams}).encode()
+        request = Request(f"{sys.argv[1]}/v1{path}", sent, {"Content-Type": "application/json"})
+        text = urlopen(request, timeout=120).read().decode()
         lines = text.splitlines() if streams else [f"data: {text}"]
         pieces = [line[6:] for line in lines if line.startswith("data: ") and line != "data: [DONE]"]
         assert len(pieces) > 5 or not streams, text
