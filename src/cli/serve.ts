@@ -58,8 +58,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
   const checkpoint = await openModel(options.model, true), tokenizer = await openTokenizer(checkpoint);
   const planned = await planAll(checkpoint, options), metrics = new Metrics();
   refuseTogether(planned);
-  // Large models take minutes to load.
-  await unlessTaken(options, () => Listener.probe(options.host, options.port));
+  await unlessTaken(options, () => probeEarly(options));
   await checkpoint.scalesChecked();
   using interrupt = new Interrupt();
   const loaded: LoadedModel[] = [];
@@ -152,6 +151,15 @@ async function start(app: App, at: Pick<ServeOptions, "host" | "port">): Promise
   const listener = await unlessTaken(at, () => Listener.open(app.fetch, at.host, at.port)), { address } = listener;
   note(`listening on http://${bracketed(address.host)}:${address.port}`);
   return listener;
+}
+
+/** Large models take minutes to load, in which a machine may also get an address that it has not yet. */
+function probeEarly({ host, port }: Pick<ServeOptions, "host" | "port">): void {
+  try {
+    Listener.probe(host, port);
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.AddrNotAvailable)) throw thrown;
+  }
 }
 
 /** @throws {FailureError} where an address cannot be listened on. */
