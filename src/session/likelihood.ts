@@ -1,11 +1,6 @@
 /** What logits say of tokens. All sums are float64. */
 
-/** Index of the largest logit; the first of equal ones, as greedy decoding takes it. */
-export function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
-}
+export { argmax } from "../model/likeliest.ts";
 
 /** log of the sum of e^logit. */
 export function logSumExp(logits: Float32Array): number {
