@@ -7,11 +7,11 @@
  *     deno run -A bench/attention.ts --against OTHER.wasm     another module too, in turns; outputs must agree
  */
 import { parseArgs } from "@std/cli/parse-args";
-import process from "node:process";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { compileKernels, instantiate } from "../src/wasm.ts";
 import { choicesOf, countOf, countsOf, optionsOrEnd } from "./options.ts";
 import { pairedRatio } from "./paired.ts";
+import { processorSeconds } from "./processor_seconds.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["keys", "together", "rounds", "formats", "against"],
@@ -55,10 +55,8 @@ for (const [name, format, size] of [["bf16", 0, 2], ["fp8", 3, 1]] as const) {
       const times = builds.map((): number[] => []);
       for (let round = 0; round < ROUNDS; round++) {
         const outs = builds.map(({ attention }, i) => {
-          const before = process.cpuUsage();
-          attention(DESCRIPTOR, 0, units, SCRATCH);
-          const { user, system } = process.cpuUsage(before);
-          times[i]!.push((user + system) * 1000 / keys / HEADS);
+          const seconds = processorSeconds(() => attention(DESCRIPTOR, 0, units, SCRATCH));
+          times[i]!.push(seconds * 1e9 / keys / HEADS);
           return words.slice(OUT / 4, OUT / 4 + HEADS * HEAD_DIM);
         });
         if (outs.some((out) => out.some((bits, i) => bits !== outs[0]![i]))) throw new Error("outputs differ");

@@ -11,7 +11,6 @@
  * With `--v8-flags=--no-enable-avx-vnni` V8 compiles as it does for processors that have AVX2 alone.
  */
 import { parseArgs } from "@std/cli/parse-args";
-import process from "node:process";
 import { BLOCK, bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { choicesOf, countOf, countsOf, optionsOrEnd } from "./options.ts";
@@ -19,6 +18,7 @@ import { pairedRatio } from "./paired.ts";
 import { compileKernels, instantiate, type Kernel } from "../src/wasm.ts";
 import { fixedStride } from "../src/backends/emulate/areas.ts";
 import { PEAK_INSTRUCTIONS, peakLoop } from "./peak.ts";
+import { processorSeconds } from "./processor_seconds.ts";
 
 /** Numbers of `prepare`'s kinds in wasm/ABI.md. */
 const KINDS = { none: 0, e2m1: 1, e3m2: 2, e2m3: 3, fp8: 5 } as const;
@@ -74,14 +74,6 @@ if (options.against) {
   builds.push(build(options.against, await WebAssembly.compile(await Deno.readFile(options.against))));
 }
 
-/** Seconds of processor time that a function takes. */
-function seconds(run: () => void): number {
-  const before = process.cpuUsage();
-  run();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1e6;
-}
-
 /** Normally distributed numbers. */
 function fillNormal(address: number, count: number): void {
   for (let i = 0; i < count; i++) {
@@ -117,7 +109,7 @@ for (const weights of asked.weights) {
           const packed = options.packed && i === 0, units = packed ? Math.ceil(tokens / 5) : tokens;
           const prepared = [PREPARED, packed ? 0 : COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0];
           words.set([...prepared, 0, 0, 0, tokens], DESCRIPTOR / 4);
-          const preparing = seconds(() => {
+          const preparing = processorSeconds(() => {
             for (let i = 0; i < PREPARATIONS; i++) prepare(DESCRIPTOR, 0, units, SCRATCH);
           });
           const fixed = weights === "mxfp4" && !packed ? [FIXED, fixedStride(COLS), 12] : [0, 0, 0];
@@ -125,7 +117,7 @@ for (const weights of asked.weights) {
           prepare(DESCRIPTOR, 0, units, SCRATCH);
           const rows = [0, 0, PREPARED, packed ? 0 : COLS, OUT, ROWS, tokens, 0, 0, 0, 0];
           words.set([1, ...matrix, ...rows, 0, ...fixed.slice(0, 2), 0], DESCRIPTOR / 4);
-          const multiplying = seconds(() => {
+          const multiplying = processorSeconds(() => {
             for (let at = 0; at < ROWS / 8; at += share) {
               linear(DESCRIPTOR, at, Math.min(at + share, ROWS / 8), SCRATCH);
             }
@@ -137,7 +129,7 @@ for (const weights of asked.weights) {
         }
         for (const { loop, rates } of peaks) {
           let products = 0;
-          const time = seconds(() => products = loop(3e8));
+          const time = processorSeconds(() => products = loop(3e8));
           if (round >= 0) rates.push(products / time / 1e9);
         }
       }

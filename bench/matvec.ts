@@ -7,11 +7,10 @@
  *     deno run -A bench/matvec.ts --against OTHER.wasm     another one too, in turns; outputs must agree to the bit
  *     deno run -A bench/matvec.ts --weights mxfp4 --inputs bf16,wide,e2m1 --rounds 40 --pairs 4
  *
- * Inputs: `bf16`, numbers of a normal distribution; `wide`, of one whose sizes differ by up to 2^16, which do not fit
- * integers; `e2m1`, MXFP4; `fp8`, e4m3 with a scale of 1.
+ * Inputs: `bf16`, numbers of a normal distribution; `swiglu`, what SwiGLU makes of such; `wide`, of one whose sizes
+ * differ by up to 2^16, which do not fit integers; `e2m1`, MXFP4; `fp8`, e4m3 with a scale of 1.
  */
 import { parseArgs } from "@std/cli/parse-args";
-import process from "node:process";
 import { fixedStride } from "../src/backends/emulate/areas.ts";
 import { bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
 import { STREAMS } from "../src/bench/probe_messages.ts";
@@ -19,6 +18,7 @@ import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { compileKernels, instantiate } from "../src/wasm.ts";
 import { choicesOf, countOf, optionsOrEnd } from "./options.ts";
 import { pairedRatio } from "./paired.ts";
+import { processorSeconds } from "./processor_seconds.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["against", "weights", "inputs", "rounds", "pairs"],
@@ -26,7 +26,7 @@ const options = parseArgs(Deno.args, {
 });
 const { weights, inputs, ROUNDS, PAIRS } = optionsOrEnd(() => ({
   weights: choicesOf("--weights", options.weights, Object.keys(STORED_FORMATS) as WeightFormat[]),
-  inputs: choicesOf("--inputs", options.inputs, ["bf16", "wide", "e2m1", "fp8"]),
+  inputs: choicesOf("--inputs", options.inputs, ["bf16", "swiglu", "wide", "e2m1", "fp8"]),
   ROUNDS: countOf("--rounds", options.rounds),
   PAIRS: countOf("--pairs", options.pairs),
 }));
@@ -54,14 +54,6 @@ if (options.against) {
   builds.push({ name: options.against, kernel: instantiate(other, memory, MIB) });
 }
 
-/** Seconds of processor time that a function takes. */
-function seconds(run: () => void): number {
-  const before = process.cpuUsage();
-  run();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1e6;
-}
-
 let state = 1;
 const uniform = () => (state = Math.imul(state, 1_103_515_245) + 12_345 >>> 0) / 2 ** 32;
 const normal = () => Math.sqrt(-2 * Math.log(uniform() + 1e-12)) * Math.cos(2 * Math.PI * uniform());
@@ -77,7 +69,10 @@ for (const format of weights) {
   if (mx) { for (let i = 0; i < rows * COLS / 32; i++) bytes[SCALES + i] = 118 + i % 4; }
   for (const input of inputs) {
     const x = new Float32Array(memory.buffer, X, PAIRS * COLS);
-    x.forEach((_, i) => x[i] = normal() * (input === "wide" ? 2 ** (-16 * uniform()) : 1));
+    x.forEach((_, i) => {
+      x[i] = normal() * (input === "wide" ? 2 ** (-16 * uniform()) : 1);
+      if (input === "swiglu") x[i]! *= (normal() + 1) / (1 + Math.exp(-1.702 * x[i]!));
+    });
     words.subarray(X / 4, X / 4 + PAIRS * COLS).forEach((bits, i) => words[X / 4 + i] = bits & 0xffff0000);
     words.set(
       [PREPARED, COLS, X, COLS, COLS, KINDS[input] ?? 0, 0, ONE, 1, 0, FIXED, fixedStride(COLS), OFFSETS[format] ?? 12],
@@ -125,12 +120,12 @@ for (const format of weights) {
       builds.forEach(({ kernel }, i) => {
         words.set([1, ...record, fixed(i), fixedStride(COLS), 0], DESCRIPTOR / 4);
         const first = next() / 8;
-        times[i]!.push(seconds(() => kernel("linear")(DESCRIPTOR, first, first + CALL / 8, SCRATCH)));
+        times[i]!.push(processorSeconds(() => kernel("linear")(DESCRIPTOR, first, first + CALL / 8, SCRATCH)));
       });
       const stretch = Math.floor(CALL * stride / 1024) * 1024;
       STREAMS.forEach((streams, i) => {
         words.set([WEIGHTS + next() * stride, stretch, streams], DESCRIPTOR / 4);
-        reads[i]!.push(seconds(() => builds[0]!.kernel("probe_read")(DESCRIPTOR, 0, 1, SCRATCH)));
+        reads[i]!.push(processorSeconds(() => builds[0]!.kernel("probe_read")(DESCRIPTOR, 0, 1, SCRATCH)));
       });
     }
     const rates = reads.map((times) => times.map((time) => CALL * stride / time / 1e9)), plain = rates.map(spreadOf);

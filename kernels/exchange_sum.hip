@@ -189,20 +189,49 @@ MX_ENTRY_RESIDENT(exchange_combine, 256, 3)(f32 *h, const f32 *y, const void *in
 }
 MX_EXPORT_EXCHANGE(exchange_combine)
 
-// Of few tokens, a block each, whose numbers come with a mark beside each.
+// Of few tokens, a block each, whose numbers come with a mark beside each. There is little to do and much to wait for, so what needs nothing of
+// the launch ahead is asked for before it has ended, and all the rest together.
 MX_TRAITS(exchange_combine_few, 1024, 0, 1, 0, 0)
 MX_ENTRY(exchange_combine_few, 1024)(f32 *h, const f32 *y, const void *inboxes, i32 *stop, i32 rank, i32 ranks, i32 *turns, i32 stride,
                                      i32 y_stride, const i32 *ids, const f32 *weights, i32 first_expert, i32 count, i32 top_k, MxInput in,
                                      f32 *normed, i32 normed_stride, u16 *first, i32 first_stride, i32 first_order, i32 width, i32 round, i32 n,
                                      i32 phase) {
+  constexpr i32 lots = 1024 / mx_vector_threads;
+  MX_SHARED f32x4 whole[1024];
+  const i32 row = mx_block_x(), c = 4 * mx_thread();
+  // Norms without QDQ of rows that a block has in full; others are read again.
+  const bool plain = in.norm && mx_is_plain(in, width), has = c < width;
+  const u32x2 w = plain && has ? *(const MX_GLOBAL u32x2 *)(mx_global<u16>(in.norm) + c) : u32x2{0, 0};
+  const MxInboxes boxes(inboxes, rank, ranks);
   mx_follow();
-  if (mx_block_x() >= n) return;
+  if (row >= n) return;
   const MxOwnChoices own{mx_global<f32>(y), mx_global<f32>(weights), mx_global<i32>(ids), y_stride, first_expert, count, top_k, round};
-  if (!mx_exchange_row(own, h, stride, inboxes, stop, rank, ranks, turns, width, round, phase) || !in.norm) return;
   const MxNormed to{normed, normed_stride, first, first_stride, first_order, nullptr, 0, 0};
-  const i32 row = mx_block_x();
-  mx_prepare_row(in, row, width, [=](i32 c, f32x4 v) {
-    if (c < width) to.store(row, c, width, v);
-  });
+  f32x4 v;
+  if (!mx_exchange_row(own, h, stride, boxes, stop, turns, width, round, phase, v) || !in.norm) return;
+  if (!plain) {
+    mx_prepare_row(in, row, width, [=](i32 c, f32x4 v) {
+      if (c < width) to.store(row, c, width, v);
+    });
+    return;
+  }
+  whole[mx_thread()] = v;
+  mx_barrier();
+  // As mx_prepare_row has it.
+  f32 squares = 0.0f;
+  if (mx_thread() < mx_vector_threads) {
+    MX_UNROLL
+    for (i32 i = 0; i < lots; i++) {
+      const f32x4 own = whole[mx_thread() + i * mx_vector_threads];
+      MX_UNROLL
+      for (i32 e = 0; e < 4; e++) squares = mx_fma(own[e], own[e], squares);
+    }
+  }
+  const f32 inverse = 1.0f / __builtin_sqrtf(mx_block_sum(squares) / (f32)width + in.eps);
+  if (!has) return;
+  const f32 factors[4] = {mx_low(w.x), mx_high(w.x), mx_low(w.y), mx_high(w.y)};
+  MX_UNROLL
+  for (i32 e = 0; e < 4; e++) v[e] = mx_round_if(v[e] * inverse * factors[e], in.round);
+  to.store(row, c, width, v);
 }
 MX_EXPORT_EXCHANGE(exchange_combine_few)

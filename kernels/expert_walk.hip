@@ -18,6 +18,8 @@ constexpr i32 finishers = 3, walking = 32 * chunks, threads = walking + 32 + 32 
 // Units of a team in LDS or on their way; at least as many as there are finishing warps. With more of them memory gives no more, and the
 // first ones come later: see bench/gpu/floor.ts.
 constexpr i32 team_places = 3, most_places = most_teams * team_places;
+// Units that a block asks for before it is known which experts were chosen, where there are so many times as many slot rows as experts.
+constexpr i32 likely_units = 4, likely_slots = 2;
 // Sums of a unit by one warp, as quads of rows 2g, 2g + 1 and tokens 2t, 2t + 1 at 8t + g.
 constexpr i32 part_quads = 32;
 
@@ -114,6 +116,15 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
   f32x4 *const parts = (f32x4 *)(scales + places * unit_pieces);
   const MxRecords records(experts, (u64 *)(parts + places * teams.warps * part_quads), count, threads);
   marks.begin(teams.warps);
+  // Where nearly all experts are chosen by somebody, units of all of them are asked for in L2 before it is known of which, as memory is idle as
+  // long as they are being chosen: some units of each expert, far from one another, so that all blocks find some.
+  if (!early && warp == chunks && lane < likely_units && count > 0 && slot_rows >= likely_slots * count) {
+    const i32 own = mx_block_x() + lane * mx_grid_x(), expert = own % count, units = (likely_units * mx_grid_x() + count - 1) / count;
+    const i32 unit = own / count * (rows / unit_rows) / units;
+    const MxLinear l = mx_expert_linear(experts, expert);
+    mx_bulk_prefetch(mx_global<u8>(l.weight) + (i64)unit * 16 * unit_pieces, (u32)(16 * unit_pieces));
+    mx_bulk_prefetch(mx_global<u8>(l.scale) + (i64)unit * unit_pieces, (u32)unit_pieces);
+  }
   // What was chosen for the first product is there before it has waited for its launch; so the second may read it at once.
   if (!early) mx_await_launch();
   mx_lead();
@@ -137,8 +148,8 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
         const i32 row = walk.row();
         if (place.turn > 0) mx_mark_await(&marks.emptied[place.at], place.turn - 1);
         mx_mark_expect(&marks.filled[place.at], (u32)(17 * unit_pieces));
-        mx_bulk_copy(w + place.at * unit_pieces, weights + (i64)row * 16 * blocks, (u32)(16 * unit_pieces), &marks.filled[place.at]);
-        mx_bulk_copy(scales + place.at * unit_pieces, weight_scales + (i64)row * blocks, (u32)unit_pieces, &marks.filled[place.at]);
+        mx_bulk_copy_once(w + place.at * unit_pieces, weights + (i64)row * 16 * blocks, (u32)(16 * unit_pieces), &marks.filled[place.at]);
+        mx_bulk_copy_once(scales + place.at * unit_pieces, weight_scales + (i64)row * blocks, (u32)unit_pieces, &marks.filled[place.at]);
         place.move(1);
       } while (!walk.move(1) && !walk.done());
     }

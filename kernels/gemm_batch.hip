@@ -5,6 +5,7 @@
 // columns inside a product is free as long as both operands have it: of a step, lane 4g + t takes the t-th quarter of rows 2g and
 // 2g + 1, in whole pieces as they lie in memory, and the same quarter of token g from LDS, where copies that do not pass through
 // registers have put it some steps before. A token's sum does not depend on the tokens beside it, nor on the size of the tile.
+#include "common/blocks.h"
 #include "common/ends.h"
 #include "common/pieces.h"
 
@@ -31,10 +32,16 @@ template <class F, i32 Tokens> struct Batch {
   static constexpr bool through = MxPiece<F>::eights == 8;
   static constexpr i32 stages = through && Tokens > 16 ? 2 : 3, ahead = MxPiece<F>::eights == 8 ? 1 : 2;
   static constexpr i32 eights = MxPiece<F>::eights, step = MxPiece<F>::step, groups = Tokens / 8;
+  // Whether a row's numbers of a step are a line of 128 bytes.
+  static constexpr bool lines = MxPiece<F>::token_pieces == 12;
   static constexpr i32 weights = through ? 4 * threads : 0, token = MxPiece<F>::token_pieces, stage = weights + Tokens * token;
   static constexpr i32 copies = Tokens * step / 8 / threads > 0 ? Tokens * step / 8 / threads : 1;
 };
 
+// Parts of a sum that are asked for together.
+constexpr i32 together = 8;
+// Steps of a block whose weights are all asked for before the launch ahead has ended.
+constexpr i32 few_steps = 6;
 struct Split {
   i32 part, parts;
   f32 *partial;
@@ -107,6 +114,15 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
   }
   MX_UNROLL
   for (i32 i = 0; i < B::ahead; i++) load(raw[i], begin + i);
+  if constexpr (Early && B::lines) {
+    // The others come to L2 meanwhile: two threads a row, each of whose steps is a line. With more of them memory would be slower for it.
+    if (end - begin <= few_steps) {
+      const MX_GLOBAL u8 *const own = mx_global<u8>(l.weight) + (i64)mx_min(t.first_row + (tid >> 1), l.rows - 1) * l.row_stride;
+      for (i32 step = begin + B::ahead + (tid & 1); step < end; step += 2) {
+        __asm__ volatile("prefetch.global.L2 [%0];" : : "l"(own + mx_min(2 * B::step * step, 2 * l.cols - 2)));
+      }
+    }
+  }
   if (Early) mx_follow();
   if constexpr (B::through) {
     // The rows' scales follow one another.
@@ -152,38 +168,46 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
       stage = stage == B::stages - 1 ? 0 : stage + 1;
     }
   }
+  // What the end reads is asked for before other parts are waited for.
+  const MxTile done = tile();
+  const MxEnds ends(done.l, row0);
   if (split.parts > 1) {
     // The last block to come adds the parts, in their order.
-    MX_SHARED i32 last;
     MX_GLOBAL f32x4 *const parts = mx_global<f32x4>(split.partial) + (i64)split.tile * split.parts * B::groups * threads + tid;
     MX_UNROLL
     for (i32 j = 0; j < B::groups; j++) {
       if (8 * j < tokens) parts[(split.part * B::groups + j) * threads] = f32x4{c[j][0], c[j][1], c[j][2], c[j][3]};
     }
-    __nvvm_membar_gl();
-    mx_barrier();
-    if (tid == 0) last = __nvvm_atom_add_gen_i(split.counters + split.tile, 1) == split.parts - 1;
-    mx_barrier();
-    if (!last) return;
-    __nvvm_membar_gl();
-    if (tid == 0) mx_global<i32>(split.counters)[split.tile] = 0;
+    if (!mx_comes_last(split.counters, split.tile, split.parts)) return;
     MX_UNROLL
-    for (i32 j = 0; j < B::groups; j++) {
+    for (i32 j = 0; j < B::groups; j += 2) {
       if (8 * j >= tokens) break;
-      f32x4 sum = {0, 0, 0, 0};
-      for (i32 p = 0; p < split.parts; p++) {
-        f32x4 v;
-        __asm__ volatile("ld.global.cg.v4.f32 {%0,%1,%2,%3}, [%4];"
-                         : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-                         : "l"(parts + (p * B::groups + j) * threads)
-                         : "memory");
-        sum = sum + v;
+      f32x4 sum[2] = {f32x4{0, 0, 0, 0}, f32x4{0, 0, 0, 0}};
+      MX_NO_UNROLL
+      for (i32 first = 0; first < split.parts; first += together) {
+        // All are asked for before the first is added; those behind the last one, and of tokens that there are not, in vain.
+        f32x4 v[together][2];
+        MX_UNROLL
+        for (i32 p = 0; p < together; p++) {
+          const i32 part = mx_min(first + p, split.parts - 1);
+          MX_UNROLL
+          for (i32 i = 0; i < 2; i++) v[p][i] = mx_load_shared_by_blocks(parts + (part * B::groups + j + i) * threads);
+        }
+        MX_UNROLL
+        for (i32 p = 0; p < together; p++) {
+          MX_UNROLL
+          for (i32 i = 0; i < 2; i++) {
+            if (first + p < split.parts) sum[i] = sum[i] + v[p][i];
+          }
+        }
       }
-      c[j][0] = sum.x, c[j][1] = sum.y, c[j][2] = sum.z, c[j][3] = sum.w;
+      MX_UNROLL
+      for (i32 i = 0; i < 2; i++) {
+        MX_UNROLL
+        for (i32 e = 0; e < 4; e++) c[j + i][e] = sum[i][e];
+      }
     }
   }
-  const MxTile done = tile();
-  const MxEnds ends(done.l, row0);
   MX_UNROLL
   for (i32 j = 0; j < B::groups; j++) {
     if (8 * j >= tokens) break;
@@ -229,7 +253,7 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
     const auto at = [&]() __attribute__((always_inline)) {                                                                             \
       return mx_group_tile_at(group, tile, mx_block_x(), x_scales, round, accumulate, n, block_rows, tokens);                          \
     };                                                                                                                                 \
-    batch_tile<BATCH_FORMAT, tokens, true>(at, x, x_stride, split);                                                                          \
+    batch_tile<BATCH_FORMAT, tokens, true>(at, x, x_stride, split);                                                                    \
   }                                                                                                                                    \
   MX_EXPORT(name)
 #define EXPERT_BATCH_ENTRY(name, tokens)                                                                                               \

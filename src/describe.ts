@@ -34,6 +34,11 @@ export function firstOf(names: readonly string[], most = 1): string {
   return `${names.slice(0, most).join(", ")}${more}`;
 }
 
+/** `a`, `a and b`, `a, b and c`. */
+export function allOf(things: readonly string[]): string {
+  return things.length < 2 ? things.join("") : `${things.slice(0, -1).join(", ")} and ${things.at(-1)}`;
+}
+
 /** `a`, `a or b`, `a, b or c`. */
 export function anyOf(choices: readonly string[]): string {
   return choices.length < 2 ? choices.join("") : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;

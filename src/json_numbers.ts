@@ -66,6 +66,28 @@ export function parseAsPython(text: string): unknown {
  * JavaScript puts before all others, is a Map.
  */
 export function parseInOrder(text: string): unknown {
+  return parseMarked(text, (entries) => new Map(entries));
+}
+
+/** Names of objects that JavaScript has in another order. */
+const written = new WeakMap<object, readonly string[]>();
+
+/** The same where objects stay such: {@linkcode writtenNames} knows the order in which their names are written. */
+export function parseWithNames(text: string): unknown {
+  return parseMarked(text, (entries) => {
+    const object = Object.fromEntries(entries);
+    written.set(object, [...new Set(entries.map(([name]) => name))]);
+    return object;
+  });
+}
+
+/** The names of an object in the order in which they were written, where that is another one; undefined: it is not. */
+export const writtenNames = (object: object): readonly string[] | undefined => written.get(object);
+
+/** Makes an object of names that JavaScript puts in another order. */
+type MakeObject = (entries: readonly (readonly [string, unknown])[]) => object;
+
+function parseMarked(text: string, make: MakeObject): unknown {
   // A name that is a number ends in a digit, also where that is escaped.
   if (!/\d"\s*:/.test(text)) return parseAsPython(text);
   // None is one to JavaScript before another character. A colon within a text follows no end of one.
@@ -75,14 +97,14 @@ export function parseInOrder(text: string): unknown {
     isWithin = !isWithin;
     return colon === undefined || isWithin ? all : `_${all}`;
   });
-  return inOrder(parseAsPython(marked));
+  return inOrder(parseAsPython(marked), make);
 }
 
-function inOrder(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inOrder);
+function inOrder(value: unknown, make: MakeObject): unknown {
+  if (Array.isArray(value)) return value.map((inner) => inOrder(inner, make));
   if (typeof value !== "object" || value === null || isRawJSON(value)) return value;
-  const entries = Object.entries(value).map(([name, inner]) => [name.slice(0, -1), inOrder(inner)] as const);
-  return entries.some(([name]) => /^\d+$/.test(name)) ? new Map(entries) : Object.fromEntries(entries);
+  const entries = Object.entries(value).map(([name, inner]) => [name.slice(0, -1), inOrder(inner, make)] as const);
+  return entries.some(([name]) => /^\d+$/.test(name)) ? make(entries) : Object.fromEntries(entries);
 }
 
 /** A JSON value with all numbers as JavaScript has them. */
@@ -98,10 +120,13 @@ export function plainNumbers(value: unknown): unknown {
  * floats, which have a point or an exponent.
  */
 export function rustJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner) => {
-    if (isRawJSON(inner)) return rawJSON(rustNumber(inner.rawJSON));
-    return typeof inner === "number" && Number.isFinite(inner) ? rawJSON(rustNumber(String(inner))) : inner;
-  });
+  if (isRawJSON(value)) return rustNumber(value.rawJSON);
+  if (typeof value === "number" && Number.isFinite(value)) return rustNumber(String(value));
+  if (Array.isArray(value)) return `[${value.map(rustJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const held = value as Readonly<Record<string, unknown>>;
+  const names = (writtenNames(value) ?? Object.keys(value)).filter((name) => held[name] !== undefined);
+  return `{${names.map((name) => `${JSON.stringify(name)}:${rustJson(held[name])}`).join(",")}}`;
 }
 
 function rustNumber(text: string): string {

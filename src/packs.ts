@@ -1,11 +1,12 @@
 /** How the program's own files lie in the modules that are imported in their place; see own_files.ts. */
 import { brotliDecompressSync } from "node:zlib";
+import { fromBase85 } from "./base85.ts";
 
 /** Several files as one module. */
 export interface Pack {
   /** Bytes of each, by its path in the repository, in the order in which they stand in `bytes`. */
   readonly files: Readonly<Record<string, number>>;
-  /** All of them, one after the other, compressed by brotli, in base64. */
+  /** All of them, one after the other, compressed by brotli, in base85 (base85.ts). */
   readonly bytes: string;
   /**
    * Whether bytes at even places were put before those at odd ones: sign and exponent of bf16 numbers compress better
@@ -16,7 +17,7 @@ export interface Pack {
 
 /** The files of a pack, by their paths. */
 export function* unpack({ files, bytes, halved }: Pack): Generator<[path: string, bytes: Uint8Array<ArrayBuffer>]> {
-  const plain: Uint8Array = brotliDecompressSync(Uint8Array.fromBase64(bytes)),
+  const plain: Uint8Array = brotliDecompressSync(fromBase85(bytes)),
     whole = halved ? fromHalves(plain) : plain;
   let at = 0;
   for (const [path, length] of Object.entries(files)) {

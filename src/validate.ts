@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { InputError } from "./errors.ts";
 import { printable, show } from "./describe.ts";
+import { expectation } from "./expectation.ts";
 
 /** Bounds on what a config may ask for: far above any model, and low enough that all sizes stay exact integers. */
 export const MAX = { width: 1 << 24, layers: 1 << 12, experts: 1 << 16, positions: 1 << 30 } as const;
@@ -63,21 +64,26 @@ function refuseLongLists(value: unknown, file: string, path: readonly string[] =
  */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
   refuseLongLists(value, file);
-  const result = schema.safeParse(value);
+  const result = tryReading(schema, value);
   if (result.success) return result.data;
   const { key, expected, got } = firstIssue(result.error, value);
   throw InputError.of("wrong_value", key === "" ? { file } : { file, key }, expected, got);
 }
 
-/** What a message expects: the schemas' own say nothing else, zod's also what kind of issue it is and what was got. */
-function wanted(message: string): string {
-  return /^(?:Invalid \w+|Too (?:big|small)): expected (.*?)(?:, received .*)?$/.exec(message)?.[1] ?? message;
+/** Reads values of a schema, whose errors {@linkcode firstIssue} takes apart. */
+export function reading<T>(schema: z.ZodType<T>): (value: unknown) => T {
+  return (value) => schema.parse(value, { error: expectation });
+}
+
+/** As {@linkcode reading}, without throwing. */
+export function tryReading<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
+  return schema.safeParse(value, { error: expectation });
 }
 
 /** The first thing that is wrong with a value; the key is empty where it is the value itself. */
 export function firstIssue(error: z.ZodError, value: unknown): { key: string; expected: string; got: string } {
   const issue = error.issues[0]!, { path } = issue;
-  const expected = issue.code === "unrecognized_keys" ? `no key ${show(issue.keys[0])}` : wanted(issue.message);
+  const expected = issue.code === "unrecognized_keys" ? `no key ${show(issue.keys[0])}` : issue.message;
   const got = path.reduce<unknown>(
     (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
     value,

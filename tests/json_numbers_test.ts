@@ -1,4 +1,13 @@
-import { asFloat, asPython, float, parseAsPython, parseInOrder, parseWritten } from "../src/json_numbers.ts";
+import {
+  asFloat,
+  asPython,
+  float,
+  parseAsPython,
+  parseInOrder,
+  parseWithNames,
+  parseWritten,
+  writtenNames,
+} from "../src/json_numbers.ts";
 import { assertEquals, assertThrows } from "./assert.ts";
 
 const text = (value: unknown) => JSON.stringify(value);
@@ -85,4 +94,15 @@ Deno.test("asPython() writes what Python's json.dumps writes of the same text", 
     text(asPython(read)),
     '{"level":7.0,"share":1e-05,"id":12345678901234567890,"list":[1,2.5,{"é":1000.0}],"no":null}',
   );
+});
+
+Deno.test("parseWithNames() keeps objects, and knows the order of their names where it is another one", () => {
+  const json = '{"b": 1.0, "10": {"z": "\\"1\\":", "2": 3, "__proto__": {"1": 0}}, "a": {"c": 1}, "2": 5, "2": 6}';
+  const read = parseWithNames(json) as { readonly [name: string]: Record<string, unknown> };
+  assertEquals(writtenNames(read), ["b", "10", "a", "2"]);
+  assertEquals(Object.keys(read), ["2", "10", "b", "a"]);
+  assertEquals(writtenNames(read["10"]!), ["z", "2", "__proto__"]);
+  assertEquals(read["10"]!["z"], '"1":');
+  assertEquals(writtenNames(read["a"]!), undefined);
+  assertEquals(JSON.stringify(read), JSON.stringify(parseAsPython(json)));
 });

@@ -28,7 +28,7 @@ import { planModel } from "../src/plan/planned.ts";
 import { SCHEME_GOLDENS } from "../tests/model/scheme_goldens.ts";
 import { argmaxAgreement, logitsOf, rmsDistance } from "../tests/model/tiny.ts";
 import { compareBackends, OPERATION_CASES } from "../tests/backends/operations.ts";
-import { choiceOf, choicesOf, countOf, countsOf, optionsOrEnd } from "../bench/options.ts";
+import { choiceOf, choicesOf, countOf, countsOf, optionsOrEnd } from "./options.ts";
 import { benchmarkBatches } from "./device_batches.ts";
 import { benchmark } from "./device_bench.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";

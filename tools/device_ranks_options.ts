@@ -1,6 +1,6 @@
 /** Options of tools/device_ranks.ts. */
 import { parseArgs } from "node:util";
-import { choiceOf, choicesOf, countOf, countsOf, optionsOrEnd } from "../bench/options.ts";
+import { choiceOf, choicesOf, countOf, countsOf, optionsOrEnd } from "./options.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 
 /** Numbers of ranks of two kinds. */

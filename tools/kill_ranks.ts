@@ -13,7 +13,7 @@
  */
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
-import { choiceOf, countOf, optionsOrEnd } from "../bench/options.ts";
+import { choiceOf, countOf, optionsOrEnd } from "./options.ts";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { largest } from "../src/largest.ts";
 import { Random } from "../src/session/random.ts";

@@ -62,9 +62,12 @@ function sources(folder: string): string[] {
   });
 }
 
-/** Every import of the program between its own modules, static or not, types included. */
-export function readImports(): Import[] {
-  return ["src/", "ffi/", "kernels/"].flatMap(sources).flatMap((from) => {
+/** Folders of the program's own modules. */
+const PROGRAM = ["src/", "ffi/", "kernels/"] as const;
+
+/** Every import between modules, by default the program's own, static or not, types included. */
+export function readImports(folders: readonly string[] = PROGRAM): Import[] {
+  return folders.flatMap(sources).flatMap((from) => {
     // An example in a comment imports nothing.
     const text = Deno.readTextFileSync(new URL(from, ROOT)).replaceAll(/^ \*.*$/gm, "");
     const specifiers = text.matchAll(/(?:^|\s)(?:from|import)\s*\(?\s*"(\.[^"]+\.ts)"/g);

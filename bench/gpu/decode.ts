@@ -1,7 +1,7 @@
 /** Timings of the kernels of one decode step, batch 1. */
 import type { ArgumentWriter, DeviceRange } from "../../ffi/runtime.ts";
 import { SAMPLE_STAGES, SAMPLE_STATE_WORDS } from "../../kernels/abi/attention.ts";
-import { type Harness, type Launch, pattern, type Timing } from "./harness.ts";
+import { type Harness, type Launch, type Part, pattern, type Timing } from "./harness.ts";
 import * as s from "./shapes.ts";
 
 /** Multiprocessors times this many blocks, at most one a tile. */
@@ -252,7 +252,7 @@ function bellShaped(count: number): Float32Array {
 
 /** All of them; memory is freed between. */
 export function* decodeTimings(h: Harness): Generator<Timing> {
-  const parts: (readonly [name: string, run: () => Generator<Timing>])[] = [
+  const parts: Part[] = [
     ["linear bf16 q, k, v", () => linear(h, "q, k, v", "bf16", [4096, 512, 512], s.H, true, 12)],
     ["linear bf16 o", () => linear(h, "o", "bf16", [s.H], 4096, false, 12)],
     ["linear bf16 head", () => linear(h, "head", "bf16", [s.VOCAB], s.H, true, 2)],
@@ -267,10 +267,5 @@ export function* decodeTimings(h: Harness): Generator<Timing> {
     ["small", () => small(h)],
     ["sample", () => draws(h)],
   ];
-  for (const [name, run] of parts) {
-    if (!name.includes(h.filter)) continue;
-    const timings = [...run()];
-    h.release();
-    yield* timings;
-  }
+  yield* h.timings(parts);
 }

@@ -35,6 +35,9 @@ export interface Timing {
   readonly macs: number;
 }
 
+/** Timings that are made together, and their name. */
+export type Part = readonly [name: string, run: () => Iterable<Timing>];
+
 /** A device with everything that timing needs. */
 export class Harness implements Disposable {
   readonly stream: Stream;
@@ -86,6 +89,16 @@ export class Harness implements Disposable {
   release(): void {
     this.device.synchronize();
     for (const buffer of this.#buffers.splice(0)) buffer[Symbol.dispose]();
+  }
+
+  /** Timings of the parts that are asked for; memory is freed between. */
+  *timings(parts: readonly Part[]): Generator<Timing> {
+    for (const [name, run] of parts) {
+      if (!name.includes(this.filter)) continue;
+      const timings = [...run()];
+      this.release();
+      yield* timings;
+    }
   }
 
   enqueue(launch: Launch): void {

@@ -1,5 +1,5 @@
 /** Timings of the kernels of a prefill of 2,048 tokens. */
-import { type Harness, type Launch, pattern, type Timing } from "./harness.ts";
+import { type Harness, type Launch, type Part, pattern, type Timing } from "./harness.ts";
 import * as s from "./shapes.ts";
 
 const N = 2048, SLOTS = N * s.TOP_K;
@@ -148,7 +148,7 @@ function* rows(h: Harness): Generator<Timing> {
 
 /** All of them; memory is freed between. */
 export function* prefillTimings(h: Harness): Generator<Timing> {
-  const parts: (readonly [name: string, run: () => Generator<Timing>])[] = [
+  const parts: Part[] = [
     ["gemm q, k, v", () => dense(h, "q, k, v", "bf16", [4096, 512, 512], s.H)],
     ["gemm o", () => dense(h, "o", "bf16", [s.H], 4096)],
     ...["mxfp4", "fp8", "bf16_t"].map((format) => [`experts ${format}`, () => experts(h, format)] as const),
@@ -156,10 +156,5 @@ export function* prefillTimings(h: Harness): Generator<Timing> {
     ["attention window", () => attention(h, 128)],
     ["rows", () => rows(h)],
   ];
-  for (const [name, run] of parts) {
-    if (!name.includes(h.filter)) continue;
-    const timings = [...run()];
-    h.release();
-    yield* timings;
-  }
+  yield* h.timings(parts);
 }

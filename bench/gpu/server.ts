@@ -115,7 +115,8 @@ function processorSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-async function serve(): Promise<void> {
+/** A server that runs, and where it listens. */
+async function started(): Promise<{ child: Deno.ChildProcess; url: string }> {
   const sizes = ["--sequences", `${Math.max(...counts)}`, "--context", "512", "--port", "0", "--log", "none"];
   const child = new Deno.Command(program!, {
     args: [...before, "serve", ...common, ...sizes],
@@ -133,64 +134,91 @@ async function serve(): Promise<void> {
     }
     listening.reject(new Error(said));
   })();
-  const url = await listening.promise;
+  return { child, url: await listening.promise };
+}
+
+/** Replies of so many clients that ask at once. */
+async function together(url: string, clients: number): Promise<Reply[]> {
+  const replies = await Promise.all(Array.from({ length: clients }, (_, client) => askAll(url, client)));
+  const error = replies.find((reply) => reply.error !== undefined)?.error;
+  if (error !== undefined) throw new Error(error);
+  return replies;
+}
+
+/** What clients got in one turn. */
+interface Turn {
+  readonly rate: number;
+  /** Milliseconds of the server's processor a token. */
+  readonly processor: number;
+  readonly texts: readonly string[];
+  /** Milliseconds that each `/health` took. */
+  readonly waits: readonly number[];
+}
+
+/** All clients ask at once, and `/health` is asked meanwhile. */
+async function turn(url: string, pid: number, clients: number): Promise<Turn> {
+  const asking = together(url, clients);
+  const began = performance.now(), processor = processorSeconds(pid), waits: number[] = [];
+  let asks = true;
+  const health = (async () => {
+    while (asks) {
+      const asked = performance.now();
+      await (await fetch(`${url}/health`)).text();
+      waits.push(performance.now() - asked);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })();
+  const replies = await asking.finally(() => asks = false), seconds = (performance.now() - began) / 1000;
+  await health;
+  const tokens = replies.reduce((sum, reply) => sum + reply.tokens, 0);
+  const spent = processorSeconds(pid) - processor;
+  return { rate: tokens / seconds, processor: 1000 * spent / tokens, texts: replies.map(({ text }) => text), waits };
+}
+
+/** Figures of turns with so many clients. */
+function figuresOf(turns: readonly Turn[], alone: string) {
+  const waits = turns.flatMap((turn) => turn.waits), sorted = waits.toSorted((a, b) => a - b);
+  return {
+    tokensPerSecond: turns.map(({ rate }) => Math.round(rate)),
+    middle: spreadOf(turns.map(({ rate }) => rate)),
+    processorMillisecondsPerToken: spreadOf(turns.map(({ processor }) => processor)),
+    health: { median: median(waits), p99: sorted[Math.floor(0.99 * sorted.length)], longest: sorted.at(-1) },
+    repeatedTheSame: turns.every(({ texts }) => texts.every((text, i) => text === turns[0]!.texts[i])),
+    firstAsAlone: turns.map(({ texts }) => common16(texts[0]!, alone)),
+  };
+}
+
+/** Whether one request that fails spoils those beside it. */
+async function spoil(url: string, token: number): Promise<void> {
+  const prompts = Array.from({ length: 2 * counts[1]! }, (_, i) => i === 5 ? [1, token, 2] : [i + 1]);
+  const replies = await Promise.all(prompts.map((prompt) => ask(url, prompt)));
+  const failed = replies.flatMap(({ error }, i) => error === undefined ? [] : [[i, error]]);
+  console.log(`spoilt: ${JSON.stringify(results.failed = failed)}`);
+  const whole = replies.filter(({ tokens }) => tokens === TOKENS).length;
+  console.log(`others: ${whole} of ${replies.length - 1} whole, health ${(await fetch(`${url}/health`)).status}`);
+}
+
+async function serve(): Promise<void> {
+  const { child, url } = await started();
   try {
     const rates: Record<number, unknown> = {};
     let alone = "";
     for (const clients of counts) {
-      const seen: { rate: number; processor: number; first: string; texts: string[] }[] = [], waits: number[] = [];
       // The first turn records what later ones replay.
-      for (let i = -1; i < TIMES; i++) {
-        const asking = Promise.all(Array.from({ length: clients }, (_, client) => askAll(url, client)));
-        const began = performance.now(), processor = processorSeconds(child.pid);
-        let asks = i >= 0;
-        const health = (async () => {
-          while (asks) {
-            const asked = performance.now();
-            await (await fetch(`${url}/health`)).text();
-            waits.push(performance.now() - asked);
-            await new Promise((resolve) => setTimeout(resolve, 10));
-          }
-        })();
-        const replies = await asking, seconds = (performance.now() - began) / 1000;
-        asks = false;
-        await health;
-        const tokens = replies.reduce((sum, reply) => sum + reply.tokens, 0);
-        const error = replies.find((reply) => reply.error !== undefined)?.error;
-        if (error !== undefined) throw new Error(error);
-        const rate = tokens / seconds;
-        if (i < 0) continue;
-        const spent = processorSeconds(child.pid) - processor, texts = replies.map(({ text }) => text);
-        seen.push({ rate, processor: 1000 * spent / tokens, first: texts[0]!, texts });
-      }
-      if (clients === 1) alone = seen[0]!.first;
-      const same = seen.every(({ texts }) => texts.every((text, i) => text === seen[0]!.texts[i]));
-      const sorted = waits.toSorted((a, b) => a - b);
-      const figures = rates[clients] = {
-        tokensPerSecond: seen.map(({ rate }) => Math.round(rate)),
-        middle: spreadOf(seen.map(({ rate }) => rate)),
-        processorMillisecondsPerToken: spreadOf(seen.map(({ processor }) => processor)),
-        health: { median: median(waits), p99: sorted[Math.floor(0.99 * sorted.length)], longest: sorted.at(-1) },
-        repeatedTheSame: same,
-        firstAsAlone: seen.map(({ first }) => common16(first, alone)),
+      await together(url, clients);
+      const turns: Turn[] = [];
+      for (let i = 0; i < TIMES; i++) turns.push(await turn(url, child.pid, clients));
+      if (clients === 1) alone = turns[0]!.texts[0]!;
+      const figures = rates[clients] = figuresOf(turns, alone);
+      const { middle, processorMillisecondsPerToken } = figures;
+      const texts = {
+        middle: spreadText(middle),
+        processorMillisecondsPerToken: spreadText(processorMillisecondsPerToken),
       };
-      console.log(`serve ${clients}: ${
-        JSON.stringify({
-          ...figures,
-          middle: spreadText(figures.middle),
-          processorMillisecondsPerToken: spreadText(figures.processorMillisecondsPerToken),
-        })
-      }`);
+      console.log(`serve ${clients}: ${JSON.stringify({ ...figures, ...texts })}`);
     }
     results.serve = rates;
-    if (spoilt !== null) {
-      const prompts = Array.from({ length: 2 * counts[1]! }, (_, i) => i === 5 ? [1, spoilt, 2] : [i + 1]);
-      const replies = await Promise.all(prompts.map((prompt) => ask(url, prompt)));
-      const failed = replies.flatMap(({ error }, i) => error === undefined ? [] : [[i, error]]);
-      console.log(`spoilt: ${JSON.stringify(results.failed = failed)}`);
-      const whole = replies.filter(({ tokens }) => tokens === TOKENS).length;
-      console.log(`others: ${whole} of ${replies.length - 1} whole, health ${(await fetch(`${url}/health`)).status}`);
-    }
+    if (spoilt !== null) await spoil(url, spoilt);
   } finally {
     child.kill("SIGTERM");
     console.log(`exit code ${(await child.status).code}`);

@@ -5,86 +5,28 @@
  *
  *     deno run -A bench/peers/cores.ts --models DIR --out FILE [--bench llama-bench --batched llama-batched-bench]
  *         [--gguf FILE] [--main main.ts] [--threads 16] [--layers 24] [--seconds 500] [--data problems.jsonl]
- *         [--schemes w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8] [--parts turns,threads,eval,start,large]
+ *         [--schemes w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8] [--parts turns,steps,threads,eval,start,large]
  *         [--shape gpt-oss-20b] [--tokenizer tokenizer.json]
  *
  * DIR holds the checkpoints of random weights, and they are written where they are not there: in memory (/dev/shm) they
  * are mapped like files in the page cache. Parts run in the order in which they are named, and one may be named again.
  * bench/peers/cores.sh runs it on a machine that has no Deno and no network.
  */
-import { parseArgs } from "node:util";
 import { measureLimits } from "../../src/bench/limits.ts";
-import { collectGarbage } from "../../src/bench/garbage.ts";
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Layout } from "../../src/checkpoint/random/layouts.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
-import { missingScales } from "../../src/plan/planned.ts";
-import { openSetting } from "../../src/session/open.ts";
 import type { Room } from "../../src/session/request.ts";
 import type { Session } from "../../src/session/session.ts";
-import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { machine } from "../machine.ts";
-import { choicesOf, countOf, countsOf, optionsOrEnd } from "../options.ts";
+import { optionsOrEnd } from "../options.ts";
 import { runCommand } from "./commands.ts";
-import { decode, prefill } from "./rates.ts";
+import { coresOptions, type Part } from "./cores_options.ts";
+import { decode, decodeQuarters, prefill } from "./rates.ts";
+import type { Peer } from "./sides.ts";
+import { output, peerBatches, peerRate, withSession as openSide } from "./sides.ts";
 
-/** Parts, in the order of the file. */
-const PARTS = ["turns", "threads", "eval", "start", "large"] as const;
-
-const { flags, counts, lists, chosen } = optionsOrEnd(() => {
-  const { values: flags } = parseArgs({
-    options: {
-      models: { type: "string", default: "/dev/shm" },
-      out: { type: "string", default: "/tmp/cores.json" },
-      bench: { type: "string" },
-      batched: { type: "string" },
-      gguf: { type: "string" },
-      main: { type: "string" },
-      shape: { type: "string", default: "gpt-oss-20b" },
-      threads: { type: "string", default: `${navigator.hardwareConcurrency}` },
-      counts: { type: "string", default: "1,2,4,8,16" },
-      layers: { type: "string", default: "24" },
-      few: { type: "string", default: "4" },
-      seconds: { type: "string", default: "500" },
-      rounds: { type: "string", default: "9" },
-      starts: { type: "string", default: "7" },
-      data: { type: "string" },
-      problems: { type: "string", default: "128" },
-      evals: { type: "string", default: "2" },
-      reply: { type: "string", default: "48" },
-      deep: { type: "string", default: "8192" },
-      batches: { type: "string", default: "32,64" },
-      large: { type: "string", default: "36" },
-      tokenizer: { type: "string" },
-      schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8" },
-      parts: { type: "string", default: "turns,threads,eval" },
-    },
-  });
-  type Count =
-    | "threads"
-    | "layers"
-    | "few"
-    | "seconds"
-    | "rounds"
-    | "starts"
-    | "problems"
-    | "evals"
-    | "reply"
-    | "large";
-  const count = (name: Count) => countOf(`--${name}`, flags[name]);
-  const list = (name: "counts" | "deep" | "batches") => countsOf(`--${name}`, flags[name]);
-  return {
-    flags,
-    counts: {
-      ...{ threads: count("threads"), layers: count("layers"), few: count("few"), large: count("large") },
-      ...{ seconds: count("seconds"), rounds: count("rounds"), starts: count("starts"), evals: count("evals") },
-      ...{ problems: count("problems"), reply: count("reply") },
-    },
-    lists: { counts: list("counts"), deep: list("deep"), batches: list("batches") },
-    chosen: choicesOf("--parts", flags.parts, PARTS),
-  };
-});
+const { flags, counts, lists, chosen } = optionsOrEnd(coresOptions);
 const started = performance.now(), { threads: all, seconds } = counts, schemes = flags.schemes.split(",");
 /** Layers of the whole shape, and of what is measured on fewer of them. */
 const { layers: whole, few } = counts;
@@ -112,48 +54,30 @@ function checkpointOf(layers: number, layout: Layout, name = flags.shape): strin
   return dir;
 }
 
-/** A session over a mapped checkpoint; closed when the work is done. */
-async function withSession(
+/** A session over a mapped checkpoint of random weights. */
+function withSession(
   { layers, scheme, threads, room }: { layers: number; scheme: string; threads: number; room: Room },
   work: (session: Session) => Promise<void>,
 ): Promise<void> {
-  const began = performance.now();
-  const checkpoint = openCheckpoint(checkpointOf(layers, "hf_mxfp4"), {});
-  const linears = scheme.endsWith("_a_fp8") ? { scales: missingScales(checkpoint), from: "one" } : null;
-  const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, threads, inputScales: linears });
-  const session = await openSetting(setting, room);
-  note({ what: "open", scheme, threads, layers, seconds: (performance.now() - began) / 1000 });
-  try {
-    await work(session);
-  } finally {
-    await session.close();
-    await collectGarbage();
-  }
+  const dir = checkpointOf(layers, "hf_mxfp4");
+  const opened = (seconds: number) => note({ what: "open", scheme, threads, layers, seconds });
+  return openSide({ dir, scheme, threads, room }, opened, work);
 }
 
-const output = async (command: string, args: readonly string[]): Promise<string> => {
-  const { success, code, stdout, stderr } = await new Deno.Command(command, { args: [...args], stdin: "null" })
-    .output();
-  if (!success) throw new Error(`${command}: exit code ${code}\n${new TextDecoder().decode(stderr).slice(-2000)}`);
-  return new TextDecoder().decode(stdout);
-};
+/** llama.cpp, if it is here. */
+const peer = flags.gguf === undefined
+  ? null
+  : { bench: flags.bench!, batched: flags.batched!, gguf: flags.gguf, threads: all };
 
 /** A turn of llama.cpp. */
-async function theirs(round: number): Promise<void> {
-  const common = ["-m", flags.gguf!, "-ngl", "0", "-t", `${all}`];
-  const tests = { prefill: ["-p", `${PROMPT_TOKENS}`, "-n", "0"], decode: ["-p", "0", "-n", "16", "-d", `${CONTEXT}`] };
-  for (const [what, test] of Object.entries(tests)) {
-    // A prompt takes seconds, and the bench computes one before it.
-    const runs = what === "prefill" ? "1" : "3";
-    const json = await output(flags.bench!, [...common, ...test, "-r", runs, "-o", "json"]);
-    note({ what, who: "llama.cpp", round, rate: (JSON.parse(json) as { readonly avg_ts: number }[])[0]!.avg_ts });
-  }
-  // One prompt for all: otherwise it would be computed for each.
-  const sizes = ["-c", "10240", "-npp", `${CONTEXT}`, "-ntg", "8", "-npl", BATCHES.join(","), "-pps"];
-  const lines = (await output(flags.batched!, [...common, ...sizes, "--output-format", "jsonl"])).split("\n");
-  for (const line of lines.filter((line) => line.startsWith("{"))) {
-    const { pl, speed_tg } = JSON.parse(line) as { readonly pl: number; readonly speed_tg: number };
-    note({ what: `batch ${pl}`, who: "llama.cpp", round, rate: speed_tg });
+async function theirs(round: number, peer: Peer): Promise<void> {
+  const about = { who: "llama.cpp", round };
+  // A prompt takes seconds, and the bench computes one before it.
+  note({ what: "prefill", ...about, rate: await peerRate(peer, ["-p", `${PROMPT_TOKENS}`, "-n", "0"], 1) });
+  const steps = ["-p", "0", "-n", `${STEPS}`, "-d", `${CONTEXT}`];
+  note({ what: "decode", ...about, rate: await peerRate(peer, steps, 3) });
+  for (const { sequences, rate } of await peerBatches(peer, CONTEXT, 8, BATCHES)) {
+    note({ what: `batch ${sequences}`, ...about, rate });
   }
 }
 
@@ -187,11 +111,48 @@ async function turns(): Promise<void> {
     if (left() < roundTook) return note({ what: "no time", part: "turns", left: left() });
     const began = performance.now();
     rounds++;
-    if (flags.gguf !== undefined) await theirs(rounds);
+    if (peer !== null) await theirs(rounds, peer);
     for (const scheme of schemes) await ours(rounds, scheme);
     // Another round must leave a third of the time to the other parts.
     roundTook = (performance.now() - began) / 1000;
     if (left() - roundTook < seconds * 0.4) break;
+  }
+}
+
+/**
+ * Decoding alone, in longer turns than those of `turns`: one sequence, then each of the batches picked greedily, ours
+ * and llama.cpp's by turns, every second round in the other order. Of ours the median step of each quarter is noted,
+ * too, since threads start, and are chosen, in the first.
+ */
+async function steps(): Promise<void> {
+  const count = counts.steps, room = { slots: 1, context: CONTEXT + count + 1 };
+  const mine = async (round: number, scheme: string) => {
+    const about = { who: "mxoss", scheme, round };
+    await withSession({ layers: whole, scheme, threads: all, room }, async (session) => {
+      note({ what: "decode", ...about, ...await decodeQuarters(session, 1, CONTEXT, count) });
+    });
+    for (const sequences of BATCHES) {
+      const batch = { slots: sequences, context: CONTEXT + 64 };
+      await withSession({ layers: whole, scheme, threads: all, room: batch }, async (session) => {
+        note({ what: `batch ${sequences}`, ...about, ...await decodeQuarters(session, sequences, CONTEXT, 12, true) });
+      });
+    }
+  };
+  const peers = async (round: number, peer: Peer) => {
+    const test = ["-p", "0", "-n", `${count}`, "-d", `${CONTEXT}`], about = { who: "llama.cpp", round };
+    note({ what: "decode", ...about, rate: await peerRate(peer, test, 2) });
+    for (const { sequences, rate } of await peerBatches(peer, CONTEXT, 12, BATCHES)) {
+      note({ what: `batch ${sequences}`, ...about, rate });
+    }
+  };
+  for (let round = 1, took = 0; round <= counts.rounds && left() > took; round++) {
+    const began = performance.now();
+    const sides = [
+      ...(peer === null ? [] : [() => peers(round, peer)]),
+      ...schemes.map((scheme) => () => mine(round, scheme)),
+    ];
+    for (const side of round % 2 === 0 ? sides.reverse() : sides) await side();
+    took = (performance.now() - began) / 1000;
   }
 }
 
@@ -215,35 +176,48 @@ async function threads(): Promise<void> {
   }
 }
 
-/** The command `eval gsm8k`, whole, and what the same tokens would take at the rates of the session alone. */
+/**
+ * The command `eval gsm8k`, whole, and what the same tokens would take at the rates of the session alone: with the log
+ * probability of each reply, which takes all logits, and without.
+ */
 async function evaluation(): Promise<void> {
-  const scheme = schemes[1] ?? schemes[0]!, sequences = 64, maxTokens = flags.reply, limit = flags.problems;
+  const scheme = schemes[1] ?? schemes[0]!, sequences = 64;
   const room = { slots: sequences, context: CONTEXT + 64 };
-  let prompts = 0, batch = 0;
+  const rates = { prompts: 0, logits: 0, picks: 0 };
   await withSession({ layers: few, scheme, threads: all, room }, async (session) => {
-    const runs = await prefill(session, 128, 5);
-    prompts = runs.sort((a, b) => a - b)[2]!;
-    batch = await decode(session, sequences, CONTEXT, 8);
-    note({ what: "rates for eval", scheme, prefill: prompts, [`batch ${sequences}`]: batch });
+    rates.prompts = (await prefill(session, 128, 5)).sort((a, b) => a - b)[2]!;
+    rates.logits = await decode(session, sequences, CONTEXT, 8);
+    rates.picks = await decode(session, sequences, CONTEXT, 8, true);
+    note({ what: "rates for eval", scheme, sequences, ...rates });
   });
-  const dir = checkpointOf(few, "hf_mxfp4");
-  if (flags.tokenizer !== undefined) Deno.copyFileSync(flags.tokenizer, `${dir}/tokenizer.json`);
   for (let run = 0; run < counts.evals && left() > 30; run++) {
-    const out = await Deno.makeTempDir();
-    const args = ["run", "-A", "--no-config", "--no-lock", "--no-prompt", flags.main!, "eval", "gsm8k", "--model", dir];
-    const sizes = ["--limit", limit, "--max-tokens", maxTokens, "--sequences", `${sequences}`];
-    const kind = ["--scheme", scheme, "--threads", `${all}`, "--prompt", "completion", "--out", out];
-    const began = performance.now();
-    await output(Deno.execPath(), [...args, "--data", flags.data!, ...sizes, ...kind]);
-    const seconds = (performance.now() - began) / 1000;
-    const file = [...Deno.readDirSync(out)].find(({ name }) => name.startsWith("answers"))!.name;
-    const answers = Deno.readTextFileSync(`${out}/${file}`).trim().split("\n").map((line) => JSON.parse(line))
-      .filter((line) => "promptTokens" in line) as { promptTokens: number; generatedTokens: number }[];
-    const prompted = answers.reduce((sum, answer) => sum + answer.promptTokens, 0);
-    const generated = answers.reduce((sum, answer) => sum + answer.generatedTokens, 0);
-    const alone = prompted / prompts + generated / batch;
-    note({ what: "eval", scheme, seconds, prompted, generated, alone, ratio: alone / seconds });
+    for (const logprobs of ["keep", "none"] as const) {
+      const { seconds, prompted, generated } = await evalRun(scheme, sequences, logprobs);
+      const alone = prompted / rates.prompts + generated / rates[logprobs === "none" ? "picks" : "logits"];
+      note({ what: "eval", scheme, logprobs, seconds, prompted, generated, alone, ratio: alone / seconds });
+    }
   }
+}
+
+/** Seconds of the command, and tokens of its prompts and replies. */
+async function evalRun(
+  scheme: string,
+  sequences: number,
+  logprobs: "keep" | "none",
+): Promise<{ readonly seconds: number; readonly prompted: number; readonly generated: number }> {
+  const dir = checkpointOf(few, "hf_mxfp4"), out = await Deno.makeTempDir();
+  if (flags.tokenizer !== undefined) Deno.copyFileSync(flags.tokenizer, `${dir}/tokenizer.json`);
+  const args = ["run", "-A", "--no-config", "--no-lock", "--no-prompt", flags.main!, "eval", "gsm8k", "--model", dir];
+  const sizes = ["--limit", flags.problems, "--max-tokens", flags.reply, "--sequences", `${sequences}`];
+  const kind = ["--scheme", scheme, "--threads", `${all}`, "--prompt", "completion", "--logprobs", logprobs];
+  const began = performance.now();
+  await output(Deno.execPath(), [...args, "--data", flags.data!, ...sizes, ...kind, "--out", out]);
+  const seconds = (performance.now() - began) / 1000;
+  const file = [...Deno.readDirSync(out)].find(({ name }) => name.startsWith("answers"))!.name;
+  const answers = Deno.readTextFileSync(`${out}/${file}`).trim().split("\n").map((line) => JSON.parse(line))
+    .filter((line) => "promptTokens" in line) as { promptTokens: number; generatedTokens: number }[];
+  const sum = (of: "promptTokens" | "generatedTokens") => answers.reduce((sum, answer) => sum + answer[of], 0);
+  return { seconds, prompted: sum("promptTokens"), generated: sum("generatedTokens") };
 }
 
 /** From the command to the first token: of the whole shape in the page cache, and of the embedded model. */
@@ -277,8 +251,9 @@ async function large(): Promise<void> {
   Deno.removeSync(dir, { recursive: true });
 }
 
-const parts: Readonly<Record<typeof PARTS[number], () => Promise<void>>> = {
+const parts: Readonly<Record<Part, () => Promise<void>>> = {
   turns,
+  steps,
   threads,
   eval: evaluation,
   start,

@@ -32,6 +32,33 @@ export async function decode(
   steps: number,
   picks = false,
 ): Promise<number> {
+  return 1000 * sequences / median((await stepTimes(session, sequences, context, steps, picks)).slice(1));
+}
+
+/** The same of all steps but the first, as llama.cpp's benches count: their mean; and the median of each quarter. */
+export async function decodeQuarters(
+  session: Session,
+  sequences: number,
+  context: number,
+  steps: number,
+  picks = false,
+): Promise<{ readonly rate: number; readonly quarters: readonly number[] }> {
+  const times = (await stepTimes(session, sequences, context, steps, picks)).slice(1);
+  const quarters = [0, 1, 2, 3].map((i) => times.slice(i * steps / 4, (i + 1) * steps / 4));
+  return {
+    rate: 1000 * sequences * times.length / times.reduce((sum, time) => sum + time, 0),
+    quarters: quarters.map((part) => 1000 * sequences / median(part)),
+  };
+}
+
+/** Milliseconds of each of `steps` + 1 steps. */
+async function stepTimes(
+  session: Session,
+  sequences: number,
+  context: number,
+  steps: number,
+  picks: boolean,
+): Promise<number[]> {
   for (let slot = 0; slot < sequences; slot++) {
     session.reset(slot);
     await session.pretend(slot, context);
@@ -52,5 +79,5 @@ export async function decode(
     } else await session.step(entries, () => {});
     times.push(performance.now() - began);
   }
-  return 1000 * sequences / median(times.slice(1));
+  return times;
 }

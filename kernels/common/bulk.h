@@ -32,6 +32,18 @@ MX_DEVICE void mx_bulk_copy(void *to, const MX_GLOBAL u8 *from, u32 bytes, u64 *
                    : "r"(mx_bulk_address(to)), "l"(from), "r"(bytes), "r"(mx_bulk_address(mark))
                    : "memory");
 }
+// The same of what nobody reads again: it leaves L2 before all else.
+MX_DEVICE void mx_bulk_copy_once(void *to, const MX_GLOBAL u8 *from, u32 bytes, u64 *mark) {
+  __asm__ volatile("{.reg .b64 p;\n\tcreatepolicy.fractional.L2::evict_first.b64 p, 1.0;\n\t"
+                   "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], p;}"
+                   :
+                   : "r"(mx_bulk_address(to)), "l"(from), "r"(bytes), "r"(mx_bulk_address(mark))
+                   : "memory");
+}
+// Asks for it in L2.
+MX_DEVICE void mx_bulk_prefetch(const MX_GLOBAL u8 *from, u32 bytes) {
+  __asm__ volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(from), "r"(bytes) : "memory");
+}
 // One word, by the thread itself.
 MX_DEVICE void mx_copy4(void *to, const MX_GLOBAL u8 *from) {
   __asm__ volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"(mx_bulk_address(to)), "l"(from) : "memory");

@@ -85,8 +85,8 @@ MX_DEVICE f32x4 mx_unpack4(u32 a, u32 b) {
   return f32x4{mx_float(a << 16), mx_float(a & 0xffff0000u), mx_float(b << 16), mx_float(b & 0xffff0000u)};
 }
 
-// Writes a sum of four, or adds it to `old`, what is there. `to` is column `column` of a row.
-MX_DEVICE void mx_put_sum(MX_GLOBAL f32 *to, f32x4 sum, f32x4 old, i32 column, i32 width, i32 round, i32 accumulate) {
+// Writes a sum of four, or adds it to `old`, what is there; returns what it wrote. `to` is column `column` of a row.
+MX_DEVICE f32x4 mx_put_sum(MX_GLOBAL f32 *to, f32x4 sum, f32x4 old, i32 column, i32 width, i32 round, i32 accumulate) {
   f32x4 v;
   MX_UNROLL
   for (i32 e = 0; e < 4; e++) {
@@ -100,6 +100,7 @@ MX_DEVICE void mx_put_sum(MX_GLOBAL f32 *to, f32x4 sum, f32x4 old, i32 column, i
       if (column + e < width) to[e] = v[e];
     }
   }
+  return v;
 }
 
 // Few numbers come with a mark beside each, which says to which launch they belong. Room for them is by block: pieces of four numbers
@@ -111,9 +112,25 @@ MX_DEVICE u32 mx_next_turn(u32 last) { return last + 1 == 0 ? 2 : last + 1; }
 
 // In the memory of rank `of`, what rank `from` wrote for a block, by the parity of the launch, as a rank may be one ahead; twice, as
 // float32 numbers take two notes.
-MX_DEVICE MX_GLOBAL u32x4 *mx_notes(const MX_GLOBAL u64 *inboxes, i32 block, i32 of, i32 parity, i32 ranks, i32 from) {
-  return (MX_GLOBAL u32x4 *)inboxes[of] + ((i64)(block * 2 + parity) * ranks + from) * (2 * MX_BLOCK_PIECES);
+MX_DEVICE MX_GLOBAL u32x4 *mx_notes_in(u64 inbox, i32 block, i32 parity, i32 ranks, i32 from) {
+  return (MX_GLOBAL u32x4 *)inbox + ((i64)(block * 2 + parity) * ranks + from) * (2 * MX_BLOCK_PIECES);
 }
+MX_DEVICE MX_GLOBAL u32x4 *mx_notes(const MX_GLOBAL u64 *inboxes, i32 block, i32 of, i32 parity, i32 ranks, i32 from) {
+  return mx_notes_in(inboxes[of], block, parity, ranks, from);
+}
+
+// Where notes lie, as mx_notes has it: of this rank and of the next one known before the launch ahead has ended, as nobody writes the table.
+struct MxInboxes {
+  const MX_GLOBAL u64 *all;
+  i32 rank, ranks, after;
+  u64 own, next;
+  MX_DEVICE MxInboxes(const void *inboxes, i32 rank, i32 ranks)
+      : all(mx_global<u64>(inboxes)), rank(rank), ranks(ranks), after(rank + 1 < ranks ? rank + 1 : 0), own(all[rank]), next(all[after]) {}
+  // What rank `from` leaves for rank `of`.
+  MX_DEVICE MX_GLOBAL u32x4 *notes(i32 block, i32 of, i32 parity, i32 from) const {
+    return mx_notes_in(of == rank ? own : of == after ? next : all[of], block, parity, ranks, from);
+  }
+};
 
 MX_DEVICE void mx_leave(MX_GLOBAL u32x4 *note, f32x4 v, u32 turn, i32 round) {
   if (round) {

@@ -29,6 +29,12 @@ MX_DEVICE void mx_bulk_copy(void *to, const u8 *from, u32 bytes, u64 *mark) {
   __builtin_memcpy(to, from, bytes);
   mx_host_come(mark, 0, -(i32)bytes);
 }
+MX_DEVICE void mx_bulk_copy_once(void *to, const u8 *from, u32 bytes, u64 *mark) { mx_bulk_copy(to, from, bytes, mark); }
+// Reads the first and the last byte, which must be there.
+MX_DEVICE void mx_bulk_prefetch(const u8 *from, u32 bytes) {
+  if ((((u64)from | bytes) & 15) != 0 || bytes == 0) __builtin_trap();
+  (void)*(const volatile u8 *)from, (void)*(const volatile u8 *)(from + bytes - 1);
+}
 MX_DEVICE void mx_copy4(void *to, const u8 *from) {
   if ((((u64)to | (u64)from) & 3) != 0) __builtin_trap();
   __builtin_memcpy(to, from, 4);

@@ -81,9 +81,9 @@ MX_DEVICE void exchange_norm_route(const Own &own, Weights norm_weights, f32x4 *
                                    const MxLinear &router, i32 top_k, const MxNormed &normed, f32 *logits, i32 logits_stride, i32 *ids,
                                    f32 *weights, i32 round, i32 n, i32 *counters, i32 phase) {
   const i32 t = mx_block_y(), cols = router.cols;
+  const MxInboxes boxes(inboxes, rank, ranks);
   mx_follow();
   if (t >= n) return;
-  const MX_GLOBAL u64 *boxes = mx_global<u64>(inboxes);
   const bool first = mx_block_x() == 0;
   const auto column = [](i32 q) { return mx_quad_column(q); };
   const auto block = [&](i32 q) { return 2 * t + column(q) / (4 * MX_BLOCK_PIECES); };
@@ -103,7 +103,7 @@ MX_DEVICE void exchange_norm_route(const Own &own, Weights norm_weights, f32x4 *
       const i32 to = rank + r < ranks ? rank + r : rank + r - ranks;
       MX_UNROLL
       for (i32 q = 0; q < N; q++) {
-        if (column(q) < cols) mx_leave(mx_notes(boxes, block(q), to, (i32)(turn[q] & 1), ranks, rank) + at(q), mine[q], turn[q], round);
+        if (column(q) < cols) mx_leave(boxes.notes(block(q), to, (i32)(turn[q] & 1), rank) + at(q), mine[q], turn[q], round);
       }
     }
   }
@@ -117,7 +117,7 @@ MX_DEVICE void exchange_norm_route(const Own &own, Weights norm_weights, f32x4 *
     MX_UNROLL
     for (i32 q = 0; q < N; q++) {
       part[q] = mine[q], wanted[q] = column(q) < cols;
-      notes[q] = mx_notes(boxes, block(q), rank, (i32)(turn[q] & 1), ranks, r) + at(q);
+      notes[q] = boxes.notes(block(q), rank, (i32)(turn[q] & 1), r) + at(q);
     }
     if (r != rank && round) mx_collect_rounded(notes, wanted, turn, stop, part);
     MX_UNROLL

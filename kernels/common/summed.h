@@ -24,13 +24,15 @@ struct MxOwnChoices {
   const MX_GLOBAL f32 *y, *weights;
   const MX_GLOBAL i32 *ids;
   i32 y_stride, first, count, top_k, round;
-  MX_DEVICE f32x4 load(i32 row, i32 column) const {
+  template <i32 N> MX_DEVICE void load(i32 row, const i32 (&quads)[N], f32x4 (&v)[N]) const { add<false>(row, quads, v); }
+  // The same where a token's latency counts: rows of experts that other ranks have are asked for before it is known whose they are, and not used.
+  MX_DEVICE f32x4 load_all(i32 row, i32 column) const {
     f32x4 v[1];
     const i32 quads[1] = {column / 4};
-    load(row, quads, v);
+    add<true>(row, quads, v);
     return v[0];
   }
-  template <i32 N> MX_DEVICE void load(i32 row, const i32 (&quads)[N], f32x4 (&v)[N]) const {
+  template <bool All, i32 N> MX_DEVICE void add(i32 row, const i32 (&quads)[N], f32x4 (&v)[N]) const {
     constexpr i32 together = 4;
     MX_UNROLL
     for (i32 q = 0; q < N; q++) v[q] = f32x4{0, 0, 0, 0};
@@ -45,7 +47,7 @@ struct MxOwnChoices {
       for (i32 i = 0; i < together; i++) {
         const i32 slot = row * top_k + mx_min(k0 + i, top_k - 1);
         own[i] = k0 + i < top_k && (u32)(ids[slot] - first) < (u32)count;
-        weight[i] = weights[slot], from[i] = y + (own[i] ? (i64)slot * y_stride : 0);
+        weight[i] = weights[slot], from[i] = y + (All || own[i] ? (i64)slot * y_stride : 0);
       }
       MX_UNROLL
       for (i32 q = 0; q < N; q++) {
@@ -88,35 +90,36 @@ struct MxNormed {
 };
 
 // The sum over ranks of the row that `own` gives, added to row `row` of h, by 1024 threads: as `exchange_ranks` does it, with the room of two
-// of its blocks. Returns false where there is nothing more to do.
+// of its blocks. Returns false where there is nothing more to do; `added` is what h has now of a thread's four columns, zeros beyond the row.
 template <class Own>
-MX_DEVICE bool mx_exchange_row(const Own &own, f32 *h, i32 stride, const void *inboxes, i32 *stop, i32 rank, i32 ranks, i32 *turns, i32 width,
-                               i32 round, i32 phase) {
-  const MX_GLOBAL u64 *boxes = mx_global<u64>(inboxes);
+MX_DEVICE bool mx_exchange_row(const Own &own, f32 *h, i32 stride, const MxInboxes &boxes, i32 *stop, i32 *turns, i32 width, i32 round, i32 phase,
+                               f32x4 &added) {
   const i32 piece = mx_thread(), row = mx_block_x(), block = 2 * row + piece / MX_BLOCK_PIECES, at = piece % MX_BLOCK_PIECES;
+  const i32 rank = boxes.rank, ranks = boxes.ranks;
   const bool has = piece * 4 < width;
   MX_GLOBAL f32 *const to = mx_global<f32>(h) + (i64)row * stride + 4 * piece;
   u32 turn = 0;
   f32x4 mine, old;
+  added = f32x4{0, 0, 0, 0};
   if (has) {
     turn = mx_next_turn(mx_global<u32>(turns)[block]);
-    mine = own.load(row, 4 * piece);
     old = *(const MX_GLOBAL f32x4 *)to;
+    mine = own.load_all(row, 4 * piece);
   }
   if (has && (phase & MX_GIVE)) {
     for (i32 r = 1; r < ranks; r++) {
       const i32 other = rank + r < ranks ? rank + r : rank + r - ranks;
-      mx_leave(mx_notes(boxes, block, other, (i32)(turn & 1), ranks, rank) + at, mine, turn, round);
+      mx_leave(boxes.notes(block, other, (i32)(turn & 1), rank) + at, mine, turn, round);
     }
   }
   if (!(phase & MX_TAKE)) return false;
   if (has) {
     f32x4 sum;
     for (i32 r = 0; r < ranks; r++) {
-      const f32x4 v = r == rank ? mine : mx_collect(mx_notes(boxes, block, rank, (i32)(turn & 1), ranks, r) + at, turn, round, stop);
+      const f32x4 v = r == rank ? mine : mx_collect(boxes.notes(block, rank, (i32)(turn & 1), r) + at, turn, round, stop);
       sum = r == 0 ? v : sum + v;
     }
-    mx_put_sum(to, sum, old, 4 * piece, width, round, 1);
+    added = mx_put_sum(to, sum, old, 4 * piece, width, round, 1);
   }
   mx_barrier();
   if (has && at == 0) mx_global<u32>(turns)[block] = turn;

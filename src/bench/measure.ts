@@ -21,6 +21,8 @@ export interface Sample {
 export interface Manner {
   /** Whether operations can be looked at one by one. */
   readonly tapped: boolean;
+  /** Whether an engine that generates by itself also says how likely tokens are; default false. */
+  readonly scored?: boolean;
   /** Runs are made until so much time is used, in milliseconds. */
   readonly milliseconds: number;
   /** Whether {@linkcode LEAST_RUNS} more runs are worth their time, given what the first took, which is not counted. */
@@ -44,9 +46,11 @@ export async function measure(
   session: Session,
   costs: Costs,
   subject: Subject,
-  { tapped, milliseconds: patience, goesOn }: Manner,
+  { tapped, scored = false, milliseconds: patience, goesOn }: Manner,
 ): Promise<Sample | null> {
-  const runner = subject.kind === "prefill" ? new Prefill(session, subject.tokens) : await Decode.at(session, subject);
+  const runner = subject.kind === "prefill"
+    ? new Prefill(session, subject.tokens)
+    : await Decode.at(session, subject, scored);
   const began = performance.now(), looks: OperationTimes[] = [];
   let experts: readonly (readonly number[])[] | null = null;
   for (let i = 0; i < (tapped ? LOOKS : 1); i++) {
@@ -155,14 +159,19 @@ class Decode implements Runner {
     readonly tokens: number,
     readonly context: number,
     readonly allLogits: boolean,
+    readonly scored: boolean,
   ) {}
 
-  static async at(session: Session, { sequences, context, logits }: DecodeSubject): Promise<Decode> {
+  static async at(
+    session: Session,
+    { sequences, context, logits }: DecodeSubject,
+    scored: boolean,
+  ): Promise<Decode> {
     for (let slot = 0; slot < sequences; slot++) {
       if (session.length(slot) > context) session.reset(slot);
       await session.pretend(slot, context);
     }
-    return new Decode(session, sequences, context, logits === "all");
+    return new Decode(session, sequences, context, logits === "all", scored);
   }
 
   #entries() {
@@ -200,6 +209,7 @@ class Decode implements Runner {
     await session.decode(entries, {
       steps: Math.min(most, STRETCH) + 1,
       sampling: entries.map(() => greedy),
+      scored: this.scored,
       onTokens: () => at.push(performance.now()) > 0,
     });
     return at.slice(1).map((time, i) => time - at[i]!);

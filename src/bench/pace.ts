@@ -5,7 +5,8 @@
 import { median } from "../median.ts";
 import type { Room } from "../session/open.ts";
 import { feedOf } from "../session/batch.ts";
-import { pickGreedily } from "../session/greedy.ts";
+import { comesGenerated, comesPicked, pickGreedily } from "../session/greedy.ts";
+import { argmax } from "../session/likelihood.ts";
 import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { DECODE_ROOM, measure } from "./measure.ts";
@@ -71,14 +72,20 @@ export interface Paced {
   readonly context: number;
   /** Whether logits of every token of a prompt are wanted. */
   readonly allLogits: boolean;
-  /** Whether tokens are picked greedily, and their logits are not wanted. */
-  readonly picks: boolean;
+  /** What says of the likeliest tokens' logits how likely they are; null: nobody asks. */
+  readonly scorer: ((vocab: number) => RowScorer) | null;
+}
+
+/** Says how likely tokens are. */
+export interface RowScorer extends Disposable {
+  /** The logits may be overwritten after the call. */
+  score(logits: Float32Array, token: number): number | Promise<number>;
 }
 
 /** Times a setting. */
 export async function paceOf(
   setting: PlannedSetting,
-  { sequences, context: asked, allLogits, picks }: Paced,
+  { sequences, context: asked, allLogits, scorer }: Paced,
   open: (setting: PlannedSetting, room: Room) => Promise<Session>,
 ): Promise<Pace> {
   const { maxPositions, layers } = setting.checkpoint.config;
@@ -93,7 +100,8 @@ export async function paceOf(
     const began = performance.now(), few = truncated(setting, count), session = await open(few, room);
     try {
       const load = performance.now() - began, prompt = await promptTime(session, chunk, allLogits);
-      return { load, prompt, step: sequences === 0 ? 0 : await stepTime(session, few, { sequences, context, picks }) };
+      const step = sequences === 0 ? 0 : await stepTime(session, few, { sequences, context, scorer });
+      return { load, prompt, step };
     } finally {
       await session.close();
     }
@@ -109,23 +117,36 @@ async function promptTime(session: Session, tokens: number, allLogits: boolean):
   }) / tokens;
 }
 
+/** Milliseconds of a token for each sequence, which come in the way in which an evaluation has them of this engine. */
 async function stepTime(
   session: Session,
   { checkpoint: { config }, planned: { plan, source } }: PlannedSetting,
-  { sequences, context, picks }: Pick<Paced, "sequences" | "context" | "picks">,
+  { sequences, context, scorer }: Pick<Paced, "sequences" | "context" | "scorer">,
 ): Promise<number> {
   const entries = Array.from({ length: sequences }, (_, slot) => ({ slot, token: (slot * 7919 + 13) % config.vocab }));
   for (const { slot } of entries) {
     session.reset(slot);
     await session.pretend(slot, context);
   }
-  if (!session.canDecode(entries)) {
-    const feeds = entries.map(feedOf);
-    return await timed(() => picks ? pickGreedily(session, feeds, () => {}) : session.step(entries, () => {}));
+  const scored = scorer !== null, feeds = entries.map(feedOf);
+  if (scored && !comesPicked(session, sequences, scored)) {
+    using rows = scorer(config.vocab);
+    const scores: (number | Promise<number>)[] = [];
+    const time = await timed(() =>
+      session.run(
+        feeds,
+        (_index, _position, logits, likeliest) => scores.push(rows.score(logits, likeliest ?? argmax(logits))),
+      )
+    );
+    await Promise.all(scores);
+    return time;
+  }
+  if (!comesGenerated(session, entries, scored)) {
+    return await timed(() => scored ? session.pick(feeds, () => {}) : pickGreedily(session, feeds, () => {}));
   }
   // An engine that picks tokens itself computes ahead, which the benchmark knows how to time.
   const costs = new Costs(config, source, plan.kvFormat), subject = { kind: "decode", sequences, context } as const;
-  const manner = { tapped: false, milliseconds: PATIENCE_MS, goesOn: () => true };
+  const manner = { tapped: false, scored, milliseconds: PATIENCE_MS, goesOn: () => true };
   return median((await measure(session, costs, subject, manner))!.milliseconds);
 }
 

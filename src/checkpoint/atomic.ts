@@ -251,8 +251,17 @@ export function makeDirectory(path: string): void {
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
     if (thrown instanceof Deno.errors.AlreadyExists) {
-      throw InputError.of("wrong_value", subject, "a directory", "a file");
+      throw InputError.of("wrong_value", subject, "a directory", isLink(path) ? "a link that leads to none" : "a file");
     }
     throw InputError.of("unreadable", subject, `a directory that can be written to: ${systemReason(thrown)}`);
+  }
+}
+
+/** Whether a path is a link; false where the system does not say. */
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
   }
 }

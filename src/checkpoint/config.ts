@@ -4,14 +4,14 @@
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
-import { notApplied, refuseUnknownGeneration } from "./generation_keys.ts";
+import { GenerationConfig, notApplied, refuseUnknownGeneration } from "./generation_keys.ts";
 import { fromHf, HF_KEYS, HfConfig } from "./hf_config.ts";
 import { hasDraftHeads } from "./hf_keys.ts";
 import { ROPE_DICTIONARY } from "./hf_rope.ts";
 import { refuseUnknown } from "./keys.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { fromOriginal, ORIGINAL_KEYS, OriginalConfig } from "./original_config.ts";
-import { checkTokens, GenerationConfig } from "./token_ids.ts";
+import { checkTokens } from "./token_ids.ts";
 import { loadDtype } from "./rounded.ts";
 import { MAX_EXPERTS_IN_ALL, validate } from "../validate.ts";
 

@@ -13,11 +13,8 @@ export const TOKEN_KEYS = {
   bos_token_id: tokenId.nullish(),
 };
 
-/** generation_config.json, of which only token ids are read; generation_keys.ts has the rest. */
-export const GenerationConfig = z.looseObject(TOKEN_KEYS, { error: "an object" });
-
 /** Validated ids of one file. */
-export type TokenValues = z.infer<typeof GenerationConfig>;
+export type TokenValues = z.infer<z.ZodObject<typeof TOKEN_KEYS>>;
 
 /** The ids of a model. */
 export type TokenIds = Pick<ModelConfig, "eosTokenIds" | "padTokenId" | "bosTokenId">;

@@ -34,9 +34,9 @@ export function writtenBytes({ dtype, shape }: WrittenTensor): number {
   return shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype]);
 }
 
-/** What may be chosen. */
+/** How a file is written. */
 export interface WriteOptions {
-  /** Replace a file that is there. */
+  /** Replace a file that is there; default: it is refused. */
   readonly force?: boolean;
   /** Texts for the header's `__metadata__`. */
   readonly metadata?: Readonly<Record<string, string>>;

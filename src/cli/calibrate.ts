@@ -19,6 +19,7 @@ import { ProgressBar } from "./progress.ts";
 import { hashedWeights, hasStaticInputs, loadSetting } from "./settings.ts";
 import { option, words } from "../words.ts";
 import { largest } from "../largest.ts";
+import { reading } from "../validate.ts";
 
 /** Grows when a scale is measured otherwise. */
 const CALIBRATION_VERSION = 1;
@@ -58,7 +59,7 @@ export async function calibratedScales(path: string, setting: Setting, kept: Kep
   const text = await calibrationText(path, checkpoint), from = nameOf(text);
   if (kept === null) return { scales: (await calibrate(setting, text)).inputs, from };
   const header = await headerOf(hashedWeights(checkpoint), setting, from);
-  using journal = kept.open(kept.name, header, (value) => KeptScales.parse(value), "replace");
+  using journal = kept.open(kept.name, header, reading(KeptScales), "replace");
   const before = journal.entries.get(0);
   if (before !== undefined) return { scales: new Map(Object.entries(before.scales)), from };
   const scales = (await calibrate(setting, text)).inputs;

@@ -9,7 +9,6 @@ import { llamaCppLines } from "../eval/report/llama_cpp.ts";
 import { dryRun } from "./dry_run.ts";
 import { DEFAULT_ALARM } from "./eval/options.ts";
 import { UsageError } from "./spelling.ts";
-import { z } from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readTextFile, type TextFile } from "../eval/dataset.ts";
 import { costOf } from "../eval/cost.ts";
@@ -32,20 +31,20 @@ import {
   pretendedScales,
   refuseNeedless,
 } from "./calibrate.ts";
-import { keptEntries, type Unknown } from "./eval/kept.ts";
-import { refuseFile } from "./places.ts";
-import { unhashedProtocolOf } from "../session/protocol.ts";
+import { COMPARISONS, divergenceIn, keepsAll, keptAlone, passagesIn } from "./compare_kept.ts";
+import { keptEntries } from "./eval/kept.ts";
 import { refuseOtherResults, sayWhere } from "./eval/output.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { openModel, openTokenizer } from "./open_model.ts";
+import { noteShorter, openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { hashedProtocol, hashWeights, loadSetting, refuseIdleRule, warnOnce } from "./settings.ts";
 import { folded, noteFolded } from "./table.ts";
-import { note, writeOut } from "./terminal.ts";
+import { note, writeLines, writeOut } from "./terminal.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { VERSION } from "./version.ts";
 import { largest } from "../largest.ts";
+import { reading } from "../validate.ts";
 
 type CompareOptions = OptionValues<typeof COMPARE.options>;
 
@@ -67,10 +66,11 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const [a, b] = await planSides(sides, options, measure) as [PlannedSetting, PlannedSetting];
   checkComparable(a.checkpoint.config, b.checkpoint.config);
 
-  const text = await tokensOf(file.text, a.checkpoint, options);
+  const text = await tokensOf(file.text, [a.checkpoint, b.checkpoint], options);
   if (options["dry-run"]) {
     const context = largest(text.sequences.map((sequence) => sequence.length));
-    const done = out !== null && await keepsAll(out, [a, b], file, text, options), left = done ? 0 : text.ids.length;
+    const done = out !== null && await keepsAll(out, [a, b], textProtocol(file, text), text.sequences.length, options),
+      left = done ? 0 : text.ids.length;
     const tokens = { low: left, high: left };
     const pair = { label: "A and B", settings: [a, b] as const, tokens, predicted: { low: 0, high: 0 }, context };
     return await dryRun([], [pair], done ? [] : calibrations, out, options.json);
@@ -100,7 +100,9 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     bandwidth: options.bandwidth ?? null,
     divergence: found.divergence,
   };
-  return await report(results, found.passages, options);
+  const code = await report(results, found.passages, options), given = options["sequence-length"];
+  if (given !== undefined) noteShorter(given, text.length, text.shorter);
+  return code;
 }
 
 /** The text that is compared, as both sides get it. */
@@ -109,12 +111,22 @@ interface ComparedText {
   /** Token ids of the whole text, and of its sequences of at most `length` tokens. */
   readonly ids: Int32Array;
   readonly length: number;
+  /** The side that has fewer positions, or A. */
+  readonly shorter: Checkpoint;
   readonly sequences: readonly Int32Array[];
 }
 
-/** @throws {UsageError} where the model has no token that its tokenizer makes. */
-async function tokensOf(text: string, checkpoint: Checkpoint, options: CompareOptions): Promise<ComparedText> {
-  const tokenizer = await openTokenizer(checkpoint), { vocab, maxPositions } = checkpoint.config;
+/**
+ * The tokens of A's tokenizer, in sequences that both sides have positions for.
+ *
+ * @throws {UsageError} where the model has no token that its tokenizer makes.
+ */
+async function tokensOf(
+  text: string,
+  [checkpoint, other]: readonly [Checkpoint, Checkpoint],
+  options: CompareOptions,
+): Promise<ComparedText> {
+  const tokenizer = await openTokenizer(checkpoint), { vocab } = checkpoint.config;
   const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, options.limit);
   const unknown = ids.find((id) => id >= vocab);
   if (unknown !== undefined) {
@@ -124,46 +136,21 @@ async function tokensOf(text: string, checkpoint: Checkpoint, options: CompareOp
       `0 to ${vocab - 1}, the vocabulary`,
     );
   }
-  const length = Math.min(options["sequence-length"] ?? lengthThatBounds(ids.length), maxPositions);
-  return { tokenizer, ids, length, sequences: cutSequences(ids, length, `--text: ${options.text}`) };
+  const shorter = other.config.maxPositions < checkpoint.config.maxPositions ? other : checkpoint;
+  const length = Math.min(options["sequence-length"] ?? lengthThatBounds(ids.length), shorter.config.maxPositions);
+  return { tokenizer, ids, length, shorter, sequences: cutSequences(ids, length, `--text: ${options.text}`) };
 }
 
 /** What a comparison gives: numbers, and the passages of all sequences in which the sides choose differently. */
 interface Compared {
   readonly divergence: CompareResults["divergence"];
-  readonly passages: readonly KeptPassages[];
+  /** Null where an earlier version compared, which kept none. */
+  readonly passages: readonly KeptPassages[] | null;
 }
 
 const textProtocol = ({ name, sha256 }: TextFile, { ids, length }: ComparedText) => ({
   ...{ name, sha256, tokens: ids.length, sequence_length: length, repeated: repeatedShare(ids) },
 });
-
-/** Journal of the comparison in a directory. */
-const divergenceIn = (out: string) => `${out}/divergence.jsonl`;
-
-/**
- * Whether a directory has this comparison, as a whole, and its passages, which come of the same pass over the text.
- *
- * @throws {InputError} where the comparison itself would be refused for what is there.
- */
-async function keepsAll(
-  out: string,
-  [a, b]: readonly [PlannedSetting, PlannedSetting],
-  file: TextFile,
-  text: ComparedText,
-  { alarm = DEFAULT_ALARM, calibrate }: CompareOptions,
-): Promise<boolean> {
-  refuseFile(out, { option: "out" });
-  refuseOtherResults(out, COMPARISONS, null);
-  const unknown: Unknown[] = ["weights_sha256", ...(calibrate === undefined ? [] : ["formats_sha256"] as const)];
-  const sides = { a: await unhashedProtocolOf(a), b: await unhashedProtocolOf(b) };
-  const protocol = { ...sides, text: textProtocol(file, text) };
-  const [divergence, passages] = [
-    keptEntries(divergenceIn(out), { header: comparisonHeader(protocol, alarm), unknown }),
-    keptEntries(`${out}/${PASSAGES}.jsonl`, { header: passagesHeader(protocol, alarm), unknown }),
-  ];
-  return divergence.indices.has(0) && passages.indices.size === text.sequences.length;
-}
 
 /** Compares, or takes up what `--out` has of the same comparison. */
 async function compareText(
@@ -173,12 +160,20 @@ async function compareText(
   { out, alarm = DEFAULT_ALARM }: CompareOptions,
 ): Promise<Compared> {
   const open = out === undefined ? inMemory : inDirectory(out);
-  using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
+  const alone = out === undefined ? null : keptAlone(out, comparisonHeader(protocol, alarm));
+  if (alone !== null) {
+    const file = divergenceIn(out!);
+    noteFolded(
+      `note: no samples.html: an earlier version compared, which kept no passages; without ${file} it is done again`,
+    );
+    return { divergence: alone, passages: null };
+  }
+  using passages = open(PASSAGES, passagesHeader(protocol, alarm), reading(KeptPassages), "replace");
   if (out !== undefined && passages.entries.size !== sequences.length) {
     const kept = divergenceIn(out);
     const { indices, other } = keptEntries(kept, { header: comparisonHeader(protocol, alarm), unknown: [] });
     if (other !== null) noteFolded(`note: ${out} has another comparison, which is replaced (${other})`);
-    if (indices.has(0)) note(`note: ${out}/${PASSAGES}.jsonl has not all passages: comparing again`);
+    if (indices.has(0)) note(`note: ${passagesIn(out)} has not all passages: comparing again`);
     removeIfThere(kept);
   }
   const divergence = await compareCells({
@@ -200,7 +195,7 @@ async function compareText(
 /** Writes and prints the results; gives the exit code. */
 async function report(
   results: CompareResults,
-  passages: readonly KeptPassages[],
+  passages: readonly KeptPassages[] | null,
   options: CompareOptions,
 ): Promise<number> {
   const { divergence } = results, { out, json } = options, text = resultsText(CompareResults, results);
@@ -208,7 +203,7 @@ async function report(
   const lines = options.format === undefined
     ? compareTables(results, options.all)
     : llamaCppLines(predictionsIn(divergence));
-  await writeOut(json ? text : `${folded(lines).join("\n")}\n`);
+  await (json ? writeOut(text) : writeLines(folded(lines)));
   // Not before, as what is refused on the way is one line.
   if (options.a === undefined && options.b === undefined && (options.model ?? []).length < 2) {
     note("note: A and B are the same setting; --b K=V,... makes B another, for instance --b scheme=w_mxfp4_a_mxfp4");
@@ -262,6 +257,3 @@ function openDirectory(out: string): void {
   makeWritableDirectory(out);
   refuseOtherResults(out, COMPARISONS, null);
 }
-
-/** Results of comparisons replace one another: each is made anew, while an evaluation may have taken hours. */
-const COMPARISONS = { schema: "mxoss.compare", protocol: z.unknown(), identity: () => null };

@@ -5,6 +5,7 @@
 import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import type { Estimated } from "../eval/predictions_schema.ts";
 import { measured, small } from "../eval/report/numbers.ts";
+import { largestPlace } from "../eval/report/places.ts";
 import { counted } from "../amounts.ts";
 import type { Limit, Watched } from "./compare_options.ts";
 
@@ -18,8 +19,8 @@ type Judged = { readonly exact: number | null } | Estimated;
 const MEASURES: Readonly<Record<Watched, (d: DivergenceResult) => Judged>> = {
   kl: ({ logits }) => seen(logits.all.kl.mean, logits),
   "max-kl": ({ logits }) => ({ exact: logits.all.kl.max }),
-  error: ({ operations }) => largest(operations.map(({ total }) => total)),
-  "own-error": ({ operations }) => largest(operations.flatMap(({ own }) => own ?? [])),
+  error: (d) => largest(d.operations.map(({ total }) => total), largestPlace(d, "total_error")),
+  "own-error": (d) => largest(d.operations.flatMap(({ own }) => own ?? []), largestPlace(d, "own_error")),
   disagreement: ({ logits }) => {
     const { value, low, high } = logits.all.same_top, rest = (x: number | null) => x === null ? null : 1 - x;
     return seen({ value: rest(value), low: rest(high), high: rest(low) }, logits);
@@ -37,15 +38,23 @@ function seen(estimate: Estimated, { all }: DivergenceResult["logits"]): Judged 
   return all.kl.max === 0 && estimate.value === 0 ? { exact: 0 } : estimate;
 }
 
-/** The largest of errors: it is as large as any is for sure, and no larger than any may be. */
-function largest(errors: readonly DivergenceResult["operations"][number]["total"][]): Judged {
+/**
+ * The largest of errors, with the interval that allows for its choice among them; in files of earlier versions it is as
+ * large as any is for sure, and no larger than any may be.
+ */
+function largest(
+  errors: readonly DivergenceResult["operations"][number]["total"][],
+  place: ReturnType<typeof largestPlace>,
+): Judged {
   if (errors.some((error) => error.relative_error === null)) return { exact: null };
   // Where no element differs there is nothing that could be larger.
   const differing = errors.filter((error) => error.relative_error! > 0);
   if (differing.length === 0) return { exact: 0 };
+  const value = Math.max(...differing.map((error) => error.relative_error!));
+  if (place !== undefined) return { value, low: place.low, high: place.high };
   const ends = differing.map(({ interval }) => interval?.high ?? null);
   return {
-    value: Math.max(...differing.map((error) => error.relative_error!)),
+    value,
     low: Math.max(0, ...differing.map(({ interval }) => interval?.low ?? 0)),
     high: ends.includes(null) ? null : Math.max(...ends.map((end) => end!)),
   };

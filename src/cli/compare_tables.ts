@@ -8,7 +8,7 @@ import { roughPercent, small } from "../eval/report/numbers.ts";
 import { errorText, flipsText, predictionRows } from "../eval/report/prediction_tables.ts";
 import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
-import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
+import { linearNote, linearTable, projectionTable } from "../eval/report/where_from.ts";
 import type { CompareResults } from "../eval/results_schema.ts";
 import {
   boundedByRare,
@@ -69,7 +69,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
   if (notes.length > 0) lines.push("", ...notes);
   lines.push("", ...costLines(comparedCosts(results), results.bandwidth));
   lines.push("", ...linesOf(all ? projectionTable(d, TERMINAL) : linearTable(d, TERMINAL)));
-  if (!all) lines.push("", ...LINEAR_NOTE);
+  if (!all) lines.push("", ...linearNote(d));
   const clipped = d.tensors.filter(({ a, b }) => (a?.clipped ?? 0) + (b?.clipped ?? 0) > 0);
   if (all && d.tensors.length > 0) lines.push("", ...linesOf(tensorLines(d.tensors)));
   else if (clipped.length > 0) lines.push("", ...linesOf(tensorLines(clipped)));

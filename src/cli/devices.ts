@@ -6,7 +6,7 @@ import { STANDALONE } from "../assets.ts";
 import { type DEVICES, refuseIdle } from "./devices_options.ts";
 import type { Parsed } from "./options.ts";
 import { said } from "./spelling.ts";
-import { writeOut } from "./terminal.ts";
+import { writeLines, writeOut } from "./terminal.ts";
 
 /** Those who run a binary give Deno no flags. */
 const NO_FFI = "deno was started without --allow-ffi";
@@ -33,6 +33,6 @@ export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>
       ? [`hip, cuda: not looked for: ${STANDALONE ? "calling libraries is not permitted" : NO_FFI}`]
       : formatReports(gpus, said)),
   ];
-  await writeOut(`${lines.join("\n")}\n`);
+  await writeLines(lines);
   return 0;
 }

@@ -10,7 +10,7 @@ import { openSetting, type Room } from "../session/open.ts";
 import { planForCalibration, type PlannedSetting, type Setting } from "../session/setting.ts";
 import { ProgressBar } from "./progress.ts";
 import { tableLines } from "./table.ts";
-import { writeOut } from "./terminal.ts";
+import { writeLines, writeOut } from "./terminal.ts";
 
 /** Work of one setting. */
 export interface SettingWork {
@@ -85,7 +85,7 @@ export async function dryRun(
   const add = (step: Step) => bar.update(steps.push(step), total);
   for (const { setting: asked, tokens } of calibrations) {
     const setting = planForCalibration(asked), room = { slots: 1, context: CALIBRATION_CONTEXT };
-    const pace = await paceOf(setting, { sequences: 0, context: 1, allLogits: false, picks: false }, openSetting);
+    const pace = await paceOf(setting, { sequences: 0, context: 1, allLogits: false, scorer: null }, openSetting);
     add({
       ...held("calibrate", "", [setting], room),
       tokens: fixed(tokens),
@@ -102,7 +102,7 @@ export async function dryRun(
   }
   for (const { label, settings: both, predicted: tokens, context } of pairs) {
     if (tokens.high === 0) continue;
-    const paced = { sequences: 0, context: 1, allLogits: true, picks: false };
+    const paced = { sequences: 0, context: 1, allLogits: true, scorer: null };
     const [a, b] = [await paceOf(both[0], paced, openSetting), await paceOf(both[1], paced, openSetting)];
     const seconds = (count: number) => (a.load + b.load + count * (a.prompt + b.prompt)) / 1000;
     const took = { low: seconds(tokens.low), high: seconds(tokens.high) };
@@ -124,7 +124,7 @@ export async function dryRun(
     memory_bytes: Math.max(0, ...steps.map(({ memory_bytes }) => memory_bytes)),
     available_bytes: availableMemory()?.bytes ?? null,
   };
-  await writeOut(json ? `${JSON.stringify(estimate, null, 1)}\n` : `${lines(estimate, out).join("\n")}\n`);
+  await (json ? writeOut(`${JSON.stringify(estimate, null, 1)}\n`) : writeLines(lines(estimate, out)));
   return 0;
 }
 

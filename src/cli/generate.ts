@@ -48,13 +48,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   const session = await loadSetting(setting, { slots: 1, context: prompt.ids.length + maxTokens });
   const loaded = performance.now();
 
-  const picker = new Sampler({
-    temperature: options.temperature,
-    topK: options["top-k"],
-    topP: options["top-p"],
-    // A seed that JSON can report exactly.
-    seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
-  });
+  const picker = samplerOf(options);
   const stopIds = new Set(checkpoint.config.eosTokenIds);
   const display = { answer: !options.json, analysis: showAnalysis(options) };
   const reply = options.raw
@@ -76,15 +70,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
       protocol: {
         mxoss: VERSION,
         ...await protocolOf(setting),
-        prompt: prompt.format,
-        system: options.system ?? null,
-        reasoning: options.reasoning ?? null,
-        temperature: float(options.temperature),
-        top_k: options["top-k"],
-        top_p: float(options["top-p"]),
-        seed: options.temperature > 0 ? Number(picker.seed) : null,
-        max_tokens: maxTokens,
-        ...(options.stop === undefined ? {} : { stop: options.stop }),
+        ...askedJson(options, prompt, picker.seed, maxTokens),
         ...machineryOf(setting, session),
       },
     };
@@ -107,6 +93,31 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   }
   await session.close();
   return 0;
+}
+
+/** Picks tokens as the options say, from a seed that JSON can report exactly. */
+function samplerOf(options: GenerateOptions): Sampler {
+  return new Sampler({
+    temperature: options.temperature,
+    topK: options["top-k"],
+    topP: options["top-p"],
+    seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
+  });
+}
+
+/** What was asked of the model, for the protocol. */
+function askedJson(options: GenerateOptions, { format }: Prompt, seed: Sampler["seed"], maxTokens: number) {
+  return {
+    prompt: format,
+    system: options.system ?? null,
+    reasoning: options.reasoning ?? null,
+    temperature: float(options.temperature),
+    top_k: options["top-k"],
+    top_p: float(options["top-p"]),
+    seed: options.temperature > 0 ? Number(seed) : null,
+    max_tokens: maxTokens,
+    ...(options.stop === undefined ? {} : { stop: options.stop }),
+  };
 }
 
 /** Refuses options that have no effect with `--raw`, or where the likeliest token is taken. */

@@ -26,7 +26,7 @@ import type { Parsed } from "./options.ts";
 import { formatChoices, planOnce, refuseLonger } from "./settings.ts";
 import { tableLines } from "./table.ts";
 import { said } from "./spelling.ts";
-import { note, writeOut } from "./terminal.ts";
+import { note, writeLines, writeOut } from "./terminal.ts";
 
 /** Linears of one kind in one layer, all of the same formats and shape; experts are counted. */
 interface LinearSummary {
@@ -63,7 +63,7 @@ export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>
   };
   // Only headers were read of what it tells about.
   refuseChanged(checkpoint.identity);
-  await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : text(report));
+  await (options.json ? writeOut(`${JSON.stringify(report, null, 2)}\n`) : writeLines(textLines(report)));
   return 0;
 }
 
@@ -169,7 +169,7 @@ function formatText(input: InputFormat): string {
 
 type Report = Awaited<ReturnType<typeof summarize>> & { readonly gpu_memory: GpuMemory };
 
-function text(report: Report): string {
+function textLines(report: Report): string[] {
   const { config, layers, parallel } = report;
   const { yarn, theta } = config.rope;
   const rope = yarn === null ? "plain" : `YaRN x${yarn.factor} from ${yarn.originalMaxPositions} positions`;
@@ -199,7 +199,7 @@ function text(report: Report): string {
     lines.push("", ...rankLines(parallel.ranks), "", ...processLines(parallel.processes));
   }
   lines.push("", ...gpuLines(report.gpu_memory));
-  return `${lines.join("\n")}\n`;
+  return lines;
 }
 
 function cells({ name, weight, stored_as, input, scales, decided_by, shape, count, bytes }: LinearSummary): string[] {

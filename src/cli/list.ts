@@ -9,7 +9,7 @@ import type { Parsed } from "./options.ts";
 import { refuseAbsent } from "./places.ts";
 import { COMMAND_LINE } from "./spelling.ts";
 import { tableLines } from "./table.ts";
-import { note, writeOut } from "./terminal.ts";
+import { note, writeLines, writeOut } from "./terminal.ts";
 
 /** A model and whether memory holds it; null where it cannot be opened, or where the memory is not known. */
 interface Row extends Listed {
@@ -31,7 +31,7 @@ export async function listCommand({ options, positionals = [] }: Parsed<typeof L
     await writeOut(`${JSON.stringify(report, null, 2)}\n`);
     return 0;
   }
-  if (rows.length > 0) await writeOut(`${lines(rows).join("\n")}\n`);
+  if (rows.length > 0) await writeLines(lines(rows));
   const places = [...(cache === null ? [] : [`the Hugging Face cache ${cache}`]), ...positionals];
   if (rows.length === 0) note(`no models in ${places.join(", ") || "any place: no Hugging Face cache is known"}`);
   if (memory !== null && rows.length > 0) note(`memory that can be had: ${bytesText(memory.bytes)} (${memory.by})`);

@@ -52,11 +52,20 @@ export async function openRenderer(checkpoint: Checkpoint, tokenizer: Tokenizer)
   return renderer;
 }
 
-/** Says on stderr that a system message is given to a template that leaves it out. */
-export function warnOfSystem(renderer: ChatRenderer): void {
+/**
+ * Says on stderr that a system message is given to a template that leaves it out.
+ *
+ * @param from Where the message was given, as it was written.
+ */
+export function warnOfSystem(renderer: ChatRenderer, from = "--system"): void {
   if (!reaches(renderer, "system")) {
-    note(`warning: --system: ${renderer.source} leaves out what the system message says`);
+    note(`warning: ${from}: ${renderer.source} leaves out what the system message says`);
   }
+}
+
+/** Says on stderr that sequences have fewer tokens than were asked for, as a model has no more positions. */
+export function noteShorter(given: number, length: number, { dir }: Checkpoint): void {
+  if (length < given) note(`note: --sequence-length ${given}: sequences of ${length}, as ${dir} has no more positions`);
 }
 
 /** Whether a message of a role reaches the prompt: a template may know no such role. */

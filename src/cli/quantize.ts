@@ -20,7 +20,7 @@ import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import type { QUANTIZE } from "./quantize_options.ts";
 import { warnOnce } from "./settings.ts";
-import { note, writeOut } from "./terminal.ts";
+import { note, writeLines } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 type QuantizeOptions = OptionValues<typeof QUANTIZE.options>;
@@ -86,7 +86,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   if (unseen > 0) {
     note(`warning: no token chose ${unseen} of the experts; they have the largest scales of their layers`);
   }
-  await writeOut(`${options.out}: ${counted(written.files.length, "file")}, ${bytesText(written.bytes)}\n`);
+  await writeLines([`${options.out}: ${counted(written.files.length, "file")}, ${bytesText(written.bytes)}`]);
   return 0;
 }
 

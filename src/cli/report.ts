@@ -23,7 +23,8 @@ import type { OptionValues, Parsed } from "./options.ts";
 import type { REPORT } from "./report_options.ts";
 import { UsageError } from "./spelling.ts";
 import { folded } from "./table.ts";
-import { note, writeOut } from "./terminal.ts";
+import { note, writeLines, writeOut } from "./terminal.ts";
+import { reading } from "../validate.ts";
 
 type ReportOptions = OptionValues<typeof REPORT.options>;
 
@@ -83,7 +84,7 @@ async function merged<Work extends Asked<Results["protocol"]>, Entry extends Ind
       note("no samples.html: a run was made by an earlier version, or without the first setting");
     }
   }
-  await writeOut(json ? text : `${folded(tables(results, namesOf(results))).join("\n")}\n`);
+  await (json ? writeOut(text) : writeLines(folded(tables(results, namesOf(results)))));
   return 0;
 }
 
@@ -105,7 +106,7 @@ async function compared(found: readonly FoundResults[], { out, bandwidth, json }
     refuseOtherResults(out, { schema: "mxoss.compare", protocol: z.unknown(), identity: () => null }, null);
     await writeComparison(out, results, passagesIn(one!.dir, stored));
   }
-  await writeOut(json ? text : `${folded(compareTables(results)).join("\n")}\n`);
+  await (json ? writeOut(text) : writeLines(folded(compareTables(results))));
   return 0;
 }
 
@@ -114,7 +115,7 @@ function passagesIn(dir: string, results: CompareResults): KeptPassages[] | null
   const { has, read } = finishedRun(dir, results);
   if (!has(PASSAGES)) return null;
   const header = passagesHeader(results.protocol, results.divergence.alarm);
-  const found = [...read(PASSAGES, header, (value) => KeptPassages.parse(value)).values()];
+  const found = [...read(PASSAGES, header, reading(KeptPassages)).values()];
   const { sequences } = results.divergence;
   if (found.length === sequences) return found.sort((x, y) => x.index - y.index);
   const problem = `expected ${sequences} entries, got ${found.length}: it was cut off; run the same command again`;

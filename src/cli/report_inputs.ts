@@ -7,7 +7,7 @@ import { shardName } from "../eval/shards/division.ts";
 import type { NotedShard, UnfinishedShard } from "../eval/shards/join.ts";
 import { readNote, runsOf, type ShardNote, sharedPart } from "../eval/shards/note.ts";
 import { readWhole } from "../read.ts";
-import { firstIssue } from "../validate.ts";
+import { firstIssue, tryReading } from "../validate.ts";
 import { MAX_RESULTS_BYTES } from "./eval/output.ts";
 import { quoted, UsageError } from "./spelling.ts";
 import { note } from "./terminal.ts";
@@ -96,7 +96,7 @@ function readResults(dir: string): FoundResults {
  * @throws {InputError} if they are of another version.
  */
 export function parsed<T>(schema: z.ZodType<T>, { path, json }: FoundResults): T {
-  const results = schema.safeParse(json);
+  const results = tryReading(schema, json);
   if (results.success) return results.data;
   const { key, expected, got } = firstIssue(results.error, json),
     where = { file: path, ...(key === "" ? {} : { key }) };

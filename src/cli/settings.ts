@@ -24,6 +24,7 @@ import { ProgressBar } from "./progress.ts";
 import { selfTestsOf } from "./self_tests.ts";
 import { keepUserHash, userHash } from "./user_hashes.ts";
 import { note } from "./terminal.ts";
+import { reading } from "../validate.ts";
 
 /** The options that decide number formats. */
 type FormatOptions = OptionValues<typeof FORMAT_OPTIONS>;
@@ -191,7 +192,7 @@ export async function hashWeights(
   };
   if (kept === null) return await usual();
   const header = { schema: "mxoss.weights", version: 1, files: checkpoint.identity };
-  using journal = kept.open(kept.name, header, (value) => KeptHash.parse(value), "replace");
+  using journal = kept.open(kept.name, header, reading(KeptHash), "replace");
   const known = journal.entries.get(0)?.sha256;
   if (known !== undefined) {
     checkpoint.weightsSha256(undefined, known);

@@ -56,7 +56,7 @@ export function linesOf({ heads, rows, right }: Table, columns = outputColumns()
 
 /** Lines that are too long, broken between words and never within one; what follows is indented by two. */
 export function folded(lines: readonly string[], columns = outputColumns()): string[] {
-  return lines.flatMap((line) => {
+  return lines.map(printableLine).flatMap((line) => {
     if (widthOf(line) <= columns) return [line];
     const parts: string[] = [];
     let part = "";

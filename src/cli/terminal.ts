@@ -42,6 +42,11 @@ export function writeOut(text: string): Promise<void> {
   return writeRaw(printable(text));
 }
 
+/** Writes lines to stdout, each on one line whatever names from files it has. */
+export function writeLines(lines: readonly string[]): Promise<void> {
+  return writeRaw(lines.map((line) => `${printableLine(line)}\n`).join(""));
+}
+
 /** Writes a piece of a model's reply to stdout: a file or a pipe gets it as it is. */
 export function writeAnswer(piece: string): Promise<void> {
   return Deno.stdout.isTerminal() ? writeOut(piece) : writeRaw(piece);

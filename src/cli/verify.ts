@@ -12,7 +12,7 @@ import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import type { OptionValues } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { said } from "./spelling.ts";
-import { note, writeOut } from "./terminal.ts";
+import { note, writeLines, writeOut } from "./terminal.ts";
 import { issueText, verifyLines } from "./verify_text.ts";
 import { revision, VERSION } from "./version.ts";
 
@@ -44,7 +44,11 @@ export async function verifyCommand(options: OptionValues<typeof DEVICES.options
     if (out !== undefined && ended !== INTERRUPTED) writeWhole(out, jsonText(results));
   } finally {
     // A disk that has no room for them does not take the results with it.
-    await writeOut(json ? jsonText(results) : issue ? issueText(results) : `${verifyLines(results).join("\n")}\n`);
+    await (json
+      ? writeOut(jsonText(results))
+      : issue
+      ? writeOut(issueText(results))
+      : writeLines(verifyLines(results)));
   }
   if (ended === INTERRUPTED) {
     note(`interrupted${out === undefined ? "" : `: ${out} was not written`}`);

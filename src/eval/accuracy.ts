@@ -1,13 +1,13 @@
 /** Accuracy on word problems: how often one setting of the matrix is right, and how settings differ. */
 import type { Answer } from "./answers.ts";
 import { type FilterName, FILTERS } from "./filters.ts";
+import { discordance } from "./paired.ts";
 import {
   detectableDifference,
-  discordance,
   exactInterval,
   holm,
   type Interval,
-  mcnemar,
+  type PairedDifference,
   pairedDifference,
 } from "./statistics.ts";
 
@@ -34,16 +34,13 @@ export function accuracies(answers: readonly Answer[]): Record<FilterName, Accur
 }
 
 /** A setting against the first one, on the same problems. */
-export interface PairedComparison extends Interval {
+export interface PairedComparison extends PairedDifference {
   readonly filter: FilterName;
   readonly lost: number;
   readonly gained: number;
   /** Problems whose extracted answer is another one, right or wrong. */
   readonly changed: number;
-  readonly difference: number;
-  /** McNemar's mid-p. */
-  readonly p: number;
-  /** The same, corrected for the number of settings compared with the first (Holm). */
+  /** `p`, corrected for the number of settings compared with the first (Holm). */
   readonly pHolm: number;
   /** Smallest true difference that this many problems would show with 80% power in spite of that correction. */
   readonly detectable: number;
@@ -58,14 +55,13 @@ export function compareWithFirst(
   const outcomes = (answers: readonly Answer[]) => answers.map((a) => a[filter].correct);
   const base = outcomes(first);
   const pairs = others.map((answers) => discordance(base, outcomes(answers)));
-  const ps = pairs.map((pair) => mcnemar(pair).mid);
-  const corrected = holm(ps);
+  const differences = pairs.map((pair) => pairedDifference(pair, base.length));
+  const corrected = holm(differences.map(({ p }) => p));
   return pairs.map((pair, i) => ({
     filter,
     ...pair,
     changed: others[i]!.filter((answer, j) => answer[filter].extracted !== first[j]![filter].extracted).length,
-    ...pairedDifference(pair, base.length),
-    p: ps[i]!,
+    ...differences[i]!,
     pHolm: corrected[i]!,
     detectable: detectableDifference(pair, base.length, others.length),
   }));

@@ -5,7 +5,7 @@
  */
 import type { Sampling } from "../model/engine.ts";
 import type { Feed, Last } from "../session/batch.ts";
-import { pickGreedily } from "../session/greedy.ts";
+import { comesGenerated, comesPicked, pickGreedily } from "../session/greedy.ts";
 import { argmax } from "../session/likelihood.ts";
 import type { Session } from "../session/session.ts";
 import {
@@ -64,8 +64,7 @@ export async function completeAll(options: BatchOptions): Promise<void> {
   const { session, prefix } = options, scored = options.logProbabilities !== false;
   const results = new Results(options.onDone, scored);
   const sequences = session.limits.slots - slotsNeeded(0, prefix.length);
-  // An engine that picks tokens gives their probabilities as well.
-  const picks = !scored || options.scorer === undefined && session.canPick(sequences);
+  const picks = !scored || options.scorer === undefined && comesPicked(session, sequences, scored);
   using own = options.scorer || picks ? null : new Scorer(session.limits.vocab);
   await new Completions(options, scored ? options.scorer ?? own : null, results).run();
   await results.all();
@@ -158,8 +157,8 @@ class Completions {
   #plan(): { readonly generates: boolean; readonly batch: Planned[] } {
     const { session } = this.#options, active = this.#active;
     const decoding = active.filter(({ next }) => next !== null);
-    const able = (entries: Last[]) => this.#scored ? session.canScore(entries) : session.canDecode(entries);
-    const alone = this.#scorer === null && decoding.length > 0 && able(decoding.map(lastOf));
+    const alone = this.#scorer === null && decoding.length > 0 &&
+      comesGenerated(session, decoding.map(lastOf), this.#scored);
     const generates = alone && decoding.length === active.length;
     const some = alone && !generates ? active.filter(({ next }) => next === null) : active;
     return { generates, batch: fillBatch(some, session.limits.maxTokens) };

@@ -6,6 +6,7 @@ import { SCHEMA_VERSION } from "./results_schema.ts";
 import { decisive, type SettingProtocol } from "./setting_schema.ts";
 import type { OpenStore } from "./stores.ts";
 import type { Asked, PlannedCell, ResultsHead, RunCell, Store, Task } from "./task.ts";
+import { reading } from "../validate.ts";
 
 /** Shows how far a piece of the work is, until it is disposed of. */
 export interface Progress extends Disposable {
@@ -48,7 +49,7 @@ export function openRuns<Work, Entry extends Indexed, Results extends ResultsHea
   const { name, entry } = task.journal, identity = task.header(protocol);
   return cells.map((cell) => {
     const header = journalHeader(name, identity, cell.protocol);
-    const store = open(`${name}.${cell.key}`, header, (value) => entry.parse(value), "refuse");
+    const store = open(`${name}.${cell.key}`, header, reading(entry), "refuse");
     return { cell, store: journals.use(store) };
   });
 }

@@ -13,6 +13,7 @@ import type { Room } from "../session/open.ts";
 import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { largest } from "../largest.ts";
+import { reading } from "../validate.ts";
 
 /** Tokens of one piece of a comparison: every intermediate result of so many tokens is held at once. */
 const CHUNK = 32;
@@ -106,7 +107,7 @@ export async function compareCells(
   { settings, sequences, alarm, progress, predicted, kept }: CellPair,
   load: LoadSetting,
 ): Promise<DivergenceResult> {
-  using journal = kept.open(kept.name, kept.header, (value) => KeptDivergence.parse(value), "replace");
+  using journal = kept.open(kept.name, kept.header, reading(KeptDivergence), "replace");
   const before = journal.entries.get(0);
   if (before !== undefined) return before.divergence;
   const divergence = await compareSettings(settings, sequences(), alarm, load, progress, predicted);

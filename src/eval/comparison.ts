@@ -4,6 +4,8 @@ import type { Changes } from "./quantized_changes.ts";
 import type { PredictionSummary } from "./prediction_summary.ts";
 import type { SequencePredictions } from "./predictions.ts";
 import type { QuantizedCounts } from "./quantized_tensors.ts";
+import type { Estimate } from "./intervals.ts";
+import type { Largest } from "./largest_of.ts";
 import type { Interval } from "./statistics.ts";
 import type { ErrorSummary, OutlierChannel } from "./error_sums.ts";
 import type { OperationName } from "../model/operations.ts";
@@ -76,6 +78,20 @@ export interface Suspect {
   readonly hints: readonly string[];
 }
 
+/** Where in the pass the most is of something. */
+export interface LargestPlace extends Largest {
+  /** Relative errors of operations, and of quantizing inputs of linears; share of these that becomes zero. */
+  readonly what: "own_error" | "total_error" | "input_error" | "input_to_zero";
+  /** The operation whose layers are compared; null: all operations. */
+  readonly among: string | null;
+}
+
+/** A share of the inputs of a linear in all layers together. */
+export interface PooledShare extends Estimate {
+  readonly what: "to_zero" | "at_max";
+  readonly operation: string;
+}
+
 /** The whole comparison. */
 export interface Divergence {
   readonly tokens: number;
@@ -90,6 +106,8 @@ export interface Divergence {
   readonly suspects: readonly Suspect[];
   readonly router: RouterSummary;
   readonly tensors: readonly TensorCounts[];
+  readonly largest: readonly LargestPlace[];
+  readonly pooled: readonly PooledShare[];
 }
 
 /** What is known about the rows of an operation besides its sums. */

@@ -6,6 +6,7 @@ import { OperationSums } from "./operation_sums.ts";
 import type { Divergence, LogitsDivergence, Side, TensorCounts } from "./comparison.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { InputError } from "../errors.ts";
+import { largestPlaces, pooledShares } from "./largest_places.ts";
 import { operation as operationOf, type OperationName, placeInPass } from "../model/operations.ts";
 import { lockstep, type Observer, type Pair } from "./lockstep.ts";
 import { summarizePredictions } from "./prediction_summary.ts";
@@ -111,7 +112,7 @@ class Measures implements Observer {
       if (layer !== pair.layer || operation !== pair.operation) continue;
       const perToken = operationOf(operation).rows === "slot" ? this.a.config.topK : 1;
       const origin = { sequence: this.#sequence, start: pair.start, perToken };
-      changes?.add(pair);
+      changes?.add(pair, origin);
       a?.add(pair.a, pair.width, origin);
       b?.add(pair.b, pair.width, origin);
     }
@@ -148,6 +149,8 @@ class Measures implements Observer {
       suspects: findSuspects(operations, (o) => details.get(keyOf(o))!, tensors, this.a, this.b),
       router: this.#flips.summary(),
       tensors,
+      largest: largestPlaces([...this.#operations.values()], this.#counters),
+      pooled: pooledShares(this.#counters),
     };
   }
 

@@ -77,7 +77,16 @@ export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
       b: b === null ? null : countsResult(b),
       scales_changed: changes?.scales ?? null,
       codes_changed: changes?.codes ?? null,
+      scales_changed_interval: changes?.scalesInterval ?? null,
+      codes_changed_interval: changes?.codesInterval ?? null,
     })),
+    largest: d.largest.map(({ what, among, layer, operation, interval, others }) => ({
+      ...{ what, among, layer, operation },
+      low: finite(interval.low),
+      high: finite(interval.high),
+      others: others.map((other) => ({ ...other })),
+    })),
+    pooled: d.pooled.map(({ what, operation, value, low, high }) => ({ what, operation, value, low, high })),
   };
 }
 
@@ -91,7 +100,8 @@ function summaryResult({ relativeError, interval, sqnrDb, maxError, nonFinite }:
   };
 }
 
-function countsResult({ format, scale, elements, clipped, atMax, flushed, intervals, error }: QuantizedCounts) {
+function countsResult(counts: QuantizedCounts) {
+  const { format, scale, elements, clipped, atMax, flushed, intervals, error, errorInterval } = counts;
   return {
     format,
     scale: scale === null ? null : finite(scale),
@@ -103,5 +113,6 @@ function countsResult({ format, scale, elements, clipped, atMax, flushed, interv
     at_max_interval: intervals.atMax && { ...intervals.atMax },
     flushed_interval: intervals.flushed && { ...intervals.flushed },
     error: finite(error),
+    error_interval: errorInterval && { ...errorInterval },
   };
 }

@@ -18,6 +18,10 @@ const shareInterval = (of: string) =>
     `95% interval of the share of elements in ${of}; null where there are none; files of earlier versions have none`,
   );
 
+const errorInterval = z.strictObject(interval).nullable().optional().describe(
+  "its 95% interval; null where there are too few tokens for one; files of earlier versions have none",
+);
+
 const INTERVALS = {
   flushed_interval: shareInterval("flushed"),
   at_max_interval: shareInterval("at_max"),
@@ -32,21 +36,58 @@ const Counts = z.strictObject({
   at_max: count("elements that become the format's largest number, clipped ones included"),
   flushed: count("elements that are not zero and become zero"),
   ...INTERVALS,
-  error: number("relative error of quantize-dequantize over the first 64 rows"),
+  error: number("relative error of quantize-dequantize (of the first 64 rows in files without error_interval)"),
+  error_interval: errorInterval,
 });
 
 const InputShares = z.strictObject({
   format: text("what it goes through"),
-  relative_error: number("error of quantize-dequantize over the first 64 rows"),
+  relative_error: number(
+    "error of quantize-dequantize (of the first 64 rows in files without relative_error_interval)",
+  ),
+  relative_error_interval: errorInterval,
   flushed: share("share that is not zero and becomes zero"),
   at_max: share("share that becomes the format's largest number"),
   clipped: share("share beyond the format's largest number"),
   ...INTERVALS,
 });
 
-const changed = (what: string, over: string) => ({
-  scales_changed: share(`share of the ${what}'s scales that differ, ${over}; null where the formats do`).nullable(),
-  codes_changed: share(`share of the ${what}'s codes that differ, ${over}; null where the formats do`).nullable(),
+const changed = (what: string) => ({
+  scales_changed: share(`share of the ${what}'s scales that differ; null where the formats do`).nullable(),
+  codes_changed: share(`share of the ${what}'s codes that differ; null where the formats do`).nullable(),
+});
+
+const changedInterval = (of: string) =>
+  z.strictObject(interval).nullable().optional().describe(
+    `95% interval of ${of}; null where there is none; files of earlier versions, which looked at 64 rows, have none`,
+  );
+
+const CHANGED_INTERVALS = {
+  scales_changed_interval: changedInterval("scales_changed"),
+  codes_changed_interval: changedInterval("codes_changed"),
+};
+
+const Place = { layer: z.int().describe("layer"), operation: text("operation, or the linear whose input it is") };
+
+const LargestPlace = z.strictObject({
+  what: z.enum(["own_error", "total_error", "input_error", "input_to_zero"]).describe(
+    "relative errors of operations; of quantizing the inputs of linears, and the share of these that becomes zero, " +
+      "both of B, or of A where only that quantizes them and layers of one linear are compared",
+  ),
+  among: text("the operation or linear whose layers are compared; null: all of them").nullable(),
+  ...Place,
+  low: number("lower end of a 95% interval that allows for the choice: of what is there, and of the largest there is"),
+  high: number("upper end; null where the data do not bound it"),
+  others: z.array(z.strictObject(Place)).describe(
+    "those that a paired test, corrected by Holm, does not tell from it; the largest first",
+  ),
+});
+
+const PooledShare = z.strictObject({
+  what: z.enum(["to_zero", "at_max"]).describe("share that becomes zero, or the format's largest number"),
+  operation: text("the linear"),
+  value: share("the share"),
+  ...interval,
 });
 
 /** The comparison of two settings on the same tokens. */
@@ -119,8 +160,16 @@ export const DivergenceResult = z.strictObject({
     layer: z.int().describe("layer"),
     a: Counts.nullable().describe("under A; null where it is not quantized"),
     b: Counts.nullable().describe("under B; null where it is not quantized"),
-    ...changed("tensor", "over the first 64 rows"),
+    ...changed("tensor"),
+    ...CHANGED_INTERVALS,
   })).describe("GEMM inputs and cached keys and values that are quantized on either side"),
+  largest: z.array(LargestPlace).optional().describe(
+    "where the most is, and how sure that is, of what is above 0 and finite; files of earlier versions have none",
+  ),
+  pooled: z.array(PooledShare).optional().describe(
+    "shares of the inputs of linears in all layers together: of B, or of A where only that quantizes them; files of " +
+      "earlier versions have none",
+  ),
   projections: z.array(z.strictObject({
     layer: z.int().describe("layer; the number of layers for the head"),
     operation: text("the linear"),
@@ -128,7 +177,7 @@ export const DivergenceResult = z.strictObject({
       format_a: text("format under A; several are joined by +"),
       format_b: text("format under B"),
       relative_error: number("||B - A|| / ||A|| over all weights, of experts all together"),
-      ...changed("weights", "all of them"),
+      ...changed("weights"),
       flushed: share("share that is not zero under A and zero under B"),
       at_max: share("share that has the largest magnitude of B's format; null of plain numbers or equal files")
         .nullable(),
@@ -136,7 +185,8 @@ export const DivergenceResult = z.strictObject({
     input: z.strictObject({
       a: InputShares.nullable().describe("under A; null where it is not quantized"),
       b: InputShares.nullable().describe("under B; null where it is not quantized"),
-      ...changed("input", "over the first 64 rows"),
+      ...changed("input"),
+      ...CHANGED_INTERVALS,
       outlier_channels: count("channels whose RMS is four times that of the tensor or more, eight at most"),
       loudest: z.number().describe("RMS of the loudest of them over that of the tensor; 0 where there is none"),
     }).describe("what they multiply"),

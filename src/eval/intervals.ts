@@ -31,7 +31,7 @@
  * the same scale; of shares that of a test of two shares.
  */
 import { studentP, studentQuantile } from "./student.ts";
-import type { Interval } from "./statistics.ts";
+import { type Interval, TAIL } from "./statistics.ts";
 
 /** Tokens of a block that counts as one observation. */
 export const BLOCK = 32;
@@ -114,7 +114,7 @@ const NO_FEWER = (_observations: number): number => 1;
 /** Relative deviation below which observations count as equal. */
 const EQUAL = 1e-12;
 
-function spreadOf(observations: readonly Observation[], caution: number, atLeast = NO_FEWER): Spread {
+function spreadOf(observations: readonly Observation[], caution: number, atLeast = NO_FEWER, tail = TAIL): Spread {
   const n = observations.length;
   let sum = 0, weight = 0;
   for (const o of observations) {
@@ -138,7 +138,7 @@ function spreadOf(observations: readonly Observation[], caution: number, atLeast
   }
   const error = Math.sqrt(squares * (n - 1) / n) / weight;
   const freedom = Math.max(atLeast(n), Math.min(n - 1, caution * squares * squares / fourths));
-  return { value, half: error * studentQuantile(0.975, freedom), error, freedom, skewness: cubes / squares ** 1.5 };
+  return { value, half: error * studentQuantile(1 - tail, freedom), error, freedom, skewness: cubes / squares ** 1.5 };
 }
 
 /** The grouping with the widest interval. */
@@ -146,8 +146,9 @@ export function widest(
   groups: Groupings,
   caution: number,
   atLeast = NO_FEWER,
+  tail = TAIL,
 ): Pick<Spread, "value" | "half" | "error" | "freedom"> {
-  return groups.map((observations) => spreadOf(observations, caution, atLeast)).reduce((a, b) =>
+  return groups.map((observations) => spreadOf(observations, caution, atLeast, tail)).reduce((a, b) =>
     a.half === Infinity ? b : b.half === Infinity || a.half > b.half ? a : b
   );
 }
@@ -173,9 +174,13 @@ function skewedEnds(groups: Groupings, purpose: Purpose): Interval {
   return { low, high };
 }
 
-/** A ratio of sums that cannot be negative. */
-export function positiveRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
-  const { value, half: own } = widest(groups, CAUTIOUS), half = purpose * own;
+/**
+ * A ratio of sums that cannot be negative.
+ *
+ * @param tail Part that its interval leaves out at either end.
+ */
+export function positiveRatio(groups: Groupings, purpose: Purpose = TRUTH, tail = TAIL): Estimate {
+  const { value, half: own } = widest(groups, CAUTIOUS, NO_FEWER, tail), half = purpose * own;
   if (value === 0 || half === Infinity) return { value, low: value === value ? 0 : NaN, high: Infinity };
   const third = half / value / 3;
   return { value, low: value * Math.max(0, 1 - third) ** 3, high: value * (1 + third) ** 3 };

@@ -20,6 +20,7 @@ import {
   type JournalOf,
   type Task,
 } from "./task.ts";
+import { reading } from "../validate.ts";
 
 /** A cell of one of the runs. */
 export interface Found<Results> {
@@ -177,7 +178,7 @@ function entriesOf<Entry extends Indexed, Results extends EvalResults>(
   const entries = read(
     `${name}.${key}`,
     journalHeader(name, task.header(results.protocol), protocol),
-    (value) => lean(entry.parse(value)),
+    (value) => lean(reading(entry)(value)),
   );
   const found = [...entries.values()].sort((a, b) => a.index - b.index).slice(0, asked);
   if (found.length === asked) return found;
@@ -212,7 +213,7 @@ function predictionsOf<Results extends EvalResults>(
   const entries = read(
     `predictions.${key}`,
     comparedHeader("predictions", header(first), header(other)),
-    (value) => SequencePredictions.parse(value),
+    reading(SequencePredictions),
   );
   return [...entries.values()].sort((a, b) => a.index - b.index);
 }

@@ -8,6 +8,7 @@ import type { Samples } from "./report/samples_page.ts";
 import { repliesHeader, repliesName, type SampledCell, samplesOf, worstHeader, worstName } from "./samples.ts";
 import { KeptReply, KeptWorst } from "./samples_schema.ts";
 import type { CellResult, Task } from "./task.ts";
+import { reading } from "../validate.ts";
 
 /** A task of which samples are merged. */
 type SampledTask<Results extends EvalResults> =
@@ -70,8 +71,8 @@ function keptOf<Results extends EvalResults>(
       incomplete ??= InputError.saying("missing", { file: path, key: name }, problem);
       return null;
     };
-    const replies = entries(repliesName(cell.key), repliesHeader(...both), (v) => KeptReply.parse(v), count.replies);
-    const worst = entries(worstName(cell.key), worstHeader(...both), (v) => KeptWorst.parse(v), count.worst);
+    const replies = entries(repliesName(cell.key), repliesHeader(...both), reading(KeptReply), count.replies);
+    const worst = entries(worstName(cell.key), worstHeader(...both), reading(KeptWorst), count.worst);
     if (replies !== null && worst !== null) return { replies, worst };
   }
   if (incomplete !== null) throw incomplete;

@@ -30,12 +30,17 @@ export class ObservedShares<Name extends string> {
     }
   }
 
-  /** The 95% interval of a share; null where there are no rows. */
-  interval(name: Name): Interval | null {
+  /** What a share is of, token by token. */
+  groups(name: Name): Groupings {
     const at = 1 + this.names.indexOf(name);
-    const groups: Groupings = this.#sums.map((sums) =>
+    return this.#sums.map((sums) =>
       Array.from(sums.values(), (own): Observation => ({ sum: own[at]!, weight: own[0]! }))
     );
+  }
+
+  /** The 95% interval of a share; null where there are no rows. */
+  interval(name: Name): Interval | null {
+    const groups = this.groups(name);
     if (groups[0]!.length === 0) return null;
     const { low, high } = shareOfGroups(groups);
     return { low, high };

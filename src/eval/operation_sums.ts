@@ -4,32 +4,8 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Pair } from "./lockstep.ts";
 import { operation, type OperationName } from "../model/operations.ts";
 import { ErrorSums, relativeErrorOf, type RowSums } from "./error_sums.ts";
-import { BLOCK, type Estimate, FEWEST, type Groupings, type Observation, skewedRatio } from "./intervals.ts";
-import type { Interval } from "./statistics.ts";
-
-/** Squared sums by whole sequence and by block of tokens. */
-class ObservedSums {
-  readonly #sequences = new Map<number, RowSums>();
-  readonly #blocks = new Map<string, RowSums>();
-
-  add(sequence: number, position: number, row: RowSums): void {
-    addTo(this.#sequences, sequence, row);
-    addTo(this.#blocks, `${sequence} ${Math.floor(position / BLOCK)}`, row);
-  }
-
-  /**
-   * The 95% interval of the relative error; null where there are too few tokens for one, or no finite error.
-   *
-   * @param ratio {@linkcode skewedRatio}, or {@linkcode reroutedRatio} of what has all errors before it.
-   */
-  interval(ratio: (groups: Groupings) => Estimate): Interval | null {
-    const groups: Groupings = [this.#sequences, this.#blocks].map((sums) =>
-      Array.from(sums.values(), ({ signal, error }: RowSums): Observation => ({ sum: error, weight: signal }))
-    );
-    const { low, high } = ratio(groups);
-    return Number.isFinite(high) ? { low: Math.sqrt(low), high: Math.sqrt(high) } : null;
-  }
-}
+import { type Estimate, FEWEST, type Groupings, skewedRatio } from "./intervals.ts";
+import { addTo, ObservedErrors } from "./observed_errors.ts";
 
 /**
  * A ratio that few tokens may own because they went to other experts: settings that are close to one another differ
@@ -45,19 +21,14 @@ export function reroutedRatio(groups: Groupings): Estimate {
 /** One over the part of itself that a ratio may be above its estimate where that is near. */
 const NEAR = 4;
 
-function addTo<K>(sums: Map<K, RowSums>, key: K, { signal, error }: RowSums): void {
-  const before = sums.get(key) ?? { signal: 0, error: 0 };
-  sums.set(key, { signal: before.signal + signal, error: before.error + error });
-}
-
 /** Sums of one operation in one layer. */
 export class OperationSums {
   readonly #free: ErrorSums;
   readonly #forced: ErrorSums;
   /** Without channels: there are many experts. */
   readonly #perExpert = new Map<number, RowSums>();
-  readonly #freeObserved = new ObservedSums();
-  readonly #forcedObserved = new ObservedSums();
+  readonly #freeObserved = new ObservedErrors();
+  readonly #forcedObserved = new ObservedErrors();
   #unmatched = 0;
   #affected = 0;
   #firstPosition: number | null = null;
@@ -99,6 +70,11 @@ export class OperationSums {
 
   #addExpert(expert: number, { signal, error }: RowSums): void {
     addTo(this.#perExpert, expert, { signal, error });
+  }
+
+  /** Squares of the errors of all that came before, and of its own; null where that is not known. */
+  observed(): { readonly total: Groupings; readonly own: Groupings | null } {
+    return { total: this.#freeObserved.groups(), own: this.#forced.rows > 0 ? this.#forcedObserved.groups() : null };
   }
 
   result(): OperationDivergence {

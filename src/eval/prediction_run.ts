@@ -13,6 +13,7 @@ import { klGroups } from "./prediction_summary.ts";
 import { rareRatio } from "./intervals.ts";
 import type { RunCell, Store } from "./task.ts";
 import { largest } from "../largest.ts";
+import { reading } from "../validate.ts";
 
 /** How many sequences to compute: a number, or as many as intervals of that half width need, relative to the mean. */
 export type Amount = number | { readonly precision: number };
@@ -132,5 +133,5 @@ export function stopsAt(
 
 /** The store of a setting's predictions; what belongs to something else is computed anew. */
 export function openPredictions({ open, name }: Kept, header: unknown): Store<SequencePredictions> & Disposable {
-  return open(name, header, (value) => SequencePredictions.parse(value), "replace");
+  return open(name, header, reading(SequencePredictions), "replace");
 }

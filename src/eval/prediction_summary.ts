@@ -10,7 +10,7 @@ import {
   REPETITION,
   signedMean,
 } from "./intervals.ts";
-import { quantileOf, shareOf } from "./shares.ts";
+import { quantilesOf, shareOf } from "./shares.ts";
 import type { SequencePredictions } from "./predictions.ts";
 
 /** Which tokens are summed up. */
@@ -116,7 +116,7 @@ function partOf(sequences: readonly SequencePredictions[], part: PartName): Pred
     kl: {
       mean,
       logMean: logMean(kl),
-      quantiles: KL_QUANTILES.map((p) => quantileOf(kl, p)),
+      quantiles: quantilesOf(kl, KL_QUANTILES),
       most,
       mostAt: {
         sequence: sequences[at]?.index ?? 0,

@@ -37,6 +37,12 @@ export function projectionsOf(
         b: shares(tensor?.b ?? null),
         scales_changed: tensor?.scales_changed ?? null,
         codes_changed: tensor?.codes_changed ?? null,
+        ...(tensor?.scales_changed_interval === undefined
+          ? {}
+          : { scales_changed_interval: tensor.scales_changed_interval }),
+        ...(tensor?.codes_changed_interval === undefined
+          ? {}
+          : { codes_changed_interval: tensor.codes_changed_interval }),
         outlier_channels: loud.length,
         loudest: Math.max(0, ...loud),
       },
@@ -54,10 +60,11 @@ const LOUD = 4;
 function shares(counts: Counts | null): Projection["input"]["a"] {
   if (counts === null) return null;
   const { format, elements, flushed, clipped, at_max: atMax, error, ...others } = counts;
-  const { flushed_interval, at_max_interval, clipped_interval } = others;
+  const { flushed_interval, at_max_interval, clipped_interval, error_interval } = others;
   return {
     format,
     relative_error: error,
+    ...(error_interval === undefined ? {} : { relative_error_interval: error_interval }),
     flushed: flushed / elements,
     at_max: atMax / elements,
     clipped: clipped / elements,

@@ -10,8 +10,12 @@ import {
 import { inputOperation, type OperationName, OPERATIONS, operationWith } from "../model/operations.ts";
 import { ELEMENTS, quantize } from "../formats/elements.ts";
 import { BLOCK, type Dtype, type KvFormat } from "../formats/format.ts";
-import { mxElement, qdqRow } from "../formats/qdq.ts";
+import { mxElement } from "../formats/qdq.ts";
+import { quantizeRow, type SignedElement } from "../formats/quantize_row.ts";
 import { rotateRow, sameRotation } from "../formats/rotation.ts";
+import { relativeErrorOf } from "./error_sums.ts";
+import { type Groupings, skewedRatio } from "./intervals.ts";
+import { ObservedErrors } from "./observed_errors.ts";
 import { ObservedShares, type RowOrigin } from "./observed_shares.ts";
 import type { Interval } from "./statistics.ts";
 import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../formats/scales.ts";
@@ -46,15 +50,13 @@ export interface QuantizedCounts {
   readonly flushed: number;
   /** 95% intervals of the shares of elements that these are; null where there are none. */
   readonly intervals: Readonly<Record<CountedShare, Interval | null>>;
-  /** Relative RMS error of quantize-dequantize, over at most {@linkcode SAMPLED_ROWS} rows. */
+  /** Relative RMS error of quantize-dequantize, and its 95% interval; null where there are too few tokens for one. */
   readonly error: number;
+  readonly errorInterval: Interval | null;
 }
 
 /** Counts that are shares of the elements. */
 export type CountedShare = "clipped" | "atMax" | "flushed";
-
-/** Rows on which the error is measured: quantizing in scalar TypeScript is slow, and a few rows tell as much. */
-export const SAMPLED_ROWS = 64;
 
 /**
  * By how much the number that an FP8 scale is made of may exceed what the largest code stands for, as the scale is
@@ -113,15 +115,16 @@ function cached(half: "key" | "value", layer: number, scale: number): QuantizedT
   return { name: `cache.${half}`, layer, operation, format: { kind: "fp8_static", scale } };
 }
 
-/** Counts one tensor's elements as it passes by. */
+/** Counts one tensor's elements as it passes by, and measures what quantizing them costs. */
 export class QuantizedCounter {
   #elements = 0;
   #clipped = 0;
   #atMax = 0;
   #flushed = 0;
-  #rows = 0;
   #signal = 0;
   #error = 0;
+  #quantized = new Float32Array(0);
+  readonly #errors = new ObservedErrors();
   readonly #shares = new ObservedShares<CountedShare>(["clipped", "atMax", "flushed"]);
 
   constructor(readonly tensor: QuantizedTensor) {}
@@ -129,27 +132,42 @@ export class QuantizedCounter {
   /** Adds rows of `width` elements. */
   add(values: Float32Array, width: number, origin: RowOrigin): void {
     const { format, rotate } = this.tensor;
+    if (format.kind === "none") return;
+    if (this.#quantized.length !== width) this.#quantized = new Float32Array(width);
     for (let at = 0; at + width <= values.length; at += width) {
       const clipped = this.#clipped, atMax = this.#atMax, flushed = this.#flushed;
       const stored = values.subarray(at, at + width), row = rotate?.(stored) ?? stored;
+      const sums = { signal: 0, error: 0 };
       if (format.kind === "mx") {
         const element = mxElement(format.element);
         for (let start = 0; start < width; start += BLOCK) {
           const end = Math.min(start + BLOCK, width);
           const byte = scaleByte(largestMagnitude(row, start, end), element, format.rule);
-          this.#count(row, start, end, decodeE8m0(byte), limitsOf(format.element));
+          this.#take(row, start, end, decodeE8m0(byte), format.element, sums);
         }
-      } else if (format.kind !== "none") {
+      } else {
         const scale = format.kind === "fp8_static" ? format.scale : fp8TokenScale(largestMagnitude(row, 0, width));
-        this.#count(row, 0, width, scale, limitsOf("e4m3fn"));
+        this.#take(row, 0, width, scale, "e4m3fn", sums);
       }
+      this.#signal += sums.signal;
+      this.#error += sums.error;
+      this.#errors.add(origin.sequence, origin.start + Math.floor(at / width / origin.perToken), sums);
       this.#shares.add(origin, at / width, {
         clipped: (this.#clipped - clipped) / width,
         atMax: (this.#atMax - atMax) / width,
         flushed: (this.#flushed - flushed) / width,
       });
-      if (this.#rows++ < SAMPLED_ROWS) this.#measure(row);
     }
+  }
+
+  /** Squares of the error of quantizing. */
+  errors(): Groupings {
+    return this.#errors.groups();
+  }
+
+  /** A share of elements. */
+  shares(name: CountedShare): Groupings {
+    return this.#shares.groups(name);
   }
 
   counts(): QuantizedCounts {
@@ -166,28 +184,36 @@ export class QuantizedCounter {
         atMax: this.#shares.interval("atMax"),
         flushed: this.#shares.interval("flushed"),
       },
-      error: this.#error === 0 ? 0 : Math.sqrt(this.#error / this.#signal),
+      error: relativeErrorOf({ signal: this.#signal, error: this.#error }),
+      errorInterval: this.#errors.interval(skewedRatio),
     };
   }
 
-  #count(row: Float32Array, start: number, end: number, scale: number, { max, toMax, toZero }: Limits): void {
+  /** Counts and measures elements that share a scale. */
+  #take(
+    row: Float32Array,
+    start: number,
+    end: number,
+    scale: number,
+    element: SignedElement,
+    sums: { signal: number; error: number },
+  ): void {
+    const { max, toMax, toZero } = limitsOf(element), quantized = this.#quantized;
     this.#elements += end - start;
     const clip = max * scale * ROUNDED, top = toMax * scale, bottom = toZero * scale;
+    quantizeRow(element)(row, start, end, scale, quantized);
+    let signal = 0, error = 0;
     for (let i = start; i < end; i++) {
-      const magnitude = Math.abs(row[i]!);
+      const x = row[i]!, magnitude = Math.abs(x);
       if (magnitude >= top) {
         this.#atMax++;
         if (magnitude > clip) this.#clipped++;
       } else if (magnitude <= bottom && magnitude > 0) this.#flushed++;
+      signal += x * x;
+      error += (Math.fround(quantized[i]! * scale) - x) ** 2;
     }
-  }
-
-  #measure(row: Float32Array): void {
-    const left = qdqRow(row, this.tensor.format, false);
-    for (let i = 0; i < row.length; i++) {
-      this.#signal += row[i]! ** 2;
-      this.#error += (left[i]! - row[i]!) ** 2;
-    }
+    sums.signal += signal;
+    sums.error += error;
   }
 }
 

@@ -63,7 +63,9 @@ const Pair = z.strictObject({
   changed: count("problems whose extracted answer is another one, right or wrong"),
   difference: z.number().describe("accuracy of this setting minus that of the first"),
   ...interval,
-  p: share("McNemar's mid-p value"),
+  p: share(
+    "p-value of their solving equally many (exact unconditional test; McNemar's mid-p in earlier versions)",
+  ),
   p_holm: share("the same, corrected for the number of settings (Holm)"),
   detectable: share("smallest true difference that so many problems show with 80% power, corrected likewise"),
 });
@@ -128,7 +130,8 @@ export const Gsm8kResults = z.strictObject({
       low: share("lower end of its exact 95% interval; files of earlier versions have none").optional(),
       high: share("upper end of it").optional(),
     })).nullable().describe(
-      "problems in bins of equal size by the probability that the model gave its own reply; null where none was kept",
+      "problems in bins of equal size by the probability that the model gave its own reply; null where " +
+        "`decoding.log_probabilities` is false, and only there",
     ),
   })).min(1).describe("the settings, in the order of the matrix"),
   comparisons: z.array(z.strictObject({
@@ -137,12 +140,17 @@ export const Gsm8kResults = z.strictObject({
   })).describe("every further cell against the first, on the same problems"),
   divergences: divergences("teacher-forced on the first one's replies"),
   ranking: Ranking,
-});
+}).refine(
+  ({ protocol, cells }) => cells.every(({ reliability }) => (reliability !== null) === keepsLogProbabilities(protocol)),
+  { path: ["cells"], error: "reliability where log probabilities were kept, and null where they were not" },
+);
 /** results.json of `mxoss eval gsm8k`. */
 export type Gsm8kResults = z.infer<typeof Gsm8kResults>;
 
 /** Whether the log probability of every reply was kept. */
-export function keepsLogProbabilities({ decoding }: Gsm8kResults["protocol"]): boolean {
+export function keepsLogProbabilities(
+  { decoding }: { readonly decoding: { readonly log_probabilities?: false | undefined } },
+): boolean {
   return decoding.log_probabilities !== false;
 }
 

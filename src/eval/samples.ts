@@ -15,6 +15,7 @@ import type { CutReply, Sample, Samples, WorstToken } from "./report/samples_pag
 import { KeptReply, KeptWorst, type Sampled } from "./samples_schema.ts";
 import type { OpenStore } from "./stores.ts";
 import type { AnsweredCell } from "./task.ts";
+import { reading } from "../validate.ts";
 
 /** Tokens before a worst one that are shown with it. */
 const CONTEXT = 24;
@@ -77,7 +78,7 @@ function kept<T extends Indexed>(
   make: (place: number) => T,
 ): T[] {
   if (indices.length === 0) return [];
-  using store = open(name, header, (value) => schema.parse(value), "replace");
+  using store = open(name, header, reading(schema), "replace");
   indices.forEach((index, place) => {
     if (!store.entries.has(index)) store.append(make(place));
   });

@@ -20,7 +20,9 @@ away; new fields may come at any time.
   files gives the same bytes. Threads are noted, but no result depends on them.
 - The last field, \`crc32\`, is the CRC-32 of the JSON without it and without blanks, numbers as JavaScript writes them:
   \`mxoss report\` refuses a file that was changed. Files of earlier versions have no such field, and are taken.
-- Numbers that are not finite are null.
+- Numbers that are not finite are null, and so is a field whose type says so where there is nothing that it could say:
+  \`cells[].reliability\` of \`mxoss eval gsm8k\`, for one, where \`protocol.decoding.log_probabilities\` is false. What
+  may be null is part of the version: a field that becomes so later makes a new one.
 - A \`number\` is written with a point or an exponent also where it is whole (\`1.0\`), an \`integer\` never:
   readers that tell floats from integers find the same type in every file.
 - Other files in the directory are journals, one JSON object a line, from which an interrupted run goes on:

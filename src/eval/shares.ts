@@ -13,7 +13,7 @@ import {
   TRUTH,
   widest,
 } from "./intervals.ts";
-import { type Interval, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
+import { type Interval, levelOf, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
 
 /**
  * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
@@ -23,14 +23,16 @@ function effectiveTokens(
   groups: Groupings,
   cautionOf: (share: number) => number,
   atLeast?: (observations: number) => number,
+  choices = 1,
 ): number {
-  const { tokens, share } = totalOf(groups), { value, half } = widest(groups, cautionOf(share), atLeast);
+  const { tokens, share } = totalOf(groups);
+  const { value, half } = widest(groups, cautionOf(share), atLeast, TAIL / choices);
   const variance = value * (1 - value);
   // Few texts that show nothing do not say how alike their tokens are: then each block counts as one.
   if (!(variance > 0)) return groups[0]!.length < FEWEST_SEQUENCES ? groups[1]!.length : tokens;
   // A single observation does not say how many tokens it is worth; equal ones are no worse than independent tokens.
   if (half === Infinity) return groups[1]!.length > 1 ? tokens : 1;
-  return Math.max(leastTrials(groups), Math.min(tokens, variance * (Z_95 / half) ** 2));
+  return Math.max(leastTrials(groups), Math.min(tokens, variance * (levelOf(choices) / half) ** 2));
 }
 
 /** All tokens, and the share of them. */
@@ -47,16 +49,18 @@ export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimat
 /**
  * Likewise of what each token has between 0 and 1. Wilson's interval with as many trials as there are effective tokens;
  * for a repetition {@linkcode repeatedShare}.
+ *
+ * @param choices So many times as seldom its interval for the truth leaves that out.
  */
-export function shareOfGroups(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
+export function shareOfGroups(groups: Groupings, purpose: Purpose = TRUTH, choices = 1): Estimate {
   const { share: value } = totalOf(groups);
   // The nearer a share is to 0 or 1, the more it is decided by rare tokens, as a mean may be.
   const caution = (share: number) => PLAIN - (PLAIN - CAUTIOUS) * Math.abs(2 * share - 1);
-  const trials = effectiveTokens(groups, caution, fewestFreedom);
+  const trials = effectiveTokens(groups, caution, fewestFreedom, choices);
   if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
   // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
   const successes = value === 1 ? trials : value * trials;
-  return { value, ...wilsonInterval(successes, trials) };
+  return { value, ...wilsonInterval(successes, trials, levelOf(choices)) };
 }
 
 /** Trials at least: texts, or blocks of the only one, vary no more than if all tokens of each were as its first. */
@@ -104,6 +108,22 @@ export function quantileOf(sequences: Sequences, p: number): Estimate {
     low: quantileOfSorted(sorted, Math.max(0, 1 - (most + 1) / trials)),
     high: fewest === 0 ? Infinity : quantileOfSorted(sorted, 1 - (fewest - 1) / trials),
   };
+}
+
+/**
+ * Several quantiles, each with an interval of its own ({@linkcode quantileOf}), and no end that falls where the
+ * quantile rises: a quantile is no less than a lower one, so that what bounds that from below bounds it, too, and what
+ * bounds a higher one from above does so likewise.
+ *
+ * @param ps 0.5 to 1, in ascending order.
+ */
+export function quantilesOf(sequences: Sequences, ps: readonly number[]): Estimate[] {
+  const found = ps.map((p) => quantileOf(sequences, p));
+  return found.map(({ value }, i) => ({
+    value,
+    low: Math.max(...found.slice(0, i + 1).map(({ low }) => low)),
+    high: Math.min(...found.slice(i).map(({ high }) => high)),
+  }));
 }
 
 /** The least and the largest number of successes that 95% of experiments have, 2.5% at most beyond either. */

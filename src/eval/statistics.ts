@@ -2,6 +2,7 @@
  * How sure one can be of an accuracy, and of a difference between two. All intervals are 95% intervals, all tests
  * two-sided.
  */
+import { type Discordance, pairedP } from "./paired.ts";
 import { betaQuantile } from "./student.ts";
 
 /** 97.5% quantile of the normal distribution: a 95% interval leaves out 2.5% at either end. */
@@ -41,80 +42,43 @@ export const TAIL = 0.025;
  *
  * @param successes 0 to `trials`.
  * @param trials More than 0.
+ * @param z Standard errors that it reaches.
  */
-export function wilsonInterval(successes: number, trials: number): Interval {
-  const z2 = Z_95 * Z_95;
+export function wilsonInterval(successes: number, trials: number, z = Z_95): Interval {
+  const z2 = z * z;
   const share = successes / trials;
   const centre = (share + z2 / (2 * trials)) / (1 + z2 / trials);
-  const half = Z_95 / (1 + z2 / trials) * Math.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials));
+  const half = z / (1 + z2 / trials) * Math.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials));
   return {
     low: successes === 0 ? 0 : Math.max(0, centre - half),
     high: successes === trials ? 1 : Math.min(1, centre + half),
   };
 }
 
-/** How the same problems went under two settings. */
-export interface Discordance {
-  /** Problems solved under the first setting only. */
-  readonly lost: number;
-  /** Problems solved under the second only. */
-  readonly gained: number;
-}
-
-/** Pairs up the results of two settings on the same problems, in the same order. */
-export function discordance(first: readonly boolean[], second: readonly boolean[]): Discordance {
-  let lost = 0, gained = 0;
-  first.forEach((right, i) => {
-    if (right && !second[i]) lost++;
-    if (!right && second[i]) gained++;
-  });
-  return { lost, gained };
-}
-
-/** p-values of McNemar's test. */
-export interface McNemar {
-  /** Exact (binomial): never too small, conservative. */
-  readonly exact: number;
-  /**
-   * Mid-p: close to the nominal level even with few discordant pairs; the one to read. At the level of 5% it finds
-   * something among equals 7.7 times of 100 at most, of 16 discordant pairs, and 6.4 times of more than 50.
-   */
-  readonly mid: number;
-}
-
-/**
- * McNemar's test that two settings solve equally many problems. Only problems on which they differ count: under the
- * null hypothesis each is a toss of a coin.
- */
-export function mcnemar({ lost, gained }: Discordance): McNemar {
-  const tosses = lost + gained;
-  const fewer = Math.min(lost, gained);
-  let logChoose = 0, tail = 0, last = 1;
-  for (let k = 0; k <= fewer; k++) {
-    if (k > 0) logChoose += Math.log(tosses - k + 1) - Math.log(k);
-    last = Math.exp(logChoose - tosses * Math.LN2);
-    tail += last;
-  }
-  return { exact: Math.min(1, 2 * tail), mid: Math.min(1, 2 * tail - last) };
+/** A difference of accuracies. */
+export interface PairedDifference extends Interval {
+  readonly difference: number;
+  /** p-value that there is none: {@linkcode pairedP}. */
+  readonly p: number;
 }
 
 /**
  * Difference of two accuracies on the same problems (second minus first), with Tango's score interval: the differences
  * that a test with the variance which each of them implies does not reject. Unlike Wald's and its kin it covers where
- * few problems differ and all in one direction: where none of n does, it reaches 3.84 / (n + 3.84). Where McNemar's
- * mid-p, by which settings are told apart, does not find a difference, it holds 0.
+ * few problems differ and all in one direction: where none of n does, it reaches 3.84 / (n + 3.84). Where
+ * {@linkcode pairedP}, by which settings are told apart, does not find a difference, it holds 0.
  *
  * Over all outcomes of 2 to 200 problems it holds each of the true differences that were tried 91 times of 100 or more.
  * Where the difference is large, or there is a handful of problems, score intervals alone hold as little as 83: there
  * it is joined with what the exact intervals of both shares leave.
  */
-export function pairedDifference(pair: Discordance, trials: number): Interval & { difference: number } {
-  const difference = (pair.gained - pair.lost) / trials, found = mcnemar(pair).mid < APART;
+export function pairedDifference(pair: Discordance, trials: number): PairedDifference {
+  const difference = (pair.gained - pair.lost) / trials, p = pairedP(pair, trials), found = p < APART;
   // One problem says nothing of a difference: there are both directions, and none.
-  if (trials === 1) return { difference, low: -1, high: 1 };
+  if (trials === 1) return { difference, p, low: -1, high: 1 };
   const low = leastOfMore(pair, trials);
   const high = -leastOfMore({ lost: pair.gained, gained: pair.lost }, trials);
-  return { difference, low: found ? low : Math.min(0, low), high: found ? high : Math.max(0, high) };
+  return { difference, p, low: found ? low : Math.min(0, low), high: found ? high : Math.max(0, high) };
 }
 
 /**
@@ -143,7 +107,7 @@ function leastDifference(lost: number, gained: number, trials: number): number {
   const score = scoreBound(lost, gained, trials);
   if (trials >= FEW && Math.abs(gained - lost) <= LARGE * trials) return score;
   const exact = exactBound(lost, gained, trials);
-  // What McNemar's test finds is not lost by that.
+  // What the test finds is not lost by that.
   return score > 0 && exact <= 0 ? score : Math.max(-1, Math.min(score, exact));
 }
 
@@ -178,7 +142,7 @@ function scoreBound(lost: number, gained: number, trials: number): number {
 }
 
 /**
- * The smallest true difference that McNemar's test would notice with 80% power on so many problems, when the two
+ * The smallest true difference that {@linkcode pairedP} would notice with 80% power on so many problems, when the two
  * settings disagree on as many of them as was seen, or on as many as the difference itself takes. Smaller differences
  * are noise to an evaluation of this size.
  *

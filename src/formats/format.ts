@@ -128,7 +128,15 @@ export type WeightScale = "none" | "e8m0" | "tensor" | "row";
 /** Numbers of the kinds of scales in wasm/ABI.md. */
 export const SCALE_NUMBER: Readonly<Record<WeightScale, number>> = { none: 0, e8m0: 1, tensor: 2, row: 3 };
 
-/** How the shared exponent of a block follows from the block's largest magnitude: `even` everywhere but on request. */
+/**
+ * How the scale of an MX block follows from the block's largest magnitude m; emax is the power of two of the element
+ * format's largest number.
+ *
+ * - `floor`: 2^(floor(log2(m)) - emax), as OCP's Microscaling Formats v1.0, section 6.3.
+ * - `even`: the same of m with half of the element's last mantissa bit added to it, so that a largest number that would
+ *   round up to the next power of two gets the larger scale: AMD Quark's `scale_calculation_mode` of that name. It is
+ *   the rule everywhere but on request.
+ */
 export type ScaleRule = "even" | "floor";
 
 /** Number format of cached keys and values. */

@@ -5,13 +5,15 @@
 import type { MxElement, ScaleRule, WeightFormat } from "./format.ts";
 import { MX_FORMAT, STORED_FORMATS } from "./format.ts";
 
-/** Quantize, then dequantize (QDQ). */
+/** What the input of a linear goes through before it is multiplied: it is quantized and dequantized (QDQ). */
 export type InputFormat =
+  /** Nothing. */
   | { readonly kind: "none" }
+  /** Blocks of 32 columns with a scale each, made on the fly. */
   | { readonly kind: "mx"; readonly element: MxElement; readonly rule: ScaleRule }
   /** FP8 e4m3 with one calibrated scale (float32, > 0) for the whole tensor. */
   | { readonly kind: "fp8_static"; readonly scale: number }
-  /** FP8 e4m3 with one scale per token, max|x|/448, computed on the fly ("ptpc"). */
+  /** FP8 e4m3 with one scale per token, max|x| / 448, made on the fly ("ptpc"). */
   | { readonly kind: "fp8_token" };
 
 /** Inputs in FP8. */

@@ -59,7 +59,7 @@ export function openCheckpoint(model: string): Checkpoint {
  *
  * @param checkpoint What {@linkcode openCheckpoint} returned.
  * @param options The choices.
- * @returns The format of every linear, who decided it, and one line for each contradiction between config and tensors.
+ * @returns The format of every linear, what decided it, and warnings, one line each.
  * @throws {InputError} if checkpoint and choices do not make a model that can be computed.
  *
  * @example

@@ -1,6 +1,7 @@
 /**
  * What the library throws: {@linkcode InputError} for a mistake in what it was given, {@linkcode FailureError} for a
- * failure of the machine. Anything else is a defect of the library.
+ * failure of the machine. A `RangeError` or a `TypeError` says that the call itself is wrong; anything else is a defect
+ * of the library.
  *
  * @module
  */

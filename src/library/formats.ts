@@ -44,8 +44,8 @@ export interface QdqOptions {
   /** MX formats: how a block's shared exponent follows from its largest magnitude; default `even`. */
   readonly rule?: ScaleRule;
   /**
-   * FP8 formats: the scale, a positive number; or `token` (default), which gives each row its own, max|x| / 448.
-   * `fp8_e4m3fnuz` has no `token`.
+   * FP8 formats: the scale, a positive number, which is rounded to float32; or `token` (default), which gives each row
+   * its own, max|x| / 448 and at least 1 / (448 * 512). `fp8_e4m3fnuz` has no `token`.
    */
   readonly scale?: number | "token";
 }
@@ -57,8 +57,9 @@ const RULES: readonly string[] = ["even", "floor"] satisfies readonly ScaleRule[
  * Quantizes rows to a format and dequantizes them again (QDQ): the numbers that a model computes with whose weights or
  * activations are stored in that format.
  *
- * Arithmetic is float32, each operation correctly rounded; codes are rounded to nearest, ties to even, and saturate.
- * A NaN makes its whole MX block NaN, and a NaN or an infinity its whole row where FP8 has a scale for each token.
+ * Arithmetic is float32, each operation correctly rounded; numbers are rounded to nearest, ties to even. Codes of MX
+ * and FP8 saturate: what is larger becomes the largest; in `bf16` and `f16` it becomes infinite. A NaN makes its whole
+ * MX block NaN, and a NaN or an infinity its whole row where FP8 has a scale for each token.
  *
  * @param values Float32 numbers, row after row; left as they are.
  * @param format One of {@linkcode FORMATS}.

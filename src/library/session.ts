@@ -25,23 +25,38 @@ export type { SessionOptions } from "./setting.ts";
 export interface GenerateOptions {
   /** Most tokens to generate; default: as many as the context has room for. */
   readonly maxTokens?: number;
-  /** 0 (default): the token with the largest logit. Above 0: logits are divided by it and a token is drawn. */
+  /**
+   * 0 (default): the token with the largest logit, of several the one with the lowest id. Above 0: logits are divided
+   * by it and a token is drawn.
+   */
   readonly temperature?: number;
-  /** Only so many of the likeliest tokens; default 0: all. */
+  /** Only so many of the likeliest tokens, of equal ones those with lower ids; default 0: all. */
   readonly topK?: number;
-  /** Only the likeliest tokens that together have this share of the probability; default 1: all. */
+  /**
+   * Only the likeliest tokens (after `topK`) that together reach this share of the probability, the one that reaches it
+   * included; default 1: all.
+   */
   readonly topP?: number;
-  /** Only tokens with at least this share of the likeliest token's probability; default 0: all. */
+  /**
+   * Only tokens with at least this share of the likeliest token's probability (Nguyen et al. 2024, "Min-p sampling",
+   * section 3); default 0: all.
+   */
   readonly minP?: number;
-  /** Is added to the logits of these tokens. */
+  /** By token id: what is added to its logit, before everything else. */
   readonly logitBias?: ReadonlyMap<number, number>;
-  /** Logits of tokens of prompt and reply are divided by it, negative ones multiplied; default 1: as they are. */
+  /**
+   * Logits of tokens of prompt and reply are divided by it, negative ones multiplied (Keskar et al. 2019, "CTRL",
+   * section 4.1); above 0, default 1: as they are.
+   */
   readonly repetitionPenalty?: number;
   /** Is taken from a token's logit for each time that the reply has it; default 0. */
   readonly frequencyPenalty?: number;
   /** Is taken once from the logits of tokens of the reply; default 0. */
   readonly presencePenalty?: number;
-  /** Equal logits, options and seed give equal tokens; default: a random one. */
+  /**
+   * 0 to 2^64 - 1, as a safe integer, a bigint, or decimal or `0x` digits; default: a random one. Equal logits, options
+   * and seed give equal tokens.
+   */
   readonly seed?: number | bigint | string;
   /** Ids that end the reply; default: those of the checkpoint's config. */
   readonly stopIds?: Iterable<number>;
@@ -58,9 +73,10 @@ export interface Session extends AsyncDisposable {
    *
    * @param tokens Token ids; at most {@linkcode SessionOptions.context}.
    * @returns For each token the logits [V] of the one after it, float32.
-   * @throws {InputError} if an id is outside the vocabulary, the sequence outgrows the context, or a weight file
-   *   changed.
-   * @throws {FailureError} if a logit is NaN or infinite and no tensor of the checkpoint is.
+   * @throws {InputError} if an id is outside the vocabulary, the sequence outgrows the context, a weight file changed,
+   *   or a logit is NaN or infinite because a tensor of the checkpoint is, which it names.
+   * @throws {FailureError} if a logit is NaN or infinite for another reason.
+   * @throws {TypeError} if another call of this session has not ended.
    */
   logits(tokens: ArrayLike<number>): Promise<Float32Array[]>;
   /**
@@ -71,6 +87,7 @@ export interface Session extends AsyncDisposable {
    * @returns Yields the ids of the reply, the stop token included; returns why it ended and how long it took.
    * @throws {InputError} as {@linkcode Session.logits}, and if an option is out of range.
    * @throws {FailureError} as {@linkcode Session.logits}.
+   * @throws {TypeError} as {@linkcode Session.logits}.
    */
   generate(prompt: ArrayLike<number>, options?: GenerateOptions): AsyncGenerator<number, Finish, void>;
   /** Stops worker threads and frees memory; `await using` calls it. */

@@ -31,7 +31,10 @@ export interface PlanOptions {
   readonly kvCacheDtype?: "auto" | "bf16" | "fp8";
   /** Which static FP8 scale an expert's input has: the largest of its layer (`merged`, default) or its `own`. */
   readonly fp8Scales?: Fp8Scales;
-  /** Calibrated input scales by module; they count before those of the checkpoint. */
+  /**
+   * Calibrated scales of static FP8 inputs, numbers above 0, by module; an entry for
+   * `model.layers.0.mlp.experts.gate_up_proj` is for all experts of the layer. They count before the checkpoint's.
+   */
   readonly inputScales?: ReadonlyMap<string, number>;
 }
 
@@ -41,7 +44,10 @@ export interface SessionOptions extends PlanOptions {
   readonly backend?: BackendName;
   /** Positions of the longest sequence, prompt and reply together; default 4,096, or fewer if the model has fewer. */
   readonly context?: number;
-  /** Tokens computed in one pass while a prompt is read; default 128, with `emulate` up to 512, as memory allows. */
+  /**
+   * Tokens computed in one pass while a prompt is read; default 128, with `emulate` up to 512 and on a GPU up to 1,024,
+   * as memory allows. On a GPU, logits may differ with it in their last bits.
+   */
   readonly chunk?: number;
   /** `emulate`: worker threads, the calling one included; default: all cores. */
   readonly threads?: number;
@@ -57,7 +63,7 @@ export interface SessionOptions extends PlanOptions {
   readonly hipLibrary?: string;
   /** `hip` and `cuda`: the library by which several GPUs sum (RCCL or NCCL), instead of looking for one. */
   readonly collectivesLibrary?: string;
-  /** Called while weights are loaded. */
+  /** Called while weights are loaded: bytes done, bytes in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

@@ -141,10 +141,7 @@ export class LocalEngine implements Engine {
   async likeliest(batch: Batch, rows: Int32Array, tap?: Tap): Promise<Int32Array> {
     await this.#forward(batch, tap);
     const ids = new Int32Array(rows.length);
-    for (let at = 0; at < rows.length; at += this.logitRows) {
-      ids.set(this.model.greedy(rows.subarray(at, at + this.logitRows)), at);
-      if (this.#breath.due) await this.#breath.take();
-    }
+    for (const _ of this.model.greedyParts(rows, this.logitRows, ids)) if (this.#breath.due) await this.#breath.take();
     return ids;
   }
 

@@ -103,19 +103,8 @@ export class GptOss {
   *layersOf(batch: Batch, tap?: Tap): Generator<number, void, void> {
     const { backend } = this;
     const { weights, tensors: t } = backend;
-    const n = batch.ids.length;
-    const see = (layer: number, name: TappedOperation, tensor: Tensor) => {
-      if (tap === undefined) return;
-      const rows = operation(name).rows === "slot" ? n * this.#topK : n;
-      tap({
-        layer,
-        operation: name,
-        rows,
-        width: tensor.width,
-        read: () => backend.read(tensor, rows),
-        write: (values) => backend.write(tensor, values),
-      });
-    };
+    const see = (layer: number, name: TappedOperation, tensor: Tensor) =>
+      tap?.(this.#pointOf(layer, name, tensor, batch));
 
     backend.begin(batch);
     backend.embed(t.hidden, weights.embedding);
@@ -148,15 +137,7 @@ export class GptOss {
       backend.linear([t.router], t.normed, [w.router]);
       see(layer, "router", t.router);
       backend.route(t.router);
-      tap?.({
-        layer,
-        operation: "route",
-        rows: n,
-        width: this.#topK,
-        read: () => backend.readRouting().weights,
-        experts: () => backend.readRouting().ids,
-        write: (weights, experts) => backend.writeRouting(experts ?? backend.readRouting().ids, weights),
-      });
+      tap?.(this.#routePointOf(layer, batch));
       backend.expertGateUp(t.gateUp, t.normed, w.gateUp);
       see(layer, "experts.gate_up_proj", t.gateUp);
       backend.swiglu(t.activated, t.gateUp);
@@ -173,6 +154,33 @@ export class GptOss {
 
     backend.rmsNorm(t.normed, t.hidden, weights.norm);
     see(this.#layers, "finalNorm", t.normed);
+  }
+
+  /** The result of an operation of a batch, in its tensor. */
+  #pointOf(layer: number, name: TappedOperation, tensor: Tensor, { ids }: Batch): TapPoint {
+    const { backend } = this, rows = operation(name).rows === "slot" ? ids.length * this.#topK : ids.length;
+    return {
+      layer,
+      operation: name,
+      rows,
+      width: tensor.width,
+      read: () => backend.read(tensor, rows),
+      write: (values) => backend.write(tensor, values),
+    };
+  }
+
+  /** The choice of experts for a batch, which the backend holds. */
+  #routePointOf(layer: number, { ids }: Batch): TapPoint {
+    const { backend } = this;
+    return {
+      layer,
+      operation: "route",
+      rows: ids.length,
+      width: this.#topK,
+      read: () => backend.readRouting().weights,
+      experts: () => backend.readRouting().ids,
+      write: (weights, experts) => backend.writeRouting(experts ?? backend.readRouting().ids, weights),
+    };
   }
 
   /**
@@ -218,6 +226,19 @@ export class GptOss {
     const logits = this.logits(rows), vocab = logits.length / rows.length;
     return this.likeliest(rows.length) ??
       rows.map((_, i) => likeliestOf(logits.subarray(i * vocab, (i + 1) * vocab)));
+  }
+
+  /**
+   * {@linkcode greedy} of any number of rows, in parts of at most `most`; pauses after each, so that the caller can let
+   * other work in.
+   *
+   * @param ids Receives the tokens.
+   */
+  *greedyParts(rows: Int32Array, most: number, ids: Int32Array): Generator<void, void, void> {
+    for (let at = 0; at < rows.length; at += most) {
+      ids.set(this.greedy(rows.subarray(at, at + most)), at);
+      yield;
+    }
   }
 
   /** {@linkcode Backend.likeliest} of so many rows of the logits that were computed last, not given away. */

@@ -5,8 +5,11 @@
 import type { Pace } from "../backends/gpu/paced.ts";
 import { DraggedError } from "./communicator.ts";
 
-/** Int32 fields: ABORTED; twice the permitted steps, and 1 more once no more will be; two of each rank. */
-const ABORTED = 0, PERMITTED = 1, RANKS = 2;
+/**
+ * Int32 fields: ABORTED; twice the permitted steps, and 1 more once no more will be; how many ranks are at rest; two of
+ * each rank.
+ */
+const ABORTED = 0, PERMITTED = 1, RESTING = 2, RANKS = 3;
 const PROGRESS = 0, BEATS = 1, RANK_FIELDS = 2;
 /** How long a rank sleeps at most before it looks whether all must stop. */
 const LOOK_MS = 20;
@@ -61,6 +64,27 @@ export class RunControl implements Pace {
   wait(launched: number): void {
     if (!this.aborted) Atomics.wait(this.#fields, PERMITTED, 2 * launched, LOOK_MS);
     if (this.aborted) throw new DraggedError();
+  }
+
+  /** Notes, once for each rank, that its device has come to the end of all that was queued. */
+  rest(): void {
+    Atomics.add(this.#fields, RESTING, 1);
+    Atomics.notify(this.#fields, RESTING);
+  }
+
+  /**
+   * Waits until all ranks are at rest.
+   *
+   * @param milliseconds Longest wait, for one that hangs in its driver.
+   * @returns Whether they are.
+   */
+  awaitRest(milliseconds: number): boolean {
+    const fields = this.#fields, all = (fields.length - RANKS) / RANK_FIELDS, end = performance.now() + milliseconds;
+    for (;;) {
+      const resting = Atomics.load(fields, RESTING), left = end - performance.now();
+      if (resting >= all || left <= 0) return resting >= all;
+      Atomics.wait(fields, RESTING, resting, left);
+    }
   }
 
   /** Notes that a rank has come a step further. */

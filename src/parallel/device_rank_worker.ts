@@ -19,6 +19,8 @@ const scope = self as unknown as {
   close(): void;
 };
 
+/** How long a rank that closes waits for others whose devices may still write to its memory, in milliseconds. */
+const REST_MS = 10_000;
 /** How often the libraries are asked whether an operation failed, in milliseconds of a wait. */
 const ASK_MS = 50;
 
@@ -137,6 +139,35 @@ class Rank {
     this.#control.abort();
     this.engine.backend.ranks.abandon();
   }
+
+  /**
+   * Gives everything back: where ranks write into one another's memory, when the devices of all have come to the end of
+   * what was queued.
+   */
+  async close(): Promise<void> {
+    const { engine, engine: { backend: { ranks } } } = this, control = this.#control;
+    if (ranks.joined) this.#settle();
+    control.rest();
+    if (ranks.exchanges) control.awaitRest(REST_MS);
+    await engine.close();
+  }
+
+  /** Waits for the end of what was queued, and lets go of it where a rank has failed: it may wait for that one. */
+  #settle(): void {
+    const { ranks } = this.engine.backend;
+    const tried = (attempt: () => void) => {
+      try {
+        attempt();
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    if (!this.#control.aborted && tried(() => ranks.settle())) return;
+    tried(() => this.abandon());
+    // A device that fails at this, too, does nothing any more.
+    tried(() => ranks.settle());
+  }
 }
 
 const tap = tapTo((reply) => scope.postMessage(reply));
@@ -176,7 +207,7 @@ async function handle(message: OpenedDeviceRank | RankCommand): Promise<void> {
     scope.postMessage({ kind: "ready", info: rank.engine.info });
     return;
   }
-  if (message.kind === "close") return await rank?.engine.close();
+  if (message.kind === "close") return await rank?.close();
   if (!rank) throw new Error("a rank was given work before it was opened");
   heard++;
   let reply = await rank.handle(message);

@@ -136,9 +136,7 @@ function generate(
 /** The likeliest tokens after rows of the batch that was computed last. */
 function likeliest(model: GptOss, rows: Int32Array): Int32Array {
   const ids = new Int32Array(rows.length);
-  for (let at = 0; at < rows.length; at += PROCESSOR_LOGIT_ROWS) {
-    ids.set(model.greedy(rows.subarray(at, at + PROCESSOR_LOGIT_ROWS)), at);
-  }
+  for (const _ of model.greedyParts(rows, PROCESSOR_LOGIT_ROWS, ids));
   return ids;
 }
 

@@ -55,7 +55,7 @@ export interface PlannedLinear {
   readonly decidedBy: Text;
 }
 
-/** The plan. */
+/** Which number format everything is computed in, and what decided it. */
 export interface Plan {
   /** All linears, layer by layer, the head last. */
   readonly linears: readonly PlannedLinear[];
@@ -68,9 +68,9 @@ export interface Plan {
   readonly scaleRule: string | null;
   /** Number format of cached keys and values. */
   readonly kvFormat: KvFormat;
-  /** The option `kv-cache-dtype` or `dtype`, "quantization_config" or "tensors". */
+  /** What decided about the cache: the option `kv-cache-dtype` or `dtype`, "quantization_config" or "tensors". */
   readonly kvDecidedBy: Text;
-  /** One line each. */
+  /** What config and tensors contradict each other about, and what conversions lose further; one line each. */
   readonly warnings: readonly string[];
 }
 

@@ -1,8 +1,21 @@
 /** The likeliest tokens in the way that takes an engine the least time. */
 import type { Tap } from "../model/gpt_oss.ts";
-import type { Feed } from "./batch.ts";
+import type { Feed, Last } from "./batch.ts";
 import { argmax } from "./likelihood.ts";
 import type { Session } from "./session.ts";
+
+/**
+ * Whether the likeliest tokens of so many sequences come without their logits; scored ones only of an engine that says
+ * how likely they are.
+ */
+export function comesPicked(session: Session, sequences: number, scored: boolean): boolean {
+  return !scored || session.canPick(sequences);
+}
+
+/** Whether the engine generates for these sequences by itself, and says how likely tokens are where they are scored. */
+export function comesGenerated(session: Session, entries: Last[], scored: boolean): boolean {
+  return scored ? session.canScore(entries) : session.canDecode(entries);
+}
 
 /**
  * Computes one batch as {@linkcode Session.run} does, and hands out the likeliest token after every feed that wants its

@@ -15,7 +15,7 @@ import { Cover } from "./template_cover.ts";
 import { metered, mostOf, whyTooLarge } from "./template_meter.ts";
 import { pythonic, type RuntimeClass } from "./template_python.ts";
 import { lineOf, scoped } from "./template_scopes.ts";
-import { parsed, type Parser, type Program } from "./template_parse.ts";
+import { parsed, type Program } from "./template_parse.ts";
 import type { Covered } from "./template_values.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
 
@@ -52,12 +52,13 @@ export class ChatTemplate {
   static async parse(path: string, source: string): Promise<ChatTemplate> {
     const large = whyTooLarge(source);
     if (large !== null) throw InputError.saying("wrong_value", { file: path }, large);
-    const { Environment, Interpreter, parse, tokenize } = await import("@huggingface/jinja");
+    const { Environment, Interpreter } = await import("@huggingface/jinja");
     let read: Program;
     try {
-      read = parsed({ tokenize, parse } as unknown as Parser, source);
+      read = parsed(source);
     } catch (thrown) {
-      throw InputError.of("malformed", { file: path }, "a Jinja template", printable(reason(thrown)));
+      const problem = `cannot be read as a Jinja template: ${printable(reason(thrown))}`;
+      throw InputError.saying("malformed", { file: path }, problem);
     }
     const Library = Interpreter as unknown as RuntimeClass<InstanceType<typeof Environment>>;
     return new ChatTemplate(path, source, (variables, length, covered) => {
@@ -65,7 +66,7 @@ export class ChatTemplate {
       const environment = new Environment();
       for (const [name, value] of Object.entries(variables)) environment.set(name, value);
       const Metered = metered(
-        scoped(pythonic(Library, covered, mostOf(length)), read.lines, covered),
+        scoped(pythonic(Library, covered, mostOf(length)), read.lines, read.frames, covered),
         length,
         source.length,
       );

@@ -3,7 +3,7 @@
  * that the models were trained with. The layout is that of OpenAI's harmony renderer, blank for blank: models have seen
  * no other.
  */
-import { isWrittenNumber, rustJson } from "../json_numbers.ts";
+import { isWrittenNumber, rustJson, writtenNames } from "../json_numbers.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
 
 /** Numbers in their written form are objects to JavaScript. */
@@ -90,7 +90,8 @@ function objectType(schema: JsonObject, indent: string): string {
   const description = text(schema["description"]);
   let out = description === null ? "{\n" : `${indent}// ${description}\n{\n`;
   const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
-  for (const [key, value] of Object.entries(properties)) {
+  for (const key of writtenNames(properties) ?? Object.keys(properties)) {
+    const value = properties[key];
     out += property(key + (required.has(key) ? "" : "?"), isSchema(value) ? value : {}, indent);
   }
   return `${out}${indent}}`;

@@ -1,7 +1,7 @@
 /** Characters that stand for others while a chat template is rendered; see chat_template.ts. */
 import { InputError } from "../errors.ts";
-import { isWrittenNumber } from "../json_numbers.ts";
-import { isObject } from "../json_object.ts";
+import { isWrittenNumber, writtenNames } from "../json_numbers.ts";
+import { isObject, type JsonObject } from "../json_object.ts";
 import type { Covered } from "./template_values.ts";
 
 /**
@@ -18,6 +18,12 @@ const STANDS = /[\ue000-\uf8ff\u{f0000}-\u{ffffd}]/gu, SHORT_STANDS = /[\ue000-\
 
 /** Texts that are kept as shown, in characters. */
 const LONG = 64;
+
+/** Entries of an object whose order is not JavaScript's; null: it is. */
+function inWrittenOrder(value: JsonObject): [string, unknown][] | null {
+  if (value instanceof Map) return [...value as Map<string, unknown>];
+  return writtenNames(value)?.map((name) => [name, value[name]]) ?? null;
+}
 
 /**
  * Replaces characters of special tokens by characters that nothing else uses, and back; and written numbers, which
@@ -79,6 +85,10 @@ export class Cover implements Covered {
     return end > 1 && text.startsWith(quote) && text.indexOf(quote, 1) === end ? text.slice(1, end) : null;
   }
 
+  quoted(written: string): string {
+    return `${this.#quote}${written}${this.#quote}`;
+  }
+
   keyIn(key: string): string {
     return key.startsWith(this.#quote) ? key.slice(1) : key;
   }
@@ -106,8 +116,8 @@ export class Cover implements Covered {
     if (Array.isArray(value)) return value.map((item) => this.hide(item));
     if (isWrittenNumber(value)) return this.#hideNumber(value.rawJSON);
     if (typeof value === "number") return this.#hideNumber(String(value));
-    if (value instanceof Map) {
-      const entries = [...value as Map<string, unknown>];
+    const entries = isObject(value) ? inWrittenOrder(value) : null;
+    if (entries !== null) {
       return Object.fromEntries(entries.map(([key, item]) => [this.#quote + this.cover(key), this.hide(item)]));
     }
     if (!isObject(value)) return value;
@@ -117,6 +127,6 @@ export class Cover implements Covered {
   /** A number that JavaScript writes as it is written, or a text that stands for it: for 1e+22, too, a float. */
   #hideNumber(written: string): number | string {
     const number = Number(written), isOurs = !Number.isInteger(number) || Number.isSafeInteger(number);
-    return isOurs && String(number) === written ? number : `${this.#quote}${written}${this.#quote}`;
+    return isOurs && String(number) === written ? number : this.quoted(written);
   }
 }

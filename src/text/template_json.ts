@@ -36,14 +36,26 @@ export function jsonOf(value: Value, form: JsonForm, covered: Covered, depth = 0
       return bracketed("[]", (value.value as Value[]).map((one) => jsonOf(one, form, covered, depth + 1)), form, depth);
     case "ObjectValue": {
       const entries = [...value.value as ReadonlyMap<string, Value>], { order } = form;
-      if (order !== null) entries.sort(([a], [b]) => order(a, b));
+      if (order !== null) {
+        if (entries.some(([key]) => covered.numberIn(key) !== null)) throw new Error("sorts keys that are no texts");
+        entries.sort(([a], [b]) => order(a, b));
+      }
       const members = entries.map(([key, one]) =>
-        jsonText(key, form, covered) + form.separators[1] + jsonOf(one, form, covered, depth + 1)
+        keyText(key, form, covered) + form.separators[1] + jsonOf(one, form, covered, depth + 1)
       );
       return bracketed("{}", members, form, depth);
     }
   }
   throw new Error(`has no JSON for ${viewOf(value)?.name ?? value.type}`);
+}
+
+const KEYS: Readonly<Record<string, string>> = {
+  ...{ True: "true", False: "false", None: "null", inf: "Infinity", "-inf": "-Infinity" },
+};
+
+function keyText(key: string, form: JsonForm, covered: Covered): string {
+  const written = covered.numberIn(key);
+  return written === null ? jsonText(key, form, covered) : `"${covered.cover(KEYS[written] ?? written)}"`;
 }
 
 function bracketed(

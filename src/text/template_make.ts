@@ -65,6 +65,13 @@ export class Make {
     return this.#evaluate({ type: "TupleLiteral", value: items.map(known) });
   }
 
+  /** A dictionary of keys and items. */
+  dictionary(entries: ReadonlyMap<string, Value>): Value {
+    const made = this.#evaluate({ type: "ObjectLiteral", value: new Map() }), map = made.value as Map<string, Value>;
+    for (const [key, item] of entries) map.set(key, item);
+    return made;
+  }
+
   none(): Value {
     return this.#evaluate({ type: "Comment" });
   }

@@ -1,7 +1,10 @@
 /** Attributes, items and methods of a template's values, looked up in Python's order. */
 import type { Make } from "./template_make.ts";
 import { type MethodCall, methodOfText, METHODS_OF_TEXTS } from "./template_texts.ts";
-import { asView, type Covered, entryOf, type Value, viewOf } from "./template_values.ts";
+import { formatted } from "./template_format.ts";
+import { entryOf, keyOf, keyValue } from "./template_keys.ts";
+import { areEqual } from "./template_order.ts";
+import { asView, type Covered, isSafe, safeLike, type Value, viewOf } from "./template_values.ts";
 
 /** Attributes that values have in Python; those with a method below can be used. */
 const COMMON = "__class__ __doc__ __init__ __eq__ __len__ __iter__ __getitem__ __contains__ __add__ __str__ __repr__ " +
@@ -32,8 +35,19 @@ const ATTRIBUTES = new Map(
  */
 const METHODS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   StringValue: METHODS_OF_TEXTS,
-  ObjectValue: { get: "* ? *", items: "", keys: "", values: "" },
+  ObjectValue: { get: "* ? *", items: "", keys: "", values: "", copy: "" },
+  ArrayValue: { index: "*", count: "*", copy: "" },
+  TupleValue: { index: "*", count: "*" },
 };
+
+/** Lists of what belongs together, of which `grouper` and `list` are members, too. */
+const groups = new WeakSet<Value>();
+
+/** A pair of what a group has in common, and its items. */
+export function asGroup(pair: Value): Value {
+  groups.add(pair);
+  return pair;
+}
 
 /**
  * A value's member.
@@ -53,17 +67,50 @@ export function memberOf(
     throw new Error(`takes ${name} of a number`);
   }
   if (type === "UndefinedValue") throw new Error(`takes ${name} of what is not defined`);
-  if (typeof name === "number") return itemAt(object, name, make);
+  if (typeof name === "number") return itemAt(object, name, make, covered);
+  if (groups.has(object) && (name === "grouper" || name === "list")) {
+    return (object.value as Value[])[name === "list" ? 1 : 0]!;
+  }
   const entries = type === "ObjectValue" || type === "NamespaceValue" ? value as ReadonlyMap<string, Value> : null;
   const item = entries === null ? undefined : entryOf(entries, name, covered);
   if (item !== undefined && !(dotted && ATTRIBUTES.get(type)?.has(name))) return item;
-  const names = Object.hasOwn(METHODS, type) && Object.hasOwn(METHODS[type]!, name) ? METHODS[type]![name] : undefined;
+  if (type === "StringValue" && (name === "format" || name === "format_map")) {
+    return formatOf(object, name, make, covered);
+  }
+  const names = viewOf(object) === undefined && Object.hasOwn(METHODS, type) && Object.hasOwn(METHODS[type]!, name)
+    ? METHODS[type]![name]
+    : undefined;
   if (names !== undefined) return make.callable((args) => called(object, name, names, args, make, covered));
   if (ATTRIBUTES.get(type)?.has(name)) throw new Error(`takes ${name} of a ${viewOf(object)?.name ?? type}`);
   return make.missing();
 }
 
-function itemAt(object: Value, place: number, make: Make): Value {
+/** The item of a dictionary by a key of any kind; of anything else nothing. */
+export function itemByKey(object: Value, key: Value, make: Make, covered: Covered): Value {
+  if (object.type !== "ObjectValue") throw new Error(`takes an item by a ${key.type}`);
+  // No dictionary here has such a key; to Jinja, what cannot be one is not there, either.
+  if (["UndefinedValue", "ArrayValue", "TupleValue", "ObjectValue"].includes(key.type)) return make.missing();
+  return entryOf(object.value as Map<string, Value>, keyOf(key, covered), covered) ?? make.missing();
+}
+
+function formatOf(object: Value, name: string, make: Make, covered: Covered): Value {
+  if (isSafe(object)) throw new Error("formats what is called safe");
+  return make.callable((given) => {
+    const last = given.at(-1), hasNames = last?.type === "KeywordArgumentsValue";
+    let args = hasNames ? given.slice(0, -1) : given;
+    let named = hasNames ? last.value as Map<string, Value> : new Map<string, Value>();
+    if (name === "format_map") {
+      if (hasNames || args.length !== 1 || args[0]!.type !== "ObjectValue") throw new Error("format_map() takes names");
+      named = args[0]!.value as Map<string, Value>;
+      args = [];
+    }
+    const member = (value: Value, key: string | number, isDotted: boolean) =>
+      memberOf(value, key, isDotted, make, covered);
+    return make.text(formatted(object.value as string, { args, named, make, covered, member }));
+  });
+}
+
+function itemAt(object: Value, place: number, make: Make, covered: Covered): Value {
   const view = viewOf(object)?.name;
   if (view !== undefined && view !== "range") throw new Error(`takes an item of a ${view} by its place`);
   switch (object.type) {
@@ -72,8 +119,10 @@ function itemAt(object: Value, place: number, make: Make): Value {
       return (object.value as Value[]).at(place) ?? make.missing();
     case "StringValue": {
       const text = object.value as string, one = (HALVES.test(text) ? Array.from(text) : text).at(place);
-      return one === undefined ? make.missing() : make.text(one);
+      return one === undefined ? make.missing() : safeLike(object, make.text(one));
     }
+    case "ObjectValue":
+      return itemByKey(object, make.whole(place), make, covered);
   }
   if (object.type === "NullValue") return make.missing();
   throw new Error(`takes an item of a ${object.type} by a number`);
@@ -85,9 +134,14 @@ const HALVES = /[\ud800-\udfff]/;
 /** Names and places of a path. */
 const MOST_PARTS = 16;
 
-/** A member by a path as filters have it: names and places with points between them. */
-export function attributeOf(item: Value, path: Value, make: Make, covered: Covered): Value {
-  if (path.type === "IntegerValue") return memberOf(item, path.value as number, false, make, covered);
+/**
+ * A member by a path as filters have it: names and places with points between them.
+ *
+ * @param otherwise What stands for each part that is not there.
+ */
+export function attributeOf(item: Value, path: Value, make: Make, covered: Covered, otherwise?: Value): Value {
+  const or = (value: Value) => value.type === "UndefinedValue" ? otherwise ?? value : value;
+  if (path.type === "IntegerValue") return or(memberOf(item, path.value as number, false, make, covered));
   if (path.type !== "StringValue" || covered.show(path.value as string).includes(",")) {
     throw new Error("has an attribute of another form");
   }
@@ -96,7 +150,7 @@ export function attributeOf(item: Value, path: Value, make: Make, covered: Cover
   if (parts.length > MOST_PARTS) throw new Error(`has an attribute of more than ${MOST_PARTS} parts`);
   let value = item;
   for (const part of parts) {
-    value = memberOf(value, /^\d+$/.test(part) ? Number(part) : part, false, make, covered);
+    value = or(memberOf(value, /^\d+$/.test(part) ? Number(part) : part, false, make, covered));
   }
   return value;
 }
@@ -124,19 +178,32 @@ function called(
   if (given.length > places.length || given.length < required!.length) {
     throw new Error(`${name}() got ${given.length} arguments`);
   }
-  return object.type === "ObjectValue" ? entriesOf(call) : methodOfText(call);
+  if (object.type === "ObjectValue") return entriesOf(call);
+  return object.type === "StringValue" ? methodOfText(call) : methodOfList(call);
+}
+
+function methodOfList({ object, name, args: [item], make, covered }: MethodCall): Value {
+  const items = object.value as Value[];
+  if (name === "copy") return make.list(items);
+  const places = items.flatMap((one, i) => areEqual(one, item!, covered) ? [i] : []);
+  if (name === "count") return make.whole(places.length);
+  if (places.length === 0) throw new Error("looks for the place of what is not there");
+  return make.whole(places[0]!);
 }
 
 function entriesOf({ object, name, args: [key, otherwise], make, covered }: MethodCall): Value {
   const map = object.value as ReadonlyMap<string, Value>;
   switch (name) {
     case "get":
-      if (key!.type !== "StringValue") throw new Error(`gets a ${key!.type} of a dictionary`);
-      return entryOf(map, key!.value as string, covered) ?? otherwise ?? make.none();
+      if (key!.type === "UndefinedValue") return otherwise ?? make.none();
+      return entryOf(map, keyOf(key!, covered), covered) ?? otherwise ?? make.none();
+    case "copy":
+      return make.dictionary(map);
     case "keys":
-      return asView(make.list([...map.keys()].map((one) => make.text(one))), { name: "dict_keys" });
+      return asView(make.list([...map.keys()].map((one) => keyValue(one, make, covered))), { name: "dict_keys" });
     case "values":
       return asView(make.list([...map.values()]), { name: "dict_values" });
   }
-  return asView(make.list([...map].map(([one, value]) => make.tuple([make.text(one), value]))), { name: "dict_items" });
+  const pairs = [...map].map(([one, value]) => make.tuple([keyValue(one, make, covered), value]));
+  return asView(make.list(pairs), { name: "dict_items" });
 }

@@ -7,7 +7,7 @@
  * and longer than the memory as a text.
  */
 import type { Node } from "./template_make.ts";
-import { filterName, type RuntimeClass } from "./template_python.ts";
+import type { PythonicClass } from "./template_python.ts";
 import type { Value } from "./template_values.ts";
 
 /** Steps of a template, each about a microsecond, and how many more for each character of the messages. */
@@ -129,29 +129,25 @@ interface Parent {
  * @param templateLength Characters of the template.
  */
 export function metered<E>(
-  Interpreter: RuntimeClass<E>,
+  Interpreter: PythonicClass<E>,
   inputLength: number,
   templateLength: number,
-): RuntimeClass<E> {
+): PythonicClass<E> {
   return class Metered extends Interpreter {
     readonly #fuel = new Fuel(STEPS + STEPS_PER_CHARACTER * inputLength);
     readonly #sizes = new Sizes(mostOf(inputLength));
     #parent: Parent | null = null;
-    /** The filter whose arguments come next. */
-    #filter: { readonly name: string; readonly extent: Extent } | null = null;
 
     override evaluate(node: Node | undefined, scope: unknown): Value {
       if (node === undefined) return super.evaluate(node, scope);
       this.#fuel.burn(node.type === "Macro" || node.type === "CallStatement" ? 1 + templateLength / ELEMENT : 1);
-      const outer = this.#parent, filter = this.#filter, own = { node, objectSize: 0, indexesText: false };
+      const outer = this.#parent, own = { node, objectSize: 0, indexesText: false };
       this.#parent = own;
-      this.#filter = null;
       let value: Value;
       try {
         value = super.evaluate(node, scope);
       } finally {
         this.#parent = outer;
-        this.#filter = filter;
       }
       const size = this.#sizes.ofNode(value, node, outer?.node ?? null);
       if (MAKES.has(node.type)) this.#fuel.burn(size / PER_STEP);
@@ -167,8 +163,9 @@ export function metered<E>(
     #use(value: Value, size: number, node: Node, parent: Parent): void {
       const outer = parent.node;
       if (READS.has(outer.type)) this.#fuel.burn(size / PER_STEP);
-      else if (outer.type === "BinaryExpression") this.#fuel.burn(size / PER_STEP_COMPARED);
-      else if (outer.type === "For" && (outer["iterable"] as Node)["lhs"] === node || outer["iterable"] === node) {
+      else if (outer.type === "BinaryExpression" || outer.type === "Comparisons") {
+        this.#fuel.burn(size / PER_STEP_COMPARED);
+      } else if (outer.type === "For" && outer["iterable"] === node) {
         // An iteration of a loop with an empty body takes no step.
         this.#fuel.burn(size / 4);
       }
@@ -178,27 +175,23 @@ export function metered<E>(
       }
     }
 
-    override applyFilter(operand: Value, filter: Node, scope: unknown): Value {
-      const name = filterName(filter), extent = this.#sizes.of(operand);
-      this.#fuel.burn(extent.size / PER_STEP);
-      const before = this.#filter;
-      this.#filter = { name, extent };
-      try {
-        return super.applyFilter(operand, filter, scope);
-      } finally {
-        this.#filter = before;
+    override filter(
+      name: string,
+      operand: Value,
+      args: readonly Value[],
+      named: ReadonlyMap<string, Value>,
+    ): Value {
+      const extent = this.#sizes.of(operand);
+      this.#fuel.burn(1 + extent.size / PER_STEP);
+      if (GROWS.has(name)) {
+        for (const { value } of [...args, ...named.values()]) {
+          const length = typeof value === "string" ? value.length : typeof value === "number" ? Math.abs(value) : 0;
+          if ((extent.size + 1) * (length * extent.depth + 1) > this.#sizes.most) throw tooLarge();
+        }
       }
-    }
-
-    override evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>] {
-      const filter = this.#filter;
-      const result = super.evaluateArguments(args, scope);
-      if (filter === null || !GROWS.has(filter.name)) return result;
-      for (const { value } of [...result[0], ...result[1].values()]) {
-        const length = typeof value === "string" ? value.length : typeof value === "number" ? Math.abs(value) : 0;
-        if ((filter.extent.size + 1) * (length * filter.extent.depth + 1) > this.#sizes.most) throw tooLarge();
-      }
-      return result;
+      const value = super.filter(name, operand, args, named);
+      this.#fuel.burn(this.#sizes.of(value).size / PER_STEP);
+      return value;
     }
   };
 }

@@ -2,27 +2,24 @@
  * A chat template's interpreter that computes what Python's does: where the library in JavaScript gives other values
  * without a word, the model would get another prompt than it was trained on.
  */
+import { filtered } from "./template_filters.ts";
+import { dictionaryOf, keyValue } from "./template_keys.ts";
+import { known, knownValue, Make, type Node } from "./template_make.ts";
+import { itemByKey, memberOf } from "./template_members.ts";
+import { counted, operated } from "./template_operators.ts";
+import { numberOf } from "./python_texts.ts";
+import { testOf } from "./template_tests.ts";
 import {
-  areEqual,
   asView,
-  compareTexts,
   type Covered,
-  entryOf,
   isList,
-  isNumber,
   isText,
   itemsOf,
+  safeLike,
   textOf,
   type Value,
   viewOf,
-  withoutTwins,
 } from "./template_values.ts";
-import { numberOf } from "./python_texts.ts";
-import { filtered } from "./template_filters.ts";
-import { known, knownValue, Make, type Node } from "./template_make.ts";
-import { memberOf } from "./template_members.ts";
-import { divided, power } from "./template_numbers.ts";
-import { testOf } from "./template_tests.ts";
 
 /** What is needed of the library's interpreter; some of its methods are private there. */
 export interface Runtime {
@@ -33,6 +30,7 @@ export interface Runtime {
   evaluateMemberExpression(node: Node, scope: unknown): Value;
   evaluateTestExpression(node: Node, scope: unknown): Value;
   applyFilter(operand: Value, filter: Node, scope: unknown): Value;
+  evaluateCallStatement(node: Node, scope: unknown): Value;
   evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>];
   evaluateBinaryExpression(node: Node, scope: unknown): Value;
   evaluateSliceExpression(object: Value, node: Node, scope: unknown): Value;
@@ -52,23 +50,18 @@ export interface Runtime {
 /** The class of it. */
 export type RuntimeClass<E> = new (environment: E) => Runtime;
 
+/** The same with filters by their names. */
+export interface Pythonic extends Runtime {
+  filter(name: string, operand: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value;
+}
+export type PythonicClass<E> = new (environment: E) => Pythonic;
+
 /** Nodes that are statements: those without a text give none. */
 const STATEMENTS = new Set([
-  ...["Program", "Set", "If", "For", "Macro", "CallStatement", "FilterStatement", "Break", "Continue", "Comment"],
+  ...["Program", "Set", "If", "For", "With", "Macro", "CallStatement", "FilterStatement", "Break", "Continue"],
 ]);
 /** Filters that give a number on as it is written. */
-const AS_WRITTEN = new Set(["default", "join", "safe", "string", "tojson"]);
-/** The name of a filter, with arguments or without. */
-export const filterName = (filter: Node): string =>
-  String(filter.type === "Identifier" ? filter.value : (filter["callee"] as Node | undefined)?.value);
-
-/** Operators that tell which of two texts comes first. */
-const ORDERS: Readonly<Record<string, (order: number) => boolean>> = {
-  "<": (order) => order < 0,
-  "<=": (order) => order <= 0,
-  ">": (order) => order > 0,
-  ">=": (order) => order >= 0,
-};
+const AS_WRITTEN = new Set(["default", "d", "join", "safe", "string", "tojson"]);
 
 /**
  * The interpreter with Python's values.
@@ -76,7 +69,7 @@ const ORDERS: Readonly<Record<string, (order: number) => boolean>> = {
  * @param covered What stands for other characters in them.
  * @param most Largest size of a value in characters.
  */
-export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most: number): RuntimeClass<E> {
+export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most: number): PythonicClass<E> {
   return class Pythonic extends Interpreter {
     readonly #make = new Make((node) => super.evaluate(node, null), most);
     readonly #range: Value | undefined;
@@ -86,6 +79,7 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       const { variables } = environment as { variables: Map<string, Value> };
       this.#range = variables.get("range");
       for (const [name, value] of variables) variables.set(name, this.#uncovered(value));
+      variables.set("dict", this.#make.callable((args) => this.#dictionary(args)));
     }
 
     /** A value in which floats are such: as texts, 0.0 would be true. */
@@ -108,27 +102,72 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       return this.#make.text(text);
     }
 
-    /** A number in its written form as one to count with; any other value as it is. */
-    #counted(value: Value, scope: unknown): Value {
-      const written = value.type === "StringValue" ? covered.numberIn(value.value as string) : null;
-      if (written === null) return value;
-      if (!Number.isSafeInteger(Number(written))) throw new Error("counts with a number beyond 2^53");
-      return super.evaluate({ type: "IntegerLiteral", value: Number(written) }, scope);
+    /** Python's `dict`, of another one or of pairs, and of names. */
+    #dictionary(args: readonly Value[]): Value {
+      const last = args.at(-1),
+        named = last?.type === "KeywordArgumentsValue" ? last.value as Map<string, Value> : null;
+      const given = named === null ? args : args.slice(0, -1), [source] = given, pairs: [Value, Value][] = [];
+      if (given.length > 1) throw new Error("makes a dictionary of several");
+      if (source?.type === "ObjectValue") pairs.push(...this.#pairsOf(source));
+      else if (source !== undefined) {
+        if (!isList(source)) throw new Error(`makes a dictionary of a ${source.type}`);
+        for (const pair of itemsOf(source)) {
+          if (!isList(pair)) throw new Error("makes a dictionary of what are no pairs");
+          const items = itemsOf(pair);
+          if (items.length !== 2) throw new Error("makes a dictionary of what are no pairs");
+          pairs.push([items[0]!, items[1]!]);
+        }
+      }
+      for (const [name, value] of named ?? []) pairs.push([this.#text(name), value]);
+      return dictionaryOf(pairs, this.#make, covered);
+    }
+
+    #pairsOf(dictionary: Value): [Value, Value][] {
+      return [...dictionary.value as Map<string, Value>].map((
+        [key, value],
+      ) => [keyValue(key, this.#make, covered), value]);
     }
 
     override evaluateTestExpression(node: Node, scope: unknown): Value {
       const operand = this.evaluate(node["operand"] as Node, scope);
-      const holds = testOf(String((node["test"] as Node).value), operand, [], covered);
-      return this.#make.truth(holds !== (node["negate"] === true));
+      const [args, named] = this.evaluateArguments(node["args"] as Node[], scope),
+        name = String((node["test"] as Node).value);
+      if (named.size > 0) throw new Error(`has the test ${name} with names`);
+      return this.#make.truth(testOf(name, operand, args, covered) !== (node["negate"] === true));
+    }
+
+    /** Arguments, of which a list can give several, and a dictionary those with names. */
+    override evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>] {
+      const values: Value[] = [], named = new Map<string, Value>();
+      const name = (key: string, value: Value) => {
+        if (named.has(key)) throw new Error(`has the argument ${key} twice`);
+        named.set(key, value);
+      };
+      for (const argument of args) {
+        const inner = argument["argument"] as Node;
+        if (argument.type === "SpreadExpression") {
+          const list = this.evaluate(inner, scope);
+          if (!isList(list)) throw new Error(`gives the items of a ${list.type} as arguments`);
+          for (const item of itemsOf(list)) values.push(item);
+        } else if (argument.type === "KeywordSpreadExpression") {
+          const map = this.evaluate(inner, scope);
+          if (map.type !== "ObjectValue") throw new Error(`gives the items of a ${map.type} as arguments`);
+          for (const [key, value] of map.value as Map<string, Value>) {
+            if (covered.numberIn(key) !== null) throw new Error("gives an argument whose name is no text");
+            name(covered.show(key), value);
+          }
+        } else if (argument.type === "KeywordArgumentExpression") {
+          name(String((argument["key"] as Node).value), this.evaluate(argument.value as Node, scope));
+        } else values.push(this.evaluate(argument, scope));
+      }
+      return [values, named];
     }
 
     /** What a template writes: the library has other words for truth and none, and writes lists as JSON. */
     override evaluateBlock(statements: readonly Node[], scope: unknown): Value {
       let written = "";
       for (const node of statements) {
-        // What is safe to write as it is: nothing is escaped here.
-        const isSafe = node.type === "FilterExpression" && filterName(node["filter"] as Node) === "safe";
-        const value = this.evaluate(isSafe ? node["operand"] as Node : node, scope);
+        const value = this.evaluate(node, scope);
         // What a statement gives is a text, or that there is nothing to write.
         if (!STATEMENTS.has(node.type) || value.type !== "NullValue") written += textOf(value, covered);
       }
@@ -136,72 +175,35 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
     }
 
     override evaluateBinaryExpression(node: Node, scope: unknown): Value {
-      const { value: operator } = node["operator"] as Node;
+      const operator = String((node["operator"] as Node).value);
       if (operator === "and" || operator === "or") return super.evaluateBinaryExpression(node, scope);
       const [one, other] = [node["left"], node["right"]].map((side) => this.evaluate(side as Node, scope)) as [
         Value,
         Value,
       ];
-      switch (operator) {
-        case "==":
-        case "!=":
-          return this.#make.truth(areEqual(one, other, covered) === (operator === "=="));
-        case "~":
-          return this.#text(textOf(one, covered) + textOf(other, covered));
-        case "in":
-        case "not in": {
-          const holds = this.#holds(other, one);
-          if (holds !== null) return this.#make.truth(holds === (operator === "in"));
-        }
-      }
-      const left = this.#counted(one, scope), right = this.#counted(other, scope);
-      switch (operator) {
-        case "<":
-        case "<=":
-        case ">":
-        case ">=": {
-          if (left.type !== "StringValue" || right.type !== "StringValue") break;
-          const [first, second] = [left, right].map(({ value }) => covered.show(value as string)) as [string, string];
-          return this.#make.truth(ORDERS[operator]!(compareTexts(first, second)));
-        }
-        case "+":
-          if (isList(left) && isList(right)) return this.#sum(left, right);
-          if ((left.type === "StringValue") === (right.type === "StringValue")) break;
-          throw new Error(`adds ${left.type} and ${right.type}, which Python does not`);
-        case "**":
-          return power(left, right, this.#make);
-        case "%":
-        case "/":
-        case "//":
-          if (isNumber(left) && isNumber(right)) {
-            if (right.value === 0) throw new Error("divides by zero");
-            if (operator !== "/") return divided(operator, left, right, this.#make);
-          }
-      }
-      return super.evaluateBinaryExpression({ ...node, left: known(left), right: known(right) }, scope);
+      return operated(operator, one, other, this.#make, covered);
     }
 
-    /** Whether a value is in another one; null: the library knows. */
-    #holds(whole: Value, part: Value): boolean | null {
-      if (part.type === "UndefinedValue") return null;
-      if (isList(whole)) return itemsOf(whole).some((item) => areEqual(part, item, covered));
-      if (!isText(part, covered)) return null;
-      const text = part.value as string;
-      if (whole.type === "ObjectValue") return entryOf(whole.value as Map<string, Value>, text, covered) !== undefined;
-      if (!isText(whole, covered)) return null;
-      const shown = covered.show(text);
-      return covered.show(whole.value as string).includes(shown);
-    }
-
-    #sum(left: Value, right: Value): Value {
-      if (left.type !== right.type || viewOf(left) || viewOf(right)) throw new Error("adds what are no two lists");
-      const items = [...left.value as Value[], ...right.value as Value[]];
-      return left.type === "TupleValue" ? this.#make.tuple(items) : this.#make.list(items);
+    /** Python's `a < b < c`, up to the first that does not hold. */
+    #compared(node: Node, scope: unknown): Value {
+      let left = this.evaluate(node["left"] as Node, scope);
+      for (const { operator, operand } of node["rest"] as { operator: string; operand: Node }[]) {
+        const right = this.evaluate(operand, scope), result = operated(operator, left, right, this.#make, covered);
+        if (result.value !== true) return result;
+        left = right;
+      }
+      return this.#make.truth(true);
     }
 
     override evaluate(node: Node | undefined, scope: unknown): Value {
+      if (node?.type === "Comparisons") return this.#compared(node, scope);
+      if (node?.type === "ObjectLiteral") {
+        const pairs = [...node.value as Map<Node, Node>].map(([key, item]): [Value, Value] => {
+          return [this.evaluate(key, scope), this.evaluate(item, scope)];
+        });
+        return dictionaryOf(pairs, this.#make, covered);
+      }
       const value = knownValue(node) ?? super.evaluate(node, scope);
-      if (node?.type === "ObjectLiteral") return withoutTwins(value, covered);
       if (value.type !== "IntegerValue") return value;
       if (!Number.isSafeInteger(value.value)) throw new Error("makes a number beyond 2^53");
       if (Object.is(value.value, -0)) value.value = 0;
@@ -214,8 +216,8 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       if (node["computed"] !== true) {
         return memberOf(object, property.value as string | number, true, this.#make, covered);
       }
-      const { type, value } = this.evaluate(property, scope);
-      if (type !== "IntegerValue" && type !== "StringValue") throw new Error(`takes an item by a ${type}`);
+      const key = this.evaluate(property, scope), { type, value } = key;
+      if (type !== "IntegerValue" && type !== "StringValue") return itemByKey(object, key, this.#make, covered);
       return memberOf(object, value as string | number, false, this.#make, covered);
     }
 
@@ -225,7 +227,7 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       const step = node["step"] === undefined ? undefined : this.evaluate(node["step"] as Node, scope);
       if (step?.value === 0) throw new Error("takes a part in steps of none");
       const held = step === undefined ? node : { ...node, step: known(step) };
-      const part = super.evaluateSliceExpression(object, held, scope);
+      const part = safeLike(object, super.evaluateSliceExpression(object, held, scope));
       return object.type === "TupleValue" ? this.#make.tuple(part.value as Value[]) : part;
     }
 
@@ -247,35 +249,41 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       return asView(list, { name: "range", text: `range(${from}, ${to}${step === 1 ? "" : `, ${step}`})` });
     }
 
-    override applyFilter(given: Value, filter: Node, scope: unknown): Value {
-      const name = filterName(filter), alone = filter.type === "Identifier";
-      const operand = AS_WRITTEN.has(name) ? given : this.#counted(given, scope);
-      if (name === "string") return this.#text(textOf(operand, covered));
-      if (name === "int" || name === "float") return this.#number(name, operand, filter, scope);
-      const [args, named] = this.evaluateArguments(alone ? [] : filter["args"] as Node[], scope);
-      return filtered(name, { operand, args, named, make: this.#make, covered }) ??
-        super.applyFilter(operand, filter, scope);
+    override applyFilter(operand: Value, filter: Node, scope: unknown): Value {
+      const [args, named] = this.evaluateArguments(filter["args"] as Node[], scope);
+      return this.filter(String(filter.value), operand, args, named);
+    }
+
+    /** What a filter makes of a value. */
+    filter(name: string, given: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value {
+      const operand = AS_WRITTEN.has(name) ? given : counted(given, this.#make, covered);
+      if (name === "int" || name === "float") return this.#number(name, operand, args, named);
+      const apply = this.filter.bind(this);
+      return filtered(name, { operand, args, named, make: this.#make, covered, apply });
     }
 
     /** The filters `int` and `float`: a text is a number as a whole, or none. */
-    #number(name: "int" | "float", operand: Value, filter: Node, scope: unknown): Value {
-      const args = filter.type === "Identifier" ? [] : filter["args"] as Node[];
-      const [[first, ...rest], named] = this.evaluateArguments(args, scope), otherwise = first ?? named.get("default");
-      if (rest.length > 0 || named.size > (named.has("default") ? 1 : 0)) {
+    #number(name: "int" | "float", operand: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value {
+      const make = this.#make, [first, ...rest] = args, isWhole = name === "int";
+      const otherwise = first ?? named.get("default");
+      if (rest.length > 0 || named.size > (named.has("default") && first === undefined ? 1 : 0)) {
         throw new Error(`${name} takes the default only`);
       }
-      if (operand.type !== "StringValue" && operand.type !== "FloatValue") {
-        return super.applyFilter(operand, { type: "Identifier", value: name }, scope);
+      const { type, value: given } = operand;
+      if (type === "UndefinedValue" || isList(operand) || type === "ObjectValue" || type === "NullValue") {
+        // Python refuses what is not defined; of the rest it makes none.
+        if (type === "UndefinedValue") throw new Error(`has the filter ${name} for what is not defined`);
+        return otherwise ?? (isWhole ? make.whole(0) : make.float(0));
       }
-      if (/^\s*[+-]?nan\s*$/i.test(String(operand.value))) throw new Error("makes a number that is none");
-      const given = operand.value,
-        value = typeof given === "string" ? numberOf(covered.show(given)) : given as number;
-      if (name === "float" && value !== null) return super.evaluate({ type: "FloatLiteral", value }, scope);
-      if (value !== null && Number.isSafeInteger(Math.trunc(value))) {
-        return super.evaluate({ type: "IntegerLiteral", value: Math.trunc(value) }, scope);
+      if (/^\s*[+-]?nan\s*$/i.test(String(given))) throw new Error("makes a number that is none");
+      const value = typeof given === "string" ? numberOf(covered.show(given)) : Number(given);
+      if (typeof given !== "string" && !["IntegerValue", "FloatValue", "BooleanValue"].includes(type)) {
+        throw new Error(`has the filter ${name} for ${type}`);
       }
+      if (!isWhole && value !== null) return make.float(value);
+      if (value !== null && Number.isSafeInteger(Math.trunc(value))) return make.whole(Math.trunc(value));
       if (value !== null && Number.isFinite(value)) throw new Error("makes a number beyond 2^53");
-      return otherwise ?? super.evaluate({ type: name === "int" ? "IntegerLiteral" : "FloatLiteral", value: 0 }, scope);
+      return otherwise ?? (isWhole ? make.whole(0) : make.float(0));
     }
   };
 }

@@ -3,10 +3,14 @@
  * macro sees those of where it is written. To the library, loops share them, blocks have none, and macros see those of
  * where they are called.
  */
-import { isTrue } from "./template_filters.ts";
-import { known, Make, type Node } from "./template_make.ts";
-import type { Runtime, RuntimeClass } from "./template_python.ts";
-import { areEqual, type Covered, isText, itemsOf, type Value } from "./template_values.ts";
+import { nameOf, readsOf } from "./template_reads.ts";
+import type { Frames } from "./template_frames.ts";
+import { isTrue } from "./template_choices.ts";
+import { keyValue } from "./template_keys.ts";
+import { Make, type Node } from "./template_make.ts";
+import type { PythonicClass, Runtime } from "./template_python.ts";
+import { areEqual } from "./template_order.ts";
+import { type Covered, isText, itemsOf, type Value } from "./template_values.ts";
 
 /** Variables, by their names. */
 interface Scope {
@@ -31,7 +35,7 @@ const FIXED: ReadonlySet<string> = new Set([
 ]);
 /** What Jinja has without being told, and templates here do not; and words of the language. */
 const LACKING: ReadonlySet<string> = new Set([
-  ...["dict", "lipsum", "cycler", "joiner", "self", "super", "and", "or", "not", "in", "is", "if", "else"],
+  ...["lipsum", "cycler", "joiner", "self", "super", "and", "or", "not", "in", "is", "if", "else"],
 ]);
 
 /** Lines where mistakes were found. */
@@ -44,13 +48,15 @@ export const lineOf = (thrown: unknown): number | undefined => found.get(thrown 
  * The interpreter with Jinja's scopes.
  *
  * @param lines Lines of statements, for messages.
+ * @param frames Names that have no value when a block begins.
  * @param covered What stands for other characters in values.
  */
 export function scoped<E>(
-  Interpreter: RuntimeClass<E>,
+  Interpreter: PythonicClass<E>,
   lines: WeakMap<Node, number>,
+  frames: Frames,
   covered: Covered,
-): RuntimeClass<E> {
+): PythonicClass<E> {
   return class Scoped extends Interpreter {
     readonly #make = new Make((node) => super.evaluate(node, null));
     readonly #namespace: (args: Value[], scope: unknown) => Value;
@@ -67,7 +73,13 @@ export function scoped<E>(
 
     override evaluate(node: Node | undefined, scope: unknown): Value {
       if (node?.type === "Break" || node?.type === "Continue") throw new Jump(node.type === "Break");
-      return super.evaluate(node, scope);
+      return node?.type === "With" ? this.#with(node, scope as Scope) : super.evaluate(node, scope);
+    }
+
+    #with(node: Node, scope: Scope): Value {
+      const inner = this.#within(scope), values = (node["values"] as Node[]).map((one) => this.evaluate(one, scope));
+      (node["targets"] as Node[]).forEach((target, i) => this.#assign(target, values[i]!, inner));
+      return this.evaluateBlock(node["body"] as Node[], inner);
     }
 
     override evaluateIdentifier(node: Node, scope: unknown): Value {
@@ -80,6 +92,7 @@ export function scoped<E>(
 
     override evaluateBlock(statements: readonly Node[], scope: unknown): Value {
       let written = "";
+      for (const name of frames.get(statements) ?? []) (scope as Scope).variables.set(name, this.#make.missing());
       for (const statement of statements) {
         try {
           written += super.evaluateBlock([statement], scope).value;
@@ -103,8 +116,7 @@ export function scoped<E>(
 
     override evaluateFor(node: Node, given: unknown): Value {
       const scope = given as Scope, iterable = node["iterable"] as Node, target = node["loopvar"] as Node;
-      const test = iterable.type === "SelectExpression" ? iterable["test"] as Node : null;
-      const all = this.#turns(this.evaluate(test === null ? iterable : iterable["lhs"] as Node, scope));
+      const test = node["test"] as Node | null, all = this.#turns(this.evaluate(iterable, scope));
       const items = test === null ? all : all.filter((item) => {
         const inner = this.#within(scope);
         this.#assign(target, item, inner);
@@ -174,7 +186,7 @@ export function scoped<E>(
         case "TupleValue":
           return itemsOf(value);
         case "ObjectValue":
-          return [...(value.value as Map<string, Value>).keys()].map((one) => make.text(one));
+          return [...(value.value as Map<string, Value>).keys()].map((one) => keyValue(one, make, covered));
         case "UndefinedValue":
           return [];
       }
@@ -187,6 +199,7 @@ export function scoped<E>(
         scope.setVariable(String(target.value), value);
         return;
       }
+      if (target.type === "MemberExpression") return this.#setMember(target, value, scope);
       if (target.type !== "TupleLiteral") throw new Error(`sets a ${target.type}`);
       const targets = target.value as Node[], parts = this.#turns(value);
       if (value.type === "UndefinedValue" || parts.length !== targets.length) {
@@ -195,27 +208,34 @@ export function scoped<E>(
       targets.forEach((one, i) => this.#assign(one, parts[i]!, scope));
     }
 
+    /** The text of a block, and what its filters make of it. */
+    #filtered(node: Node, scope: Scope): Value {
+      const text = this.#closed(() => this.evaluateBlock(node["body"] as Node[], this.#within(scope)));
+      return (node["filters"] as Node[]).reduce((value, filter) => this.applyFilter(value, filter, scope), text);
+    }
+
     override evaluateSet(node: Node, given: unknown): Value {
       const scope = given as Scope, target = node["assignee"] as Node;
-      const value = node.value
-        ? this.evaluate(node.value as Node, scope)
-        : this.#closed(() => this.evaluateBlock(node["body"] as Node[], this.#within(scope)));
-      if (target.type !== "MemberExpression") {
-        this.#assign(target, value, scope);
-        return this.#make.none();
-      }
+      const value = node.value ? this.evaluate(node.value as Node, scope) : this.#filtered(node, scope);
+      this.#assign(target, value, scope);
+      return this.#make.none();
+    }
+
+    #setMember(target: Node, value: Value, scope: Scope): void {
       const name = String((target["property"] as Node).value), object = target["object"] as Node;
-      if (target["computed"] === true || object.value === "loop" || name.startsWith("_")) {
+      const held = this.evaluate(object, scope);
+      if (held.type !== "NamespaceValue" || object.value === "loop" || name.startsWith("_")) {
         throw new Error(`sets ${name} of what is no namespace`);
       }
-      return super.evaluateSet({ ...node, value: known(value) }, scope);
+      (held.value as Map<string, Value>).set(name, value);
     }
 
     override evaluateMacro(node: Node, given: unknown): Value {
       const written = given as Scope, name = String((node["name"] as Node).value);
       if (FIXED.has(name)) throw new Error(`sets ${name}`);
       const result = super.evaluateMacro(node, written), macro = written.lookupVariable(name);
-      const library = macro.value as (args: Value[], scope: unknown) => Value, calls = mentions(node["body"], "caller");
+      const library = macro.value as (args: Value[], scope: unknown) => Value;
+      const calls = readsOf(node["args"] as Node[], node["body"]).has("caller");
       macro.value = (args: Value[], called: Scope) => {
         const scope = this.#within(written), caller = called.variables.get("caller");
         if (caller !== undefined && !calls) throw new Error(`calls ${name} with a block that it does not use`);
@@ -225,9 +245,16 @@ export function scoped<E>(
       return result;
     }
 
-    override bindMacroArguments(
-      ...[name, parameters, special, args, scope]: Parameters<Runtime["bindMacroArguments"]>
-    ): void {
+    override evaluateCallStatement(node: Node, scope: unknown): Value {
+      readsOf(node["callerArgs"] as Node[], node["body"]);
+      return super.evaluateCallStatement(node, scope);
+    }
+
+    override bindMacroArguments(...given: Parameters<Runtime["bindMacroArguments"]>): void {
+      const [name, parameters, , args, scope] = given, reads = readsOf(parameters);
+      const own = new Set(parameters.map((one) => nameOf(one).value));
+      const special = new Set([...reads].filter((one) => one !== "caller" && !own.has(one)));
+      if (own.has("caller")) throw new Error("has a macro with the parameter caller");
       super.bindMacroArguments(name, parameters, special, args, scope);
       if (!special.has("varargs")) return;
       const { variables } = scope as Scope;
@@ -235,19 +262,9 @@ export function scoped<E>(
     }
 
     override evaluateFilterStatement(node: Node, given: unknown): Value {
-      const text = this.#closed(() => this.evaluateBlock(node["body"] as Node[], this.#within(given as Scope)));
-      const value = this.applyFilter(text, node["filter"] as Node, given);
+      const value = this.#filtered(node, given as Scope);
       if (value.type !== "StringValue") throw new Error(`has a block whose filter makes a ${value.type}`);
       return value;
     }
   };
-}
-
-/** Whether a name is used anywhere in a part of a template. */
-function mentions(part: unknown, name: string): boolean {
-  if (Array.isArray(part)) return part.some((one) => mentions(one, name));
-  if (part instanceof Map) return mentions([...part], name);
-  if (typeof part !== "object" || part === null) return false;
-  const node = part as Node;
-  return node.type === "Identifier" && node.value === name || Object.values(node).some((one) => mentions(one, name));
 }

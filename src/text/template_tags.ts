@@ -1,6 +1,5 @@
 /**
- * Where the tags of a chat template are: found as Jinja finds them, with the blanks around them taken away as it does,
- * which the library would do by looking for their signs anywhere, in texts too.
+ * Where the tags of a chat template are: found as Jinja finds them, with the blanks around them taken away as it does.
  */
 import { BLANKS, stripped } from "./python_texts.ts";
 
@@ -8,8 +7,10 @@ import { BLANKS, stripped } from "./python_texts.ts";
 export interface Tag {
   /** Its line, from 1 on. */
   readonly line: number;
-  /** What it is written as for the library, without signs for blanks. */
-  readonly source: string;
+  /** `{`: what it is written for; `%`: a statement; `#`: a comment, or what ends a text that is written as it is. */
+  readonly kind: "{" | "%" | "#";
+  /** What stands in it, without signs for blanks. */
+  readonly inner: string;
   /** The text before it. */
   readonly text: string;
 }
@@ -24,8 +25,9 @@ export class TagError extends Error {
 const ENDS = { "{": "}}", "%": "%}", "#": "#}" } as const;
 const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 const TEXTS = /'(?:[^'\\]|\\[^])*'|"(?:[^"\\]|\\[^])*"/y;
-/** A brace before another one; texts, so that none in them is found. */
-const BRACES = new RegExp(`${TEXTS.source}|\\{(?=\\{)`, "g");
+/** Where a text begins that is written as it is, and where it ends. */
+const RAW = new RegExp(`\\{%[-+]?[${BLANKS}]*raw[${BLANKS}]*(?:-%\\}[${BLANKS}]*|%\\})`, "y");
+const RAW_END = new RegExp(`\\{%([-+]?)[${BLANKS}]*endraw[${BLANKS}]*(?:\\+%\\}|-%\\}[${BLANKS}]*|%\\}\n?)`, "g");
 const BLANK: ReadonlySet<string> = new Set(BLANKS);
 
 /** A template's tags with the text before each, and the text after the last. */
@@ -38,23 +40,29 @@ export function tagsOf(template: string): { tags: Tag[]; rest: string } {
     const kind = all[open + 1] as keyof typeof ENDS, sign = "+-".includes(all[open + 2] ?? " ") ? all[open + 2]! : "";
     const before = textBefore(all.slice(at, open), kind, sign, startsLine);
     line += linesIn(all, at, open);
+    RAW.lastIndex = open;
+    const raw = kind === "%" ? RAW.exec(all)?.[0] : undefined;
+    if (raw !== undefined) {
+      tags.push({ line, kind: "#", inner: "", text: before });
+      RAW_END.lastIndex = at = open + raw.length;
+      const ending = RAW_END.exec(all);
+      if (ending === null) throw new TagError("has raw without an end", line);
+      line += linesIn(all, open, ending.index);
+      tags.push({ line, kind: "#", inner: "", text: textBefore(all.slice(at, ending.index), "%", ending[1]!, false) });
+      at = ending.index + ending[0].length;
+      line += linesIn(all, ending.index, at);
+      startsLine = ending[0].endsWith("\n");
+      continue;
+    }
     const from = open + 2 + sign.length, end = endOf(all, from, kind, line);
     const last = all[end - 1]!, after = end > from && (last === "-" || last === "+" && kind !== "{") ? last : "";
-    const inner = kind === "#" ? "" : ` ${bracesApart(all.slice(from, end - after.length))} `;
-    for (const [text, source] of apart(before, `{${kind}${inner}${ENDS[kind]}`)) {
-      tags.push({ line, source, text });
-    }
+    tags.push({ line, kind, inner: kind === "#" ? "" : all.slice(from, end - after.length), text: before });
     at = end + 2;
     if (after === "-") { while (BLANK.has(all[at]!)) at++; }
     startsLine = kind !== "{" && after === "" && all[at] === "\n";
     if (startsLine) at++;
     line += linesIn(all, open, at);
   }
-}
-
-/** The inside of a tag with blanks between braces, of which two would begin a tag to the library. */
-function bracesApart(inner: string): string {
-  return inner.replace(BRACES, (one) => one === "{" ? "{ " : one);
 }
 
 /** Where the next tag begins; -1: none does. */
@@ -103,12 +111,4 @@ function endOf(all: string, from: number, kind: keyof typeof ENDS, line: number)
     at++;
   }
   throw new TagError("has a tag without an end", line);
-}
-
-/** A brace at the end of a text would be a part of the tag after it. */
-function* apart(text: string, tag: string): Generator<[text: string, tag: string]> {
-  if (text.endsWith("{")) {
-    yield [text.slice(0, -1), "{{ '{' }}"];
-    yield ["", tag];
-  } else yield [text, tag];
 }

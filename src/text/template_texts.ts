@@ -3,9 +3,11 @@
  * covered at the same places: what comes of a message stays covered.
  */
 import { capitalized, lower, titleCased, upper } from "./python_cases.ts";
-import { lastWordsOf, linesOf, stripped, wordsOf } from "./python_texts.ts";
+import { BLANKS, lastWordsOf, linesOf, stripped, wordsOf } from "./python_texts.ts";
 import type { Make } from "./template_make.ts";
-import { type Covered, isList, itemsOf, type Value } from "./template_values.ts";
+import { escapedValue } from "./template_markup.ts";
+import { asSafe, type Covered, isList, isSafe, itemsOf, type Value } from "./template_values.ts";
+import { centered, charactersIn, padded } from "./template_widths.ts";
 
 /** What a method is called of, and with; arguments that are named stand in their places. */
 export interface MethodCall {
@@ -22,10 +24,41 @@ export const METHODS_OF_TEXTS: Readonly<Record<string, string>> = {
   ...{ startswith: "*", endswith: "*", removeprefix: "*", removesuffix: "*", join: "*" },
   ...{ split: "? sep maxsplit", rsplit: "? sep maxsplit", splitlines: "? keepends", replace: "* * ? *" },
   ...{ partition: "*", rpartition: "*", find: "*", rfind: "*", index: "*", rindex: "*", count: "*" },
+  ...{ center: "* ? *", ljust: "* ? *", rjust: "* ? *", zfill: "*", isdigit: "", isdecimal: "", isalpha: "" },
+  ...{ isalnum: "", isspace: "", isupper: "", islower: "", isascii: "" },
 };
 
-/** What a method makes of a text. */
+/** Those that make safe texts of a safe one. */
+const KEEP_SAFE: ReadonlySet<string> = new Set([
+  ...["upper", "lower", "title", "capitalize", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "join"],
+  ...["split", "rsplit", "splitlines", "replace", "partition", "rpartition"],
+]);
+/** Those whose value is no text. */
+const ASKS: ReadonlySet<string> = new Set([
+  ...["startswith", "endswith", "find", "rfind", "index", "rindex", "count", "isdigit", "isdecimal", "isalpha"],
+  ...["isalnum", "isspace", "isupper", "islower", "isascii"],
+]);
+
+/** What a method makes of a text, which may be called safe. */
 export function methodOfText(call: MethodCall): Value {
+  const { object, name, args, make, covered } = call;
+  if (!isSafe(object)) return methodOf(call);
+  if (ASKS.has(name)) return methodOf(call);
+  if (!KEEP_SAFE.has(name)) throw new Error(`calls ${name} of what is called safe`);
+  const fresh = args[1];
+  if (name === "replace" && fresh !== undefined) args[1] = escapedValue(make.text(textIn(call, fresh)), make, covered);
+  if (name === "join") {
+    const list = args[0]!;
+    if (!isList(list)) throw new Error("joins what is no list");
+    args[0] = make.list(itemsOf(list).map((item) => escapedValue(item, make, covered)));
+  }
+  const made = methodOf(call);
+  if (made.type === "StringValue") return asSafe(made);
+  for (const part of made.value as Value[]) asSafe(part);
+  return made;
+}
+
+function methodOf(call: MethodCall): Value {
   const { object, name, args: [first, second], make, covered } = call, text = object.value as string;
   const cut = ([start, end]: readonly [number, number]) => make.text(text.slice(start, end));
   switch (name) {
@@ -67,8 +100,54 @@ export function methodOfText(call: MethodCall): Value {
       return make.tuple(partition(call).map(cut));
     case "join":
       return join(call);
+    case "center":
+    case "ljust":
+    case "rjust":
+    case "zfill":
+      return make.text(filledUp(call));
+    case "isupper":
+    case "islower":
+      return make.truth(hasCase(covered.show(text), name === "islower"));
   }
-  return count(call);
+  const kind = Object.hasOwn(KINDS, name) ? KINDS[name]! : null;
+  return kind === null ? count(call) : make.truth(isOfKind(covered.show(text), name, kind));
+}
+
+const KINDS: Readonly<Record<string, RegExp>> = {
+  isdigit: /^\p{Nd}+$/u,
+  isdecimal: /^\p{Nd}+$/u,
+  isalpha: /^\p{L}+$/u,
+  isalnum: /^[\p{L}\p{N}]+$/u,
+  isspace: new RegExp(`^[${BLANKS}]+$`),
+  isascii: /^[\0-\x7f]*$/,
+};
+
+/** Whether all characters are of a kind. */
+function isOfKind(text: string, name: string, kind: RegExp): boolean {
+  // Some of them are digits to Python: superscripts.
+  if (name === "isdigit" && /\p{No}/u.test(text)) throw new Error("asks whether numbers of other kinds are digits");
+  return kind.test(text);
+}
+
+/** Whether all letters of a text that have a case have this one, and there is one. */
+export function hasCase(text: string, isLower: boolean): boolean {
+  const [has, lacks] = isLower ? [/\p{Lowercase}/u, /\p{Uppercase}/u] : [/\p{Uppercase}/u, /\p{Lowercase}/u];
+  return has.test(text) && !lacks.test(text) && !/\p{Lt}/u.test(text);
+}
+
+function filledUp(call: MethodCall): string {
+  const { object, name, args: [width, sign], make } = call, text = object.value as string;
+  if (width!.type !== "IntegerValue") throw new Error(`${name}() takes a whole number`);
+  const to = width!.value as number;
+  if (name === "zfill") {
+    const before = /^[-+]/.exec(call.covered.show(text))?.[0].length ?? 0;
+    return text.slice(0, before) + padded(text.slice(before), to - before, ">", "0", make);
+  }
+  const fill = sign === undefined ? " " : textIn(call, sign);
+  if (charactersIn(fill) !== 1) throw new Error(`${name}() takes one character`);
+  return name === "center"
+    ? centered(text, to, fill, make)
+    : padded(text, to, name === "ljust" ? "<" : ">", fill, make);
 }
 
 const truth = (value: Value): boolean => (value as unknown as { __bool__(): { value: boolean } }).__bool__().value;
@@ -141,10 +220,6 @@ function count(call: MethodCall): Value {
   return make.whole(at < 0 ? -1 : charactersIn(text.slice(0, at)));
 }
 
-/** How many characters a text has, some of which are two of its units. */
-export const charactersIn = (text: string): number =>
-  text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g)?.length ?? 0);
-
 /** Python's `replace`. */
 export function replaced(
   { object, make, covered }: Pick<MethodCall, "object" | "make" | "covered">,
@@ -174,7 +249,10 @@ function* between(text: string): Generator<number> {
 
 function join(call: MethodCall): Value {
   const { object, args: [first], make } = call, text = object.value as string, list = first!;
-  if (list.type === "ObjectValue") return make.text([...(list.value as Map<string, Value>).keys()].join(text));
+  if (list.type === "ObjectValue") {
+    const keys = [...(list.value as Map<string, Value>).keys()];
+    return make.text(keys.map((key) => textIn(call, make.text(key))).join(text));
+  }
   if (!isList(list)) throw new Error(`joins a ${list.type}`);
   const parts = itemsOf(list).map((part) => textIn(call, part));
   make.room(parts.reduce((sum, { length }) => sum + length, 0) + text.length * Math.max(0, parts.length - 1));

@@ -18,6 +18,8 @@ export const isNumber = ({ type }: Value): boolean => type === "IntegerValue" ||
 export interface Covered {
   /** The number in its written form that a text stands for; null: none. */
   numberIn(text: string): string | null;
+  /** The text that stands for a number, or for what else is no text but a key. */
+  quoted(written: string): string;
   /** The key that one with a mark, which keeps it in its place among others, stands for. */
   keyIn(key: string): string;
   /** A text with the characters that it stands for, each at the place of what stands for it. */
@@ -27,6 +29,20 @@ export interface Covered {
   /** Whether something stands for letters or digits, too. */
   readonly hidesLetters: boolean;
 }
+
+const safe = new WeakSet<Value>();
+
+/** Whether a text is called safe: see template_markup.ts. */
+export const isSafe = (value: Value): boolean => safe.has(value);
+
+/** The text as a safe one. */
+export function asSafe(text: Value): Value {
+  safe.add(text);
+  return text;
+}
+
+/** The same where another one is safe. */
+export const safeLike = (other: Value, text: Value): Value => isSafe(other) ? asSafe(text) : text;
 
 /** Python's `str(value)`; of what a template does not know, nothing. */
 export function textOf(value: Value, covered: Covered): string {
@@ -45,11 +61,12 @@ function numberText(value: Value, covered: Covered): string | null {
 }
 
 /** Python's `repr(value)`. */
-function literalOf(one: Value, covered: Covered): string {
+export function literalOf(one: Value, covered: Covered): string {
   const { type, value } = one;
   switch (type) {
     case "StringValue":
-      return numberText(one, covered) ?? quotedText(value as string, covered);
+      return numberText(one, covered) ??
+        (isSafe(one) ? `Markup(${quotedText(value as string, covered)})` : quotedText(value as string, covered));
     case "FloatValue":
       return floatText(value as number);
     case "BooleanValue":
@@ -66,7 +83,11 @@ function literalOf(one: Value, covered: Covered): string {
     }
     case "ObjectValue": {
       const entries = [...value as ReadonlyMap<string, Value>];
-      return `{${entries.map(([key, item]) => `${quotedText(key, covered)}: ${literalOf(item, covered)}`).join(", ")}}`;
+      const keyText = (key: string) => {
+        const written = covered.numberIn(key);
+        return written === null ? quotedText(key, covered) : covered.cover(written);
+      };
+      return `{${entries.map(([key, item]) => `${keyText(key)}: ${literalOf(item, covered)}`).join(", ")}}`;
     }
     case "IntegerValue":
       return String(value);
@@ -127,7 +148,8 @@ export function compareTexts(a: string, b: string): number {
 
 const isHalf = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdfff;
 
-function floatText(value: number): string {
+/** Python's `repr` of a float. */
+export function floatText(value: number): string {
   if (Object.is(value, -0)) return "-0.0";
   return float(value)?.rawJSON ?? (value !== value ? "nan" : value > 0 ? "inf" : "-inf");
 }
@@ -167,81 +189,4 @@ export function rewritten(
     at = index + character.length;
   }
   return result + text.slice(at);
-}
-
-/** Values of one kind can be equal; to Python too, true is 1. */
-function kindOf({ type, value }: Value, covered: Covered): string {
-  if (type === "StringValue") return covered.numberIn(value as string) === null ? type : "number";
-  return /^(?:Integer|Float|Boolean)Value$/.test(type) ? "number" : type;
-}
-
-/**
- * Python's `a == b`: the library compares as JavaScript does, to which `["a"]` is `"a"`, `"1"` is 1, what is undefined
- * is none, and no list is another one with the same items.
- */
-export function areEqual(a: Value, b: Value, covered: Covered): boolean {
-  const [kind, other] = [a, b].map((value) => kindOf(value, covered));
-  if (views.has(a) || views.has(b)) throw new Error("compares what is no list, expected it as one");
-  if (kind !== other) return false;
-  if (kind === "ArrayValue" || kind === "TupleValue") {
-    const [left, right] = [a.value as Value[], b.value as Value[]];
-    return left.length === right.length && left.every((item, i) => areEqual(item, right[i]!, covered));
-  }
-  if (kind === "ObjectValue") {
-    const [left, right] = [a.value, b.value] as [ReadonlyMap<string, Value>, ReadonlyMap<string, Value>];
-    return left.size === right.size && left.entries().every(([key, item]) => {
-      const other = entryOf(right, key, covered);
-      return other !== undefined && areEqual(item, other, covered);
-    });
-  }
-  if (kind === "StringValue") {
-    return a.value === b.value || covered.show(a.value as string) === covered.show(b.value as string);
-  }
-  return kind === "number" ? numbersAreEqual(a, b, covered) : a.value === b.value;
-}
-
-/** Numbers are equal: those of calls, too, of which more digits are kept than a number has. */
-function numbersAreEqual(a: Value, b: Value, covered: Covered): boolean {
-  if (a.type !== "StringValue" && b.type !== "StringValue") return Number(a.value) === Number(b.value);
-  const exact = ({ type, value }: Value) => {
-    if (type === "StringValue") return BigInt(covered.numberIn(value as string)!);
-    return Number.isInteger(Number(value)) ? BigInt(Number(value)) : Number(value);
-  };
-  return exact(a) === exact(b);
-}
-
-/** A dictionary's item, whichever characters of the key are covered; undefined: it has none. */
-export function entryOf(map: ReadonlyMap<string, Value>, key: string, covered: Covered): Value | undefined {
-  const found = map.get(key), shown = covered.show(key);
-  if (found !== undefined || shown === key && covered.cover(key) === key) return found;
-  return map.entries().find(([other]) => covered.show(other) === shown)?.[1];
-}
-
-/** Jinja's `unique`: texts are one where they differ in case only. */
-export function uniqueOf(items: readonly Value[], covered: Covered): Value[] {
-  const seen = new Set<unknown>();
-  return items.filter(({ type, value }) => {
-    if (Array.isArray(value) || value instanceof Map) throw new Error(`${type} cannot be told from others`);
-    const key = type === "StringValue"
-      ? covered.show(value as string).toLowerCase()
-      : typeof value === "boolean"
-      ? Number(value)
-      : value;
-    return seen.size < seen.add(key).size;
-  });
-}
-
-/** A dictionary in which no key stands twice, once as it is and once covered: the last one's item is at the first's. */
-export function withoutTwins(value: Value, covered: Covered): Value {
-  const map = value.value as Map<string, Value>, firsts = new Map<string, string>();
-  for (const [key, item] of map) {
-    const shown = covered.show(key), first = firsts.get(shown);
-    if (first === undefined) {
-      firsts.set(shown, key);
-      continue;
-    }
-    map.set(first, item);
-    map.delete(key);
-  }
-  return value;
 }

@@ -1,6 +1,8 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { forAllLayers, paceOf, truncated } from "../../src/bench/pace.ts";
+import type { Engine } from "../../src/model/engine.ts";
 import { openSetting } from "../../src/session/open.ts";
+import { Session } from "../../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
@@ -32,12 +34,72 @@ Deno.test("truncated() is the model of the first layers, and paceOf() times it",
   assert((await logitsOf(session, [1, 2, 3])).every(Number.isFinite));
   await session.close();
   const opened: number[] = [];
-  const pace = await paceOf(setting, { sequences: 2, context: 8, allLogits: true, picks: false }, (few, room) => {
+  const pace = await paceOf(setting, { sequences: 2, context: 8, allLogits: true, scorer: null }, (few, room) => {
     opened.push(few.planned.source.tree.layers.length);
     return openSetting(few, room);
   });
   assertEquals(opened, [2, 4]);
   assert(pace.load > 0 && pace.prompt > 0 && pace.step > 0);
+});
+
+Deno.test("paceOf() asks an engine for tokens in the way in which an evaluation does", async () => {
+  const shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 64, experts: 4, topK: 2, vocab: 64 };
+  const setting = planSetting({ ...DEFAULTS, checkpoint: randomCheckpoint({ shape, layout: "hf_mxfp4" }), threads: 1 });
+  const vocab = setting.checkpoint.config.vocab, logits = new Float32Array(vocab);
+  /** How tokens of replies were asked for, and how many were scored beside the engine. */
+  const asked = async (abilities: readonly ("decode" | "scores" | "pick")[], scored: boolean) => {
+    const ways = new Set<string>(), can = (ability: "decode" | "scores" | "pick") => abilities.includes(ability);
+    const ones = (ids: Int32Array) => Float64Array.from(ids, () => -1);
+    let rows = 0;
+    const engine: Engine = {
+      info: { description: "", weightBytes: 0, loadMilliseconds: 0 },
+      compute: (batch, wanted, onRow) => {
+        // That of the prompt has more tokens.
+        if (batch.ids.length === 2) ways.add("logits");
+        return Promise.resolve(wanted.forEach((row) => onRow(row, logits)));
+      },
+      copySlot: () => {},
+      pretend: () => {},
+      ...(can("scores") ? { scores: true } : {}),
+      ...(can("pick")
+        ? {
+          canPick: () => true,
+          pick: (_batch, wanted) => {
+            ways.add("pick");
+            return Promise.resolve({ ids: new Int32Array(wanted.length), logProbabilities: ones(wanted) });
+          },
+        }
+        : {}),
+      ...(can("decode")
+        ? {
+          canDecode: () => true,
+          decode: async ({ batch: { ids }, steps, scored, onTokens }) => {
+            ways.add(scored ? "decode and score" : "decode");
+            for (let step = 0; step < steps; step++) await onTokens(ids, step, ones(ids));
+            return { steps, hostMilliseconds: 0 };
+          },
+        }
+        : {}),
+      close: () => Promise.resolve(),
+    };
+    const scorer = () => ({ score: () => rows++, [Symbol.dispose]: () => {} });
+    await paceOf(
+      setting,
+      { sequences: 2, context: 8, allLogits: false, scorer: scored ? scorer : null },
+      (_few, { slots, context, chunk }) =>
+        Promise.resolve(new Session(engine, { slots, context, maxTokens: chunk!, vocab })),
+    );
+    return [[...ways].join(), rows > 0];
+  };
+  // One GPU, several, one process of emulate, several ranks of it.
+  const engines = [["decode", "scores", "pick"], ["decode", "pick"], ["decode"], []] as const;
+  const found = await Promise.all(engines.map(async (one) => [await asked(one, true), await asked(one, false)]));
+  assertEquals(found, [
+    [["decode and score", false], ["decode", false]],
+    [["pick", false], ["decode", false]],
+    [["logits", true], ["decode", false]],
+    [["logits", true], ["logits", false]],
+  ]);
 });
 
 Deno.test("--dry-run says bytes, memory and time, and writes nothing", async () => {

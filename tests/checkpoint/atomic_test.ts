@@ -1,6 +1,7 @@
 import {
   copyWhole,
   isTemporaryName,
+  makeDirectory,
   openToAppend,
   syncDirectory,
   temporaryName,
@@ -44,6 +45,22 @@ Deno.test("copyWhole() copies what a link leads to", () => {
   assert(Deno.lstatSync(`${dir.path}/b`).isFile);
   assertEquals(Deno.readTextFileSync(`${dir.path}/b`), "text");
   assertEquals(names(dir), ["a", "b", "link"]);
+});
+
+Deno.test("makeDirectory() takes a directory that is there, or a link to one, and names what else is there", () => {
+  using dir = new TemporaryDirectory();
+  const at = (name: string) => `${dir.path}/${name}`;
+  makeDirectory(at("made/deep"));
+  Deno.symlinkSync("made", at("link"));
+  makeDirectory(at("link"));
+  Deno.writeTextFileSync(at("file"), "");
+  for (const [name, leads] of [["loop", "loop"], ["dangling", "nowhere"], ["other", "file"]] as const) {
+    Deno.symlinkSync(leads, at(name));
+    const { message } = assertThrows(() => makeDirectory(at(name)), InputError);
+    assertEquals(message, `out: ${at(name)}: expected a directory, got a link that leads to none`);
+  }
+  const { message } = assertThrows(() => makeDirectory(at("file")), InputError);
+  assertEquals(message, `out: ${at("file")}: expected a directory, got a file`);
 });
 
 Deno.test("isTemporaryName() knows what temporaryName() gives", () => {

@@ -115,6 +115,8 @@ Deno.test("readConfig() says what of generation_config.json is not applied", () 
   const applied = [
     {},
     { do_sample: true, temperature: 0.6, top_k: 50, top_p: 0.9, max_length: 4096, transformers_version: "4.55.0" },
+    // Versions before 5 have it.
+    { return_legacy_cache: true },
     {
       num_beams: 1,
       repetition_penalty: 1.0,
@@ -151,6 +153,52 @@ Deno.test("readConfig() refuses keys of generation_config.json that are not know
   assertEquals(line({ "a\nb": [] }), `generation.json: a\\u000ab: ${said}, got an array of 0`);
   assertEquals(line({ hasOwnProperty: 1 }), `generation.json: hasOwnProperty: ${said}, got 1`);
   assertEquals(read_(tiny(), { dry_multiplier: null }).warnings, []);
-  // Every key that transformers 5.24 writes is known.
-  for (const key of TRANSFORMERS_GENERATION) read_(tiny(), { [key]: key.endsWith("token_id") ? 1 : true });
+  // Every key that transformers 5.24 writes is known, with a value of its kind.
+  for (const key of TRANSFORMERS_GENERATION) {
+    const taken = [1, true, "a text", [[1]], {}].filter((value) => {
+      try {
+        return read_(tiny(), { [key]: value }) !== null;
+      } catch (error) {
+        assert(error instanceof InputError && !error.message.includes("no key of that name"), key);
+        return false;
+      }
+    });
+    assert(taken.length > 0 && taken.length < 4, `${key}: ${taken.length} kinds of values`);
+  }
+});
+
+Deno.test("readConfig() refuses values of generation_config.json that are not of their key's kind", () => {
+  const line = (key: string, value: unknown) => assertThrows(() => read_(tiny(), { [key]: value }), InputError).message;
+  const wrong: [string, unknown, string, string][] = [
+    ["eos_token_id", "x", "a token id or a list of token ids", '"x"'],
+    ["pad_token_id", -1, "a token id", "-1"],
+    ["temperature", "hot", "a number from 0", '"hot"'],
+    ["temperature", -0.1, "a number from 0", "-0.1"],
+    ["top_p", true, "a number from 0 to 1", "true"],
+    ["top_p", 1.5, "a number from 0 to 1", "1.5"],
+    ["min_p", -0.5, "a number from 0 to 1", "-0.5"],
+    ["top_k", 1.5, "an integer from -1", "1.5"],
+    ["top_k", "50", "an integer from -1", '"50"'],
+    ["max_new_tokens", -1, "an integer from 1", "-1"],
+    ["max_new_tokens", 0, "an integer from 1", "0"],
+    ["max_length", true, "an integer from 1", "true"],
+    ["min_new_tokens", -1, "an integer from 0", "-1"],
+    ["do_sample", "yes", "true or false", '"yes"'],
+    ["do_sample", 1, "true or false", "1"],
+    ["stop_strings", 1, "a text or a list of texts", "1"],
+    ["stop_strings", ["a", 1], "a text or a list of texts", "an array of 2"],
+    ["early_stopping", "x", 'true, false or "never"', '"x"'],
+    ["repetition_penalty", {}, "a number from 0", "an object"],
+    ["bad_words_ids", 3, "a list", "3"],
+    ["sequence_bias", 3, "a list or an object", "3"],
+    ["cache_implementation", 1, "a text", "1"],
+    ["compile_config", "x", "an object", '"x"'],
+    ["assistant_ensemble_weight", "x", "a number", '"x"'],
+  ];
+  for (const [key, value, expected, got] of wrong) {
+    assertEquals(line(key, value), `generation.json: ${key}: expected ${expected}, got ${got}`);
+  }
+  // What others write without meaning anything, and numbers at their ends.
+  const right = { top_k: -1, temperature: 0, top_p: 1, min_p: 0, max_length: 1e30, early_stopping: "never" };
+  assertEquals(read_(tiny(), { ...right, stop_strings: ["a"], max_new_tokens: null }).warnings, []);
 });

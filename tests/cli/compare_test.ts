@@ -105,6 +105,38 @@ Deno.test("compare cuts a text so that its mean KL is bounded, unless --sequence
   assertMatch(asked.stdout, /^40 tokens of text\.txt in 3 sequences of 16$/m);
 });
 
+Deno.test("compare and eval cut a text into sequences that every model has positions for, and say so", async () => {
+  using few = new BrokenCheckpoint();
+  few.config((config) => config["max_position_embeddings"] = 16);
+  const cut = (model: string) =>
+    new RegExp(`(^|\n)note: --sequence-length 20: sequences of 16, as ${model} has no more`);
+  using dir = new TemporaryDirectory();
+  const how = ["--limit", "40", "--sequence-length", "20", "--threads", "1", "--out", `${dir.path}/out`];
+  const lengthIn = () =>
+    JSON.parse(Deno.readTextFileSync(`${dir.path}/out/results.json`)).protocol.text.sequence_length;
+  for (const sides of [[TINY, few.dir], [few.dir, TINY]]) {
+    const { code, stdout, stderr } = await compared([...how, ...sides.flatMap((model) => ["--model", model])]);
+    assertEquals(code, 0, stderr);
+    assertMatch(stdout, /^40 tokens of text\.txt in 3 sequences of 16$/m);
+    assertMatch(stderr, cut(few.dir));
+    assertEquals(lengthIn(), 16);
+  }
+  Deno.removeSync(`${dir.path}/out`, { recursive: true });
+  Deno.writeTextFileSync(`${dir.path}/text.txt`, PROBLEM);
+  const evaluated = ["eval", "perplexity", "--text", `${dir.path}/text.txt`, "--model", few.dir, ...how];
+  const { code, stdout, stderr } = await inProcess(evaluated);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^40 tokens of text\.txt, sequences of 16$/m);
+  assertMatch(stderr, cut(few.dir));
+  assertEquals(lengthIn(), 16);
+  assertMatch(Deno.readTextFileSync(`${dir.path}/out/report.html`), />40 tokens in sequences of 16\./);
+  // A default says nothing; nor does what is refused say more than that.
+  const silent = await inProcess(evaluated.toSpliced(evaluated.indexOf("--sequence-length"), 2));
+  assertEquals([silent.code, silent.stderr.includes("note:")], [0, false], silent.stderr);
+  const refused = await inProcess([...evaluated.slice(0, -1), `${dir.path}/text.txt`]);
+  assertMatch(refused.stderr, /^error: [^\n]+\n$/);
+});
+
 Deno.test("compare compares backends", async () => {
   const { code, stdout, stderr } = await compared(["--a", "backend=reference", "--dtype", "f32", "--limit", "12"]);
   assertEquals(code, 0, stderr);

@@ -62,6 +62,10 @@ Deno.test("eval gsm8k without log probabilities gives the same replies and mixes
   assert(!read(`${kept}/report.html`).includes("log probabilities of replies"));
   assert(!read(`${none}/report.html`).includes("the probability that the model gave"));
 
+  const bare = { ...x, cells: y.cells };
+  const issues = Gsm8kResults.safeParse(bare).error!.issues.map(({ path, message }) => `${path}: ${message}`);
+  assertEquals(issues, ["cells: reliability where log probabilities were kept, and null where they were not"]);
+
   // Neither goes on in the other's directory, with results and with nothing but a journal; nor are they one run.
   const asNone = /settings \(decoding\.log_probabilities was nothing, is false\); choose another --out/;
   const asKept = /settings \(decoding\.log_probabilities was false, is nothing\); choose another --out/;

@@ -165,6 +165,97 @@ Deno.test(
   }),
 );
 
+/** Steps of an estimate, with the most tokens of each. */
+async function estimated(args: readonly string[]): Promise<Record<string, number>> {
+  const { code, stdout, stderr } = await run([...args, "--dry-run", "--json"]);
+  assertEquals(code, 0, stderr);
+  const { steps } = JSON.parse(stdout) as {
+    readonly steps: readonly { readonly step: string; readonly setting: string; readonly tokens: { high: number } }[];
+  };
+  return Object.fromEntries(steps.map(({ step, setting, tokens: { high } }) => [`${step} ${setting}`, high]));
+}
+
+Deno.test(
+  "a dry run counts what parts have, and an estimate of a part what it alone would compute",
+  inDirectory(async (dir, text) => {
+    Deno.writeTextFileSync(text, Deno.readTextFileSync(text).repeat(4));
+    const out = `${dir}/out`, args = ["eval", "perplexity", "--text", text, "--out", out];
+    const how = [...args, "--sequence-length", "3", "--limit", "36", "--threads", "1", "--kv-cache-dtype", "auto,fp8"];
+    const both = [...how, "--divergence", "9"], part = (shard: string) => [...both, "--shard", shard];
+    const all = {
+      ...{ "evaluate kv auto": 36, "evaluate kv fp8": 36 },
+      ...{ "predictions kv fp8": 27, "layer by layer kv fp8": 24 },
+    };
+    assertEquals(await estimated(both), all);
+    // Of twelve sequences; nine are compared, and eight of them layer by layer, which the first part does.
+    const own = (evaluated: number, predicted: number, layered: number) =>
+      Object.fromEntries(
+        Object.keys(all).map((step, i) => [step, [evaluated, evaluated, predicted, layered][i]!]).filter(([, n]) => n),
+      );
+    assertEquals(await estimated(part("1/2")), own(24, 24, 24));
+    assertEquals(await estimated(part("2/2")), own(18, 9, 0));
+    assertEquals(await estimated(part("3/4")), own(9, 9, 0));
+    assertEquals(await estimated(part("2/64")), {});
+    assertEquals((await run(part("1/2"))).code, 0);
+    assertEquals(await estimated(part("1/2")), {});
+    assertEquals(await estimated(both), own(12, 3, 0));
+    // The first part had eight sequences; the second begins at the seventh of its own, and does those again.
+    assertEquals(await estimated(part("2/2")), own(18, 9, 0));
+    // Parts of another division take what is there.
+    assertEquals(await estimated(part("3/4")), own(3, 3, 0));
+    assertEquals((await run(part("2/2"))).code, 0);
+    for (const done of [both, part("3/4"), part("1/1")]) assertEquals(await estimated(done), {});
+    const { stdout } = await run([...both, "--dry-run"]);
+    assertEquals(stdout, `nothing is left to compute: ${out} has all\n`);
+    // What the part would refuse is refused, also where only its note tells.
+    const { code, stderr } = await run([...how, "--divergence", "8", "--shard", "1/2", "--dry-run"]);
+    assertEquals(code, 2);
+    assertMatch(
+      stderr,
+      /^error: .*1-of-2\/shard\.json: was written with other settings \(divergence is 8, not 9 as there\); choose/,
+    );
+    // The run itself agrees that nothing is left, and its journals then serve parts.
+    assertEquals((await run(both)).code, 0);
+    Deno.removeSync(`${out}/shards`, { recursive: true });
+    assertEquals(await estimated(part("2/3")), {});
+    const first = Deno.readTextFileSync(`${out}/nll.as-stored.kv-auto.tp1.jsonl`).split("\n");
+    Deno.writeTextFileSync(`${out}/nll.as-stored.kv-auto.tp1.jsonl`, [...first.slice(0, 6), ""].join("\n"));
+    assertEquals(await estimated(part("2/3")), { "evaluate kv auto": 9 });
+  }),
+);
+
+Deno.test(
+  "compare keeps a comparison of a version that kept no passages, and makes one again of which some are lost",
+  inDirectory(async (dir, text) => {
+    const out = `${dir}/out`, args = ["compare", "--text", text, ...SMALL, "--b", "kv=fp8", "--out", out];
+    const at = (name: string) => `${out}/${name}`, read = (name: string) => Deno.readTextFileSync(at(name));
+    const made = await run(args),
+      files = ["results.json", "divergence.jsonl"].map(read),
+      passages = read("samples.jsonl");
+    assertEquals(made.code, 0, made.stderr);
+    Deno.removeSync(at("samples.jsonl"));
+    const kept = await run(args);
+    assertEquals([kept.code, kept.stdout], [0, made.stdout]);
+    assertMatch(kept.stderr, /^note: no samples\.html: an earlier version .* without .*\/divergence\.jsonl it is done/);
+    assertEquals(["results.json", "divergence.jsonl"].map(read), files);
+    const there = () => Array.from(Deno.readDirSync(out), ({ name }) => name).filter((name) => /^samples/.test(name));
+    assertEquals(there(), []);
+    assert(!read("report.html").includes("samples.html"));
+    assertMatch((await run([...args, "--dry-run"])).stdout, /^nothing is left to compute/);
+    // One that was cut off is not of an earlier version.
+    Deno.writeTextFileSync(at("samples.jsonl"), `${passages.split("\n")[0]}\n`);
+    assertMatch((await run([...args, "--dry-run"])).stdout, /\nlayer by layer +A and B/);
+    const again = await run(args);
+    assertEquals([again.code, again.stdout, read("samples.jsonl")], [0, made.stdout, passages]);
+    assertMatch(again.stderr, /^note: .*\/samples\.jsonl has not all passages: comparing again\n/);
+    // One that this version cannot read is none.
+    Deno.removeSync(at("samples.jsonl"));
+    Deno.writeTextFileSync(at("divergence.jsonl"), sealedJournal(files[1]!.replace('"alarm"', '"alarms"')));
+    const other = await run(args);
+    assertEquals([other.code, other.stdout, read("samples.jsonl")], [0, made.stdout, passages]);
+  }),
+);
+
 Deno.test(
   "compare tells another comparison that it finds from its own",
   inDirectory(async (dir, text) => {

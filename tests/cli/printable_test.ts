@@ -1,7 +1,10 @@
 /** What a file, a checkpoint or a model may say is shown by a terminal, and never obeyed. */
 import { printable, printableJson, printableLine } from "../../src/printable.ts";
+import { quotedPath } from "../../src/cli/spelling.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { BrokenCheckpoint } from "./broken.ts";
+import { inProcess } from "./in_process.ts";
 import { mxoss } from "./program.ts";
 import { isFile } from "../exists.ts";
 
@@ -48,6 +51,48 @@ Deno.test("a file's name and a tensor's are shown in error lines, on one line", 
     assertEquals(code, 2);
     assertMatch(stderr, /^error: [^\n]*owned[^\n]*\\u202e[^\n]*\n$/);
     assert(!OBEYED.test(stderr), JSON.stringify(stderr));
+  }
+});
+
+Deno.test("names of models, texts and directories stay on their line in tables, and can be pasted", async () => {
+  using dir = new TemporaryDirectory();
+  using checkpoint = new BrokenCheckpoint();
+  const forged = "\nforged\t\u001b[2J\u202e", at = (name: string) => `${dir.path}/${name}${forged}`;
+  Deno.renameSync(checkpoint.dir, at("model"));
+  Deno.writeTextFileSync(at("text"), "Wen has 14 peaches. Ben has 8 fewer than Wen.");
+  try {
+    const model = ["--model", at("model")], how = ["--text", at("text"), "--limit", "6", "--threads", "1"];
+    const evaluated = ["eval", "perplexity", ...model, ...how, "--out", at("out")];
+    const shown = async (args: readonly string[]) => {
+      const { code, stdout, stderr } = await inProcess(args);
+      assertEquals(code, 0, stderr);
+      for (const line of `${stdout}${stderr}`.split("\n")) {
+        assert(!line.startsWith("forged") && !line.includes("\t") && !OBEYED.test(line), line);
+      }
+      assertMatch(stdout, /\\u000aforged\\u0009\\u001b\[2J\\u202e/, args.join(" "));
+      return stdout;
+    };
+    await shown(evaluated);
+    await shown([...evaluated, "--dry-run"]);
+    // Of directories that parts share the line says what to call next; a shell reads there what the name is.
+    const part = await inProcess([...evaluated.slice(0, -1), at("parts"), "--shard", "1/1"]);
+    const { stdout: word } = await new Deno.Command("bash", {
+      args: ["-c", `printf %s ${/mxoss report (.*) gives the results\n$/.exec(part.stdout)![1]!}`],
+      env: { LC_ALL: "C.UTF-8" },
+    }).output();
+    assertEquals(new TextDecoder().decode(word), at("parts"));
+    await shown(["report", at("out")]);
+    const { stderr: where } = await inProcess([...evaluated.slice(0, -1), `${dir.path}/plain/`]);
+    assertEquals(
+      where.includes(`report: ${dir.path}/plain/report.html, for a browser; mxoss report ${dir.path}/plain/ `),
+      true,
+    );
+    assertEquals(quotedPath("--out"), "./--out");
+    await shown(["compare", ...model, ...how, "--b", "kv=fp8"]);
+    await shown(["inspect", ...model]);
+    await shown(["list", dir.path]);
+  } finally {
+    Deno.renameSync(at("model"), checkpoint.dir);
   }
 });
 

@@ -152,10 +152,10 @@ Deno.test("report says of a file that is not as it was written what is wrong, in
       [{ version: 9 }, "version: expected 2, as results of this version of mxoss have it, got 9"],
       [
         { cells: [] },
-        "cells: expected array to have >=1 items, as results of this version of mxoss have it, got an a",
+        "cells: expected a list of at least 1, as results of this version of mxoss have it, got an array of 0",
       ],
-      [{ cells: 3 }, "cells: expected array, as results of this version of mxoss have it, got 3"],
-      [{ protocol: null }, "protocol: expected object, as results of this version of mxoss have it, got null"],
+      [{ cells: 3 }, "cells: expected a list, as results of this version of mxoss have it, got 3"],
+      [{ protocol: null }, "protocol: expected an object, as results of this version of mxoss have it, got null"],
     ] as const
   ) {
     Deno.writeTextFileSync(results, JSON.stringify({ ...written, ...change }));

@@ -1,5 +1,6 @@
 import { isOther, Journal, readJournal } from "../../src/eval/journal.ts";
 import { InputError } from "../../src/errors.ts";
+import { reading } from "../../src/validate.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { movedLines, turnedBits } from "./damages.ts";
 import { sealedJournal, unsealedJournal } from "./reseal.ts";
@@ -124,15 +125,15 @@ Deno.test("Journal refuses a file that is larger than any of its own", () => {
 Deno.test("Journal says in words which field of a line is not a result's", () => {
   withJournal((path) => {
     const lines = ['{"index": 1, "text": "a"}', '{"index": 2, "text": ["x"]}', '{"index": 3, "text": "c", "more": 1}'];
-    const read = (value: unknown) => z.strictObject({ index: z.int(), text: z.string() }).parse(value);
+    const read = reading(z.strictObject({ index: z.int(), text: z.string() }));
     const refused = (...lines: string[]) => {
       Deno.writeTextFileSync(path, [JSON.stringify(HEADER), ...lines, ""].join("\n"));
       return assertThrows(() => Journal.open(path, HEADER, read), InputError).message;
     };
     const not = "not a result that this program wrote: ";
-    assertEquals(refused(lines[0]!, lines[1]!), `${path}:3: ${not}text: expected string, got an array of 1`);
+    assertEquals(refused(lines[0]!, lines[1]!), `${path}:3: ${not}text: expected a text, got an array of 1`);
     assertEquals(refused(lines[2]!), `${path}:2: ${not}expected no key "more", got an object`);
-    assertEquals(refused("{}"), `${path}:2: ${not}index: expected number, got nothing`);
+    assertEquals(refused("{}"), `${path}:2: ${not}index: expected a number, got nothing`);
   });
 });
 

@@ -87,6 +87,39 @@ Deno.test("QuantizedCounter measures the error of quantize-dequantize", () => {
   assertEquals([exact.counts().error, counterOf({ kind: "fp8_token" }).counts().error], [0, 0]);
 });
 
+Deno.test("QuantizedCounter measures all rows, as quantize-dequantize does, with an interval by texts", () => {
+  const width = 96,
+    formats: InputFormat[] = [
+      { kind: "fp8_static", scale: 0.03 },
+      { kind: "fp8_token" },
+      ...(["e2m1", "e3m2", "e2m3"] as const).map((element) => ({ kind: "mx", element, rule: "even" } as const)),
+    ];
+  for (const format of formats) {
+    const counter = counterOf(format);
+    let signal = 0, error = 0;
+    for (let sequence = 0; sequence < 8; sequence++) {
+      const rows = Float32Array.from(
+        { length: 40 * width },
+        (_, i) => Math.sin(i * i + sequence) * 2 ** (i % 7 - 3),
+      );
+      counter.add(rows, width, { sequence, start: 0, perToken: 1 });
+      for (let at = 0; at < rows.length; at += width) {
+        const row = rows.subarray(at, at + width);
+        qdqRow(row, format, false).forEach((y, i) => {
+          signal += row[i]! ** 2;
+          error += (y - row[i]!) ** 2;
+        });
+      }
+    }
+    const found = counter.counts(), { low, high } = found.errorInterval!;
+    assertAlmostEquals(found.error, Math.sqrt(error / signal), 1e-12);
+    assert(low < found.error && found.error < high && high < 1.2 * low, `${low} ${found.error} ${high}`);
+  }
+  const one = counterOf({ kind: "fp8_token" });
+  one.add(Float32Array.of(448, 17, 0, 0), 4, ORIGIN);
+  assertEquals(one.counts().errorInterval, null);
+});
+
 Deno.test("quantizedTensors() rotates what is quantized, and rounds as the model does", () => {
   using dir = unpack("rotation_online_32");
   for (const dtype of ["bf16", "f32"] as const) {

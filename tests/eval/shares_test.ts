@@ -1,7 +1,11 @@
 /** Intervals of shares and quantiles of tokens that do not depend on one another, against the textbook's. */
 import { REPETITION } from "../../src/eval/intervals.ts";
-import { quantileOf, shareOf } from "../../src/eval/shares.ts";
+import { quantileOf, quantileOfSorted, quantilesOf, shareOf } from "../../src/eval/shares.ts";
+import { flatten } from "../../src/eval/intervals.ts";
+import { Random } from "../../src/session/random.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { dose } from "../soak.ts";
+import { population, RARE, sample } from "./simulated.ts";
 
 const COUNT = 400, Z = 1.959963984540054;
 
@@ -52,4 +56,28 @@ Deno.test("quantileOf() reaches over the ranks that the binomial distribution gi
     else assertAlmostEquals(high, 399 - fewest + 1, 1e-9, p);
   }
   assertEquals(quantileOf([Float64Array.of(5)], 0.5), { value: 5, low: 5, high: Infinity });
+});
+
+Deno.test("quantilesOf() has no end that falls where quantiles rise, and holds them as often as without that", () => {
+  const all = population(dose(1000, 4000), RARE).map(({ a }) => a), ps = [0.5, 0.9, 0.95, 0.99, 0.999];
+  const sorted = flatten(all).sort(), truths = ps.map((p) => quantileOfSorted(sorted, p));
+  const rises = (ends: readonly number[]) => ends.every((end, i) => i === 0 || end >= ends[i - 1]!);
+  for (const count of [5, 16, 32]) {
+    const random = new Random(7n), tries = dose(60, 600), held = ps.map(() => 0);
+    let bent = 0, alone = 0;
+    for (let i = 0; i < tries; i++) {
+      const drawn = sample(all, count, random), found = quantilesOf(drawn, ps);
+      assert(rises(found.map(({ low }) => low)) && rises(found.map(({ high }) => high)));
+      const own = ps.map((p) => quantileOf(drawn, p));
+      if (!rises(own.map(({ low }) => low)) || !rises(own.map(({ high }) => high))) bent++;
+      found.forEach(({ value, low, high }, k) => {
+        assert(low <= value && value <= high, `${low} ${value} ${high}`);
+        if (low <= truths[k]! && truths[k]! <= high) held[k]!++;
+        if (own[k]!.low <= truths[k]! && truths[k]! <= own[k]!.high) alone++;
+      });
+    }
+    assert(bent > 0, `${bent} of ${tries} were bent`);
+    assertEquals(held.reduce((sum, n) => sum + n), alone);
+    assert(Math.min(...held) >= 0.93 * tries, `${count} sequences: ${held} of ${tries}`);
+  }
 });

@@ -136,13 +136,17 @@ Deno.test("QuantizedChanges counts as encoding both rows does, of the same exper
     ...{ layer: 0, operation: "experts.swiglu", start: 0, rows: 2, width: 64, a, b },
     expertsA: Int32Array.of(4, 5),
     expertsB: Int32Array.of(4, 6),
-  });
+  }, { sequence: 0, start: 0, perToken: 4 });
   const [x, y] = [encodeMxRow(row(1), "e3m2", "even"), encodeMxRow(row(1.01), "e3m2", "even")];
   const code = (bytes: Uint8Array, i: number) =>
     bytes.subarray(3 * (i >> 2)).slice(0, 3).reduce((w, v, k) => w | v << 8 * k, 0) >> 6 * (i & 3) & 63;
   const codes = Array.from({ length: 64 }, (_, i) => code(x.codes, i) !== code(y.codes, i)).filter(Boolean).length;
   const scales = [0, 1].filter((i) => x.scales[i] !== y.scales[i]).length;
-  assertEquals(changes.result(), { scales: scales / 2, codes: codes / 64 });
+  const { scalesInterval, codesInterval, ...shares } = changes.result()!;
+  assertEquals(shares, { scales: scales / 2, codes: codes / 64 });
+  for (const [share, interval] of [[scales / 2, scalesInterval], [codes / 64, codesInterval]] as const) {
+    assert(interval!.low <= share && share <= interval!.high && interval!.low < interval!.high);
+  }
   assert(codes > 0);
   assertEquals(QuantizedChanges.of(tensor, { ...tensor, format: { kind: "fp8_token" } }), null);
 });

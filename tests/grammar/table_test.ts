@@ -5,6 +5,7 @@ import { Matcher } from "../../src/grammar/matcher.ts";
 import { schemaGrammar } from "../../src/grammar/schema.ts";
 import { grammarOf, tableOf } from "../../src/grammar/table.ts";
 import { Vocabulary } from "../../src/grammar/vocabulary.ts";
+import { ApiError } from "../../src/serve/api_error.ts";
 import { Preparation } from "../../src/serve/chat/preparation.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
@@ -85,6 +86,22 @@ Deno.test("a pattern or texts that cost much are prepared by a thread, as the wh
     ...[false, true, false],
   ]);
   assertEquals([...texts, "ye", "yes ", ""].map((text) => takes(one, text)), [true, true, false, false, false]);
+});
+
+Deno.test("what waits is named as what it is where there is no room for more", async () => {
+  const preparation = new Preparation(0), texts = ["yes", "no"];
+  const asked = [
+    ...Array.from({ length: 13 }, () => preparation.grammar({ schema: TREE }, "schema")),
+    ...["a", "b"].map((pattern) => preparation.grammar({ pattern }, "regex")),
+    preparation.grammar({ texts }, "choice"),
+  ];
+  const full = await assertRejects(() => preparation.grammar({ pattern: "c" }, "regex"), ApiError);
+  assertEquals([full.status, full.message], [
+    429,
+    "13 costly schemas, 2 costly patterns and 1 costly list of texts are being prepared",
+  ]);
+  await Promise.all(asked);
+  assert(takes(new Matcher(await preparation.grammar({ pattern: "c" }, "regex"), ""), "c"));
 });
 
 Deno.test("schemas for which there was no thread are not waiting any more", async () => {

@@ -93,7 +93,7 @@ static CUresult attribute(int *value, int which) {
 static CUresult retain(uint64_t *context, int handle) {
   *context = 1000 + (uint64_t)handle;
   retained++;
-  return hipSetDevice(handle);
+  return Success;
 }
 static CUresult load(Module **module, const void *image, unsigned count, const int *options, void **values) {
   int code = hipModuleLoadData(module, image);
@@ -111,7 +111,7 @@ CALL(cuDeviceTotalMem_v2, (size_t *bytes, int handle), hipDeviceTotalMem(bytes, 
 CALL(cuDeviceGetAttribute, (int *value, int which, int), attribute(value, which))
 CALL(cuDevicePrimaryCtxRetain, (uint64_t *context, int handle), retain(context, handle))
 RELEASE(cuDevicePrimaryCtxRelease_v2, (int), (retained--, Success))
-CALL(cuCtxSetCurrent, (uint64_t context), context >= 1000 ? Success : InvalidValue)
+CALL(cuCtxSetCurrent, (uint64_t context), context >= 1000 ? hipSetDevice(int(context - 1000)) : InvalidValue)
 // Devices are one another's memory, so that every kernel reaches all.
 CALL(cuDeviceCanAccessPeer, (int *can, int device, int other), (*can = device != other, Success))
 // Only one attribute is asked for.

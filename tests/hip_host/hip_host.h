@@ -130,6 +130,8 @@ int submit(Stream *stream, std::function<int()> run);
 bool inside(const void *pointer, size_t bytes, bool onDevice);
 int allocate(void **out, size_t bytes, bool onDevice);
 int release(void *pointer, bool onDevice);
+// Forgets launches that met by memory that is freed: others begin anew where it is handed out again.
+void forget_meetings(uintptr_t from, size_t bytes);
 // Streams of the calling thread's device.
 std::vector<Stream *> own_streams();
 // Lets other threads work while this one waits for them.

@@ -4,6 +4,17 @@
 
 using namespace host;
 
+// How often ranks came to launches that wait for one another, and how often they were done.
+struct Meeting {
+  std::vector<int> came, done;
+};
+// By the kernel's name, and the memory in which the group's first rank is given to.
+static std::map<std::pair<std::string, uint64_t>, Meeting> meetings;
+void host::forget_meetings(uintptr_t from, size_t bytes) {
+  for (auto it = meetings.begin(); it != meetings.end();)
+    it = it->first.second - from < bytes ? meetings.erase(it) : std::next(it);
+}
+
 extern "C" {
 
 // A code object of this library is a line of text, "mxoss host kernels PATH\n": a shared library made of the same
@@ -53,15 +64,11 @@ hipError_t hipModuleGetFunction(Function **function, Module *module, const char 
 // A launch of the kernels in which ranks write into each other's memory: what it gives, then, once the like of it has
 // come on every rank, what it takes; and it ends when all have taken. On GPUs blocks wait for that. Launches of a
 // group are counted by rank, `turn` is this one's number.
-struct Meeting {
-  std::vector<int> came, done;
-};
 struct Exchanged {
   int turn = 0;
   bool taken = false;
 };
 static Meeting &meeting_of(const MxHostKernel *kernel, const std::vector<std::vector<uint64_t>> &args) {
-  static std::map<std::pair<std::string, uint64_t>, Meeting> meetings;
   Meeting &all = meetings[{kernel->name, ((const uint64_t *)args[2][0])[0]}];
   all.came.resize((size_t)args[5][0]);
   all.done.resize((size_t)args[5][0]);

@@ -138,6 +138,7 @@ int release(void *pointer, bool onDevice) {
   // Freeing waits for the device, as hipFree does.
   for (Stream *stream : own_streams()) drain(stream);
   if (onDevice) s.used -= it->second.bytes;
+  forget_meetings(it->first, it->second.bytes);
   munmap(it->second.base, it->second.mapped);
   s.allocations.erase(it);
   return Success;

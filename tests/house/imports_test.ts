@@ -21,6 +21,13 @@ Deno.test("imports: no modules import each other in a circle, types included", (
   assertEquals(circles(imports), []);
 });
 
+Deno.test("imports: benches stand on tools, and no tool on a bench", () => {
+  const scripts = readImports(["tools/", "bench/"]), tools = scripts.filter(({ from }) => from.startsWith("tools/"));
+  assert(tools.length > 50 && scripts.some(({ from, to }) => from.startsWith("bench/") && to.startsWith("tools/")));
+  assertEquals(tools.filter(({ to }) => to.startsWith("bench/")), []);
+  assertEquals(circles(scripts), []);
+});
+
 Deno.test("imports: an arrow that runs up and a circle would be found", () => {
   const planted = [
     { from: "src/formats/a.ts", to: "src/formats/b.ts" },

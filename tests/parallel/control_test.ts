@@ -23,3 +23,15 @@ Deno.test("what ranks of other processes say of themselves stands beside what th
   control.set(1, { steps: 5, beats: 9 });
   assertEquals([control.stateOf(0), control.stateOf(1)], [{ steps: 1, beats: 1 }, { steps: 5, beats: 9 }]);
 });
+
+Deno.test("a rank that waits for others to rest hears of the last one, and waits no longer than it is told", () => {
+  const control = RunControl.create(3), other = new RunControl(control.shared);
+  control.progress(0);
+  control.rest();
+  other.rest();
+  assertEquals(control.awaitRest(0), false);
+  assertEquals(control.awaitRest(1), false);
+  other.rest();
+  assertEquals([control.awaitRest(0), other.awaitRest(1e9)], [true, true]);
+  assertEquals(control.stateOf(0), { steps: 1, beats: 1 });
+});

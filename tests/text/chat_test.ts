@@ -202,7 +202,7 @@ const one: ChatRequest = { messages: [user("a")] };
 
 Deno.test("fromDirectory() refuses templates that are empty or no Jinja", async () => {
   await assertRejects(() => template(" \n"), InputError, "chat_template.jinja: expected a Jinja template, got nothing");
-  await assertRejects(() => template("{% if %}"), InputError, "chat_template.jinja: expected a Jinja template, got ");
+  await assertRejects(() => template("{% if %}"), InputError, "template.jinja: cannot be read as a Jinja template: ");
   const config = (chat_template: unknown) => renderer({ "tokenizer_config.json": JSON.stringify({ chat_template }) });
   await assertRejects(() => config(3), InputError, "tokenizer_config.json: chat_template: expected a text or a list");
   await assertRejects(

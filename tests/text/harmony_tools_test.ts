@@ -1,6 +1,6 @@
 import { assertEquals } from "../assert.ts";
 import { type FunctionTool, toolsSection, typeOf } from "../../src/text/harmony_tools.ts";
-import { parseAsPython } from "../../src/json_numbers.ts";
+import { parseAsPython, parseWithNames } from "../../src/json_numbers.ts";
 import type { JsonObject } from "../../src/json_object.ts";
 import { path } from "./goldens.ts";
 
@@ -31,6 +31,21 @@ Deno.test("typeOf() does not throw on schemas that make no sense", () => {
   assertEquals(typeOf({ type: [] }, ""), "any");
   assertEquals(typeOf({ type: "object", properties: { a: 3 }, required: "a" }, ""), "{\na?: any,\n}");
   assertEquals(typeOf({ type: "array", items: 5 }, ""), "any[]");
+});
+
+Deno.test("toolsSection() writes properties in their order, numbers too", () => {
+  const inner = `{"type": "object", "properties": {"z": {"type": "string"}, "2": {"type": "string", "default": "x"},
+    "1": {"type": "string"}}}`;
+  const parameters = parseWithNames(`{"type": "object", "properties": {"b": {"type": "number", "default": 1.0},
+    "10": ${inner}, "a": {"oneOf": [{"type": "string"}], "default": {"y": 1, "3": [2.0, {"q": null, "0": true}]}}},
+    "required": ["10"]}`) as JsonObject;
+  // What openai-harmony 0.0.8 makes of it.
+  const text =
+    "# Tools\n\n## functions\n\nnamespace functions {\n\n// d\ntype f = (_: {\nb?: number, // default: 1.0\n" +
+    '10: {\n    z?: string,\n    2?: string, // default: "x"\n    1?: string,\n    },\n' +
+    '// default: {"y":1,"3":[2.0,{"q":null,"0":true}]}\na?:\n | string\n,\n}) => any;\n\n} // namespace functions';
+  const tool = { name: "f", description: "d", parameters };
+  assertEquals(toolsSection([{ name: "functions", tools: [tool] }]), text);
 });
 
 Deno.test("toolsSection() writes defaults as OpenAI's renderer does, 1.0 with its point", () => {

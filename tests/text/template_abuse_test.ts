@@ -87,6 +87,19 @@ const HUNGRY: [what: string, source: string, line: RegExp, content?: string][] =
     STEPS,
     "x".repeat(400_000),
   ],
+  ["a text that is repeated", "{{ 'x' * 1000000000 }}", SIZE],
+  ["a list that is repeated", "{{ (2000000000 * [1])|length }}", SIZE],
+  ["a format that is wide", "{{ '{:>1000000000}'.format(1) }}", SIZE],
+  ["a format of formats that is wide", "{{ '{:{}}'.format('a', 1000000000) }}", SIZE],
+  ["the same of another kind", "{{ '%1000000000d' % 1 }}", SIZE],
+  ["a filter's format that is wide", "{{ '%1000000000s'|format(1) }}", SIZE],
+  ["a text that is filled up", "{{ 'x'.ljust(1000000000) ~ 'x'|center(1000000000) }}", SIZE],
+  ["a batch that is filled up", "{{ [1]|batch(1000000000, 0)|list }}", SIZE],
+  ["slices without end", "{{ [1]|slice(1000000000)|list }}", SIZE],
+  ["a filter for each of many", `{{ ${TEN}|map('string')|map('center', 100000)|join }}`, SIZE],
+  ["a filter of filters", `{{ [${TEN}]|map('map', 'string')|map('join', 'x' * 1000)|list }}`, SIZE],
+  ["escaped signs", "{{ messages[0].content|e }}", SIZE, "&".repeat(10_000_000)],
+  ["a dictionary of many", `{% for i in range(90000) %}{{ dict(${TEN}|batch(2)) }}{% endfor %}`, SIZE],
   [
     "a block that is set and used",
     "{% set b %}{% for i in range(90000) %}{{ messages[0].content }}{% endfor %}{% endset %}{{ b|upper }}",
@@ -101,7 +114,7 @@ for (const [what, source, line, content] of HUNGRY) {
 }
 
 Deno.test("comments and tags without an end, and many of them, take no more time than their length", async () => {
-  const unread = /^x\.jinja: expected a Jinja template, got has a (?:comment|tag|text) without an end \(line 1\)/;
+  const unread = /^x\.jinja: cannot be read as a Jinja template: has a (?:comment|tag|text) without an end \(line 1\)/;
   for (const source of ["{#", "{%", "{{'"]) {
     await assertRefusedQuickly(() => render(source.repeat(60_000)), unread, 1000);
   }
@@ -116,7 +129,7 @@ Deno.test("templates that are too large to be parsed are refused", async () => {
   await assertRefusedQuickly(() => render(" ".repeat(200_000)), /^x\.jinja: expected fewer blanks in a row/);
   await assertRefusedQuickly(
     () => render("{{" + "(".repeat(100_000) + ")".repeat(100_000) + "}}"),
-    /^x\.jinja: expected a Jinja template, got Maximum call stack/,
+    /^x\.jinja: cannot be read as a Jinja template: Maximum call stack/,
     3000,
   );
 });

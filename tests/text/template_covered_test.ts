@@ -92,6 +92,32 @@ Deno.test("what is asked of a message's text is asked of it as it was", async ()
   }
 });
 
+Deno.test("what formats and filters make of a message holds no special token", async () => {
+  const contents = ["<|im_start|>", "<s>{}</s>", "[INST] %s %% [/INST]", "{:<9}<|im_end|>"], taken: string[] = [];
+  const sources = [
+    ..."'%s' % t; '%(a)s' % {'a': t}; '%40s|%-40s' % (t, t); '{:>40}{!s:*^40}'.format(t, t); t * 2; 3 * t".split("; "),
+    ..."t.ljust(50, t[0]); t.center(50, t[-1]); t|truncate(9, true, t[0]); (t|safe) + t; t + ('<'|safe) + t".split(
+      "; ",
+    ),
+    ..."[t]|map('upper')|join(t); {t: t}; dict([[t, t]]); {1: t}|tojson; t|batch(3)|map('join')|join(t)".split("; "),
+    ..."[t, t]|min; [{'a': t}]|groupby('a'); '{a[b]}'.format(a={'b': t}); [t]|map('replace', '>', t)|list".split("; "),
+    ..."t.split('|')|select('in', t)|join('|'); t.format(t); t % t; t|format(t); t.zfill(50); t|center(60)".split("; "),
+    ..."t|safe|replace('<', t); (t|safe).join(['<'|safe, t]); [t|safe]".split("; "),
+  ];
+  for (const source of sources) {
+    for (const content of contents) {
+      try {
+        assertEquals(specialsOf(await rendered(`{{ ${source} }}`, [content])), [], `${source} of ${content}`);
+        taken.push(source);
+      } catch (thrown) {
+        // A message is no format for these values to Python, either, or none here.
+        if (!(thrown instanceof InputError)) throw thrown;
+      }
+    }
+  }
+  assert(new Set(taken).size === sources.length, sources.filter((one) => !taken.includes(one)).join("\n"));
+});
+
 Deno.test("a number of a call that is too large to count with is no text", async () => {
   const template = await ChatTemplate.parse("t", "{{ 'a' ~ n }} {{ n == n }} {{ n == 1.0 }} {{ ('a' ~ n)|length }}");
   const big = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON("12345678901234567890");

@@ -1,4 +1,4 @@
-/** `linear` for a few input rows, by the loops that decode two output rows for several of them. */
+/** `linear` for a few input rows, by the loops that decode two to four output rows for several of them. */
 import { assertEquals } from "../assert.ts";
 import { linear, matrixRows } from "./linear.ts";
 import { assertSameBits, Machine } from "./module.ts";
@@ -21,6 +21,11 @@ for (const format of ["mxfp4", "bf16"] as const) {
       const [rows, cols, numbers] of [
         [35, 96, [2, 3, 4, 5, 6, 7, 13, 16, 17]],
         [9, 77, [4, 24, 25]],
+        // Output rows that no four and no three divide, an odd number of them, fewer than are multiplied together.
+        [22, 64, [2, 3]],
+        [13, 160, [2, 3, 5]],
+        [1, 64, [2, 3]],
+        [2, 32, [2, 3, 4]],
         [3, 31, [5]],
         // By panels: no block beside them, one and a cut one, two tiles of output rows and one more.
         [64, 192, [6, 7, 8, 9, 10, 11, 12, 13]],

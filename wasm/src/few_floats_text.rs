@@ -1,231 +1,196 @@
-//! The loops of `few_floats.rs` as text.
+//! The loops of `few_floats.rs` as text, which the assembler's macros write out: `%(..)` is a number by then.
 
+use crate::text_macros::{end_of_text, text_macros};
 use core::arch::global_asm;
 
-// Locals: 0 n, 1 what is multiplied; 2 and 3 the rows' weights, 4 and 5 their scale bytes, 6 to 11 inputs, 12 scales;
-// then vectors: 13 to 16 constants; 17 to 20 bfloat16s of a block of the first row, 21 to 24 of the second one; 25 and
-// 26 weights of each, 27 inputs; 28 to 30 codes and their bytes, or stored bfloat16s; 31 to 42 sums of a block, 43 to
-// 54 sums.
-
-/// Text for so many input rows at least.
-macro_rules! from {
-    (3, 2, $($text:tt)*) => { "" };
-    (4, 2, $($text:tt)*) => { "" };
-    (5, 2, $($text:tt)*) => { "" };
-    (6, 2, $($text:tt)*) => { "" };
-    (4, 3, $($text:tt)*) => { "" };
-    (5, 3, $($text:tt)*) => { "" };
-    (6, 3, $($text:tt)*) => { "" };
-    (5, 4, $($text:tt)*) => { "" };
-    (6, 4, $($text:tt)*) => { "" };
-    (6, 5, $($text:tt)*) => { "" };
-    ($least:tt, $n:tt, $($text:tt)*) => { concat!($($text)*) };
+// Locals: 0 n, 1 what is multiplied; 2 to 5 the rows' weights, 6 to 9 their scale bytes, 10 to 15 inputs, 16 scales;
+// then vectors: 17 to 20 constants; from 21 on four of each row: a block's bfloat16s, or eight stored ones in the first
+// of them; 37 to 40 weights of each row, and its scale; 41 inputs; 42 to 44 codes and their bytes; from 45 on sums of a
+// block, from 57 on sums: of each input one of each row.
+macro_rules! four {
+    ($text:expr) => {
+        concat!($text, $text, $text, $text)
+    };
 }
 
-/// Both weights times the vector at `$at` of the input at `$x`.
-macro_rules! input {
-    ("first", $at:literal, $x:literal, $t:literal, $u:literal) => {
+/// Types of the locals 2 to 16, and of 52 vectors.
+macro_rules! locals {
+    () => {
         concat!(
-            "local.get ", $x, "\n v128.load ", $at, "\n local.tee 27\n local.get 25\n f32x4.mul\n local.set ", $t, "\n",
-            "local.get 27\n local.get 26\n f32x4.mul\n local.set ", $u, "\n",
-        )
-    };
-    ("next", $at:literal, $x:literal, $t:literal, $u:literal) => {
-        concat!(
-            "local.get ", $x, "\n v128.load ", $at, "\n local.tee 27\n",
-            "local.get 25\n local.get ", $t, "\n f32x4.relaxed_madd\n local.set ", $t, "\n",
-            "local.get 27\n local.get 26\n local.get ", $u, "\n f32x4.relaxed_madd\n local.set ", $u, "\n",
+            four!("i32, i32, i32, "),
+            "i32, i32, i32, ",
+            four!(four!("v128, v128, v128, ")),
+            "v128, v128, v128, v128",
         )
     };
 }
 
-/// A vector of each row times those of all inputs.
-macro_rules! step {
-    ($n:tt, $op:tt, $at:literal) => {
-        concat!(
-            input!($op, $at, 6, 31, 32), input!($op, $at, 7, 33, 34),
-            from!(3, $n, input!($op, $at, 8, 35, 36)), from!(4, $n, input!($op, $at, 9, 37, 38)),
-            from!(5, $n, input!($op, $at, 10, 39, 40)), from!(6, $n, input!($op, $at, 11, 41, 42)),
-        )
-    };
-}
+global_asm!(
+    concat!(
+        text_macros!(),
+        r"
+	# Four even ones of eight stored bfloat16s of the row at zw as float32, or the odd ones of those, which are in zp.
+	.macro tile_stored zw, zat, zodd, zp, zto
+	.ifne \zodd
+	local.get \zp
+	local.get 17
+	v128.and
+	.else
+	local.get \zw
+	v128.load \zat:p2align=0
+	local.tee \zp
+	i32.const 16
+	i32x4.shl
+	.endif
+	local.set \zto
+	.endm
 
-/// Adds the block's sums `$t` and `$u` to the sums `$s` and `$r`; scales are in 25 and 26.
-macro_rules! add {
-    ("fp4", $t:literal, $u:literal, $s:literal, $r:literal) => {
-        concat!(
-            "local.get ", $t, "\n local.get 25\n local.get ", $s, "\n f32x4.relaxed_madd\n local.set ", $s, "\n",
-            "local.get ", $u, "\n local.get 26\n local.get ", $r, "\n f32x4.relaxed_madd\n local.set ", $r, "\n",
-        )
-    };
-    ("bf16", $t:literal, $u:literal, $s:literal, $r:literal) => {
-        concat!(
-            "local.get ", $s, "\n local.get ", $t, "\n f32x4.add\n local.set ", $s, "\n",
-            "local.get ", $r, "\n local.get ", $u, "\n f32x4.add\n local.set ", $r, "\n",
-        )
-    };
-}
+	.macro tile_input zx, zat
+	local.get \zx
+	v128.load \zat
+	local.set 41
+	.endm
 
-/// Adds all sums of the block.
-macro_rules! add_all {
-    ($kind:tt, $n:tt) => {
-        concat!(
-            add!($kind, 31, 32, 43, 44), add!($kind, 33, 34, 45, 46),
-            from!(3, $n, add!($kind, 35, 36, 47, 48)), from!(4, $n, add!($kind, 37, 38, 49, 50)),
-            from!(5, $n, add!($kind, 39, 40, 51, 52)), from!(6, $n, add!($kind, 41, 42, 53, 54)),
-        )
-    };
-}
+	# Vector zv of block zblock of zr rows times that of zn inputs; the first row's bfloat16s are in zp.
+	.macro tile_step zbf16, zr, zn, zblock, zv, zodd, zp, zlast
+	.irp zk, 0, 1, 2, 3
+	.ifgt \zr-\zk
+	.ifne \zbf16
+	tile_stored %(2+\zk), %(64*\zblock+8*\zv-8*\zodd), \zodd, %(21+4*\zk), %(37+\zk)
+	.else
+	mx_widened 20, %(\zp+4*\zk), \zlast, %(37+\zk)
+	.endif
+	.endif
+	.endr
+	.irp zi, 0, 1, 2, 3, 4, 5
+	.ifgt \zn-\zi
+	tile_input %(10+\zi), %(128*\zblock+16*\zv)
+	.irp zk, 0, 1, 2, 3
+	.ifgt \zr-\zk
+	local.get 41
+	mx_product %(37+\zk), %(45+\zr*\zi+\zk), \zv
+	.endif
+	.endr
+	.endif
+	.endr
+	.endm
 
-/// Moves an address.
-macro_rules! advance {
-    ($local:literal, $bytes:literal) => {
-        concat!("local.get ", $local, "\n i32.const ", $bytes, "\n i32.add\n local.set ", $local, "\n")
-    };
-}
+	# Adds a sum of the block to its sum.
+	.macro tile_sum zbf16, zscale, zt, zs
+	.ifne \zbf16
+	local.get \zs
+	local.get \zt
+	f32x4.add
+	local.set \zs
+	.else
+	mx_sum \zt, \zscale, \zs
+	.endif
+	.endm
 
-/// Sixteen codes of MXFP4, in 29, as bfloat16s.
-macro_rules! bytes {
-    ($first:literal, $last:literal) => {
-        concat!(
-            // Relaxed: the indices are below 16, where all machines agree.
-            "local.get 14\n local.get 29\n i8x16.relaxed_swizzle\n local.tee 30\n",
-            "local.get 15\n local.get 29\n i8x16.relaxed_swizzle\n local.tee 29\n",
-            "i8x16.shuffle 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23\n local.set ", $first, "\n",
-            "local.get 30\n local.get 29\n",
-            "i8x16.shuffle 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31\n local.set ", $last, "\n",
-        )
-    };
-}
+	# A block of zr rows times that of zn inputs.
+	.macro tile_block zbf16, zr, zn, zblock
+	.ifeq \zbf16
+	.irp zk, 0, 1, 2, 3
+	.ifgt \zr-\zk
+	mx_decode 17, 18, 19, 42, 43, 44, %(2+\zk), %(16*\zblock), %(21+4*\zk)
+	.endif
+	.endr
+	.endif
+	.irp zv, 0, 1, 2, 3, 4, 5, 6, 7
+	tile_step \zbf16, \zr, \zn, \zblock, \zv, %(\zv-\zv/2*2), %(21+\zv-\zv/2*2+\zv/4*2), %(\zv/2-\zv/4*2)
+	.endr
+	.irp zk, 0, 1, 2, 3
+	.ifgt \zr-\zk
+	.ifeq \zbf16
+	mx_scale 16, %(6+\zk), \zblock, %(37+\zk)
+	.endif
+	.irp zi, 0, 1, 2, 3, 4, 5
+	.ifgt \zn-\zi
+	tile_sum \zbf16, %(37+\zk), %(45+\zr*\zi+\zk), %(57+\zr*\zi+\zk)
+	.endif
+	.endr
+	.endif
+	.endr
+	.endm
 
-/// A block of MXFP4 of the row at `$w` as bfloat16s: of even codes, of odd ones, of each the first eight and the last.
-macro_rules! nibbles {
-    ($w:literal, $even:literal, $odd:literal, $even_last:literal, $odd_last:literal) => {
-        concat!(
-            "local.get ", $w, "\n v128.load 0:p2align=0\n local.tee 28\n local.get 13\n v128.and\n local.set 29\n",
-            bytes!($even, $even_last),
-            "local.get 28\n i32.const 4\n i16x8.shr_u\n local.get 13\n v128.and\n local.set 29\n",
-            bytes!($odd, $odd_last),
-        )
-    };
-}
+	.macro tile_count
+	local.get 0
+	i32.const -1
+	i32.add
+	local.tee 0
+	.endm
 
-/// Four bfloat16s of each row, behind zeros, as float32 in 25 and 26.
-macro_rules! widen {
-    ("first", $v:literal, $u:literal) => {
-        widen!("0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23", $v, $u, "")
-    };
-    ("last", $v:literal, $u:literal) => {
-        widen!("8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31", $v, $u, "")
-    };
-    ($shuffle:literal, $v:literal, $u:literal, "") => {
-        concat!(
-            "local.get 16\n local.get ", $v, "\n i8x16.shuffle ", $shuffle, "\n local.set 25\n",
-            "local.get 16\n local.get ", $u, "\n i8x16.shuffle ", $shuffle, "\n local.set 26\n",
-        )
-    };
-}
+	# zr rows times zn inputs, as many blocks as zblocks in a turn of the loop, the last one of which may be half of it.
+	.macro tile_loop zname, zbf16, zr, zn, zblocks
+	.globl \zname
+	.type \zname,@function
+\zname:
+	.functype \zname (i32, i32) -> ()
+	.local ",
+        locals!(),
+        r"
+	# Sums are 0 to begin with, as locals are.
+	.irp zk, 0, 1, 2, 3
+	mx_constant %(192+16*\zk), %(17+\zk)
+	mx_get %(256+4*\zk), %(2+\zk)
+	mx_get %(272+4*\zk), %(6+\zk)
+	.endr
+	.irp zi, 0, 1, 2, 3, 4, 5, 6
+	mx_get %(288+4*\zi), %(10+\zi)
+	.endr
+	block
+	loop
+	tile_block \zbf16, \zr, \zn, 0
+	.ifgt \zblocks-1
+	tile_count
+	i32.eqz
+	br_if 1
+	tile_block \zbf16, \zr, \zn, 1
+	.endif
+	.irp zk, 0, 1, 2, 3
+	.ifgt \zr-\zk
+	.ifne \zbf16
+	mx_advance %(2+\zk), %(64*\zblocks)
+	.else
+	mx_advance %(2+\zk), %(16*\zblocks)
+	mx_advance %(6+\zk), \zblocks
+	.endif
+	.endif
+	.endr
+	.irp zi, 0, 1, 2, 3, 4, 5
+	.ifgt \zn-\zi
+	mx_advance %(10+\zi), %(128*\zblocks)
+	.endif
+	.endr
+	tile_count
+	br_if 0
+	end_loop
+	end_block
+	.irp zi, 0, 1, 2, 3, 4, 5
+	.ifgt \zn-\zi
+	.irp zk, 0, 1, 2, 3
+	.ifgt \zr-\zk
+	mx_put %(57+\zr*\zi+\zk), %(16*(\zr*\zi+\zk))
+	.endif
+	.endr
+	.endif
+	.endr
+	end_function
+	.endm
 
-/// The scale of the block whose scale byte is at `$b`.
-macro_rules! scale {
-    ($b:literal, $to:literal) => {
-        concat!(
-            "local.get ", $b, "\n i32.load8_u 0\n i32.const 2\n i32.shl\n local.get 12\n i32.add\n",
-            "v128.load32_splat 0:p2align=0\n local.set ", $to, "\n",
-        )
-    };
-}
-
-/// Eight bfloat16s of the row at `$w`, in `$v`; the even ones as float32.
-macro_rules! even {
-    ($w:literal, $at:literal, $v:literal, $to:literal) => {
-        concat!(
-            "local.get ", $w, "\n v128.load ", $at, ":p2align=0\n local.tee ", $v, "\n",
-            "i32.const 16\n i32x4.shl\n local.set ", $to, "\n",
-        )
-    };
-}
-
-/// Sixteen columns of bfloat16s, eight of them after the other.
-macro_rules! sixteen {
-    ($n:tt, $op:tt, $w:literal, $x:literal, $y:literal) => {
-        concat!(
-            even!(2, $w, 28, 25), even!(3, $w, 29, 26), step!($n, $op, $x),
-            "local.get 28\n local.get 13\n v128.and\n local.set 25\n",
-            "local.get 29\n local.get 13\n v128.and\n local.set 26\n", step!($n, "next", $y),
-        )
-    };
-}
-
-/// A block of both rows times that of all inputs.
-macro_rules! block {
-    ("fp4", $n:tt) => {
-        concat!(
-            nibbles!(2, 17, 18, 19, 20), nibbles!(3, 21, 22, 23, 24),
-            widen!("first", 17, 21), step!($n, "first", 0), widen!("first", 18, 22), step!($n, "next", 16),
-            widen!("last", 17, 21), step!($n, "next", 32), widen!("last", 18, 22), step!($n, "next", 48),
-            widen!("first", 19, 23), step!($n, "next", 64), widen!("first", 20, 24), step!($n, "next", 80),
-            widen!("last", 19, 23), step!($n, "next", 96), widen!("last", 20, 24), step!($n, "next", 112),
-            scale!(4, 25), scale!(5, 26), add_all!("fp4", $n),
-            advance!(2, 16), advance!(3, 16), advance!(4, 1), advance!(5, 1),
-        )
-    };
-    ("bf16", $n:tt) => {
-        concat!(
-            sixteen!($n, "first", 0, 0, 16), sixteen!($n, "next", 16, 32, 48),
-            sixteen!($n, "next", 32, 64, 80), sixteen!($n, "next", 48, 96, 112),
-            add_all!("bf16", $n), advance!(2, 64), advance!(3, 64),
-        )
-    };
-}
-
-/// Loads of what is multiplied.
-macro_rules! get {
-    ($type:literal, $($at:literal, $local:literal),*) => {
-        concat!($("local.get 1\n ", $type, ".load ", $at, "\n local.set ", $local, "\n"),*)
-    };
-}
-
-/// Stores the sums of an input row.
-macro_rules! put {
-    ($at:literal, $s:literal, $later:literal, $r:literal) => {
-        concat!(
-            "local.get 1\n local.get ", $s, "\n v128.store ", $at, "\n",
-            "local.get 1\n local.get ", $r, "\n v128.store ", $later, "\n",
-        )
-    };
-}
-
-macro_rules! function {
-    ($name:literal, $kind:tt, $n:tt) => {
-        global_asm!(concat!(
-            ".globl ", $name, "\n .type ", $name, ",@function\n", $name, ":\n",
-            ".functype ", $name, " (i32, i32) -> ()\n",
-            ".local i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, v128, v128, v128, v128, v128, v128, v128, ",
-            "v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, ",
-            "v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, ",
-            "v128\n",
-            // Sums are 0 to begin with, as locals are.
-            get!("v128", 192, 13, 208, 14, 224, 15, 240, 16),
-            get!("i32", 256, 2, 260, 3, 264, 4, 268, 5, 272, 6, 276, 7, 280, 8, 284, 9, 288, 10, 292, 11, 296, 12),
-            "loop\n",
-            block!($kind, $n), advance!(6, 128), advance!(7, 128), from!(3, $n, advance!(8, 128)),
-            from!(4, $n, advance!(9, 128)), from!(5, $n, advance!(10, 128)), from!(6, $n, advance!(11, 128)),
-            "local.get 0\n i32.const -1\n i32.add\n local.tee 0\n br_if 0\n end_loop\n",
-            put!(0, 43, 16, 44), put!(32, 45, 48, 46), from!(3, $n, put!(64, 47, 80, 48)),
-            from!(4, $n, put!(96, 49, 112, 50)), from!(5, $n, put!(128, 51, 144, 52)),
-            from!(6, $n, put!(160, 53, 176, 54)),
-            "end_function\n",
-        ));
-    };
-}
-
-function!("few_fp4_2", "fp4", 2);
-function!("few_fp4_3", "fp4", 3);
-function!("few_fp4_4", "fp4", 4);
-function!("few_fp4_5", "fp4", 5);
-function!("few_fp4_6", "fp4", 6);
-function!("few_bf16_3", "bf16", 3);
-function!("few_bf16_4", "bf16", 4);
-function!("few_bf16_5", "bf16", 5);
-function!("few_bf16_6", "bf16", 6);
+	tile_loop few_fp4_2, 0, 4, 2, 2
+	tile_loop few_fp4_3, 0, 3, 3, 2
+	tile_loop few_fp4_2_by_2, 0, 2, 2, 1
+	tile_loop few_fp4_2_by_3, 0, 2, 3, 1
+	tile_loop few_fp4_4, 0, 2, 4, 2
+	tile_loop few_fp4_5, 0, 2, 5, 2
+	tile_loop few_fp4_6, 0, 2, 6, 1
+	tile_loop few_bf16_3, 1, 2, 3, 1
+	tile_loop few_bf16_4, 1, 2, 4, 1
+	tile_loop few_bf16_5, 1, 2, 5, 1
+	tile_loop few_bf16_6, 1, 2, 6, 1
+",
+        end_of_text!()
+    ),
+    options(raw)
+);

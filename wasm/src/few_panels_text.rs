@@ -1,5 +1,6 @@
 //! The loops of `few_panels.rs` as text, which the assembler's macros write out: `%(..)` is a number by then.
 
+use crate::text_macros::{end_of_text, text_macros};
 use core::arch::global_asm;
 
 // Locals: 0 n, 1 what is multiplied; 2 and 3 the rows' weights, 4 and 5 their scale bytes, 6 scales, 7 sums, 8 and 9
@@ -26,75 +27,18 @@ macro_rules! locals {
 
 global_asm!(
     concat!(
+        text_macros!(),
         r"
-	.altmacro
-
-	# Sixteen codes of MXFP4, in 19, as bfloat16s.
-	.macro few_codes zfirst, zlast
-	local.get 15
-	local.get 19
-	i8x16.relaxed_swizzle
-	local.tee 20
-	local.get 16
-	local.get 19
-	i8x16.relaxed_swizzle
-	local.tee 19
-	i8x16.shuffle 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-	local.set \zfirst
-	local.get 20
-	local.get 19
-	i8x16.shuffle 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-	local.set \zlast
-	.endm
-
-	# A block of the row at zw: bfloat16s of even codes and of odd ones, the first eight of each and the last.
-	.macro few_decode zw, zat, zto
-	local.get \zw
-	v128.load \zat:p2align=0
-	local.tee 18
-	local.get 14
-	v128.and
-	local.set 19
-	few_codes %(\zto), %(\zto+2)
-	local.get 18
-	i32.const 4
-	i16x8.shr_u
-	local.get 14
-	v128.and
-	local.set 19
-	few_codes %(\zto+1), %(\zto+3)
-	.endm
-
-	# Four bfloat16s, behind zeros, as float32.
-	.macro few_widen zp, zlast, zto
-	local.get 17
-	local.get \zp
-	.ifne \zlast
-	i8x16.shuffle 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31
-	.else
-	i8x16.shuffle 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23
-	.endif
-	local.set \zto
-	.endm
-
-	# An input times a weight: the first product of a sum, or one more.
 	.macro few_product zx, zw, zt, zv
 	local.get \zx
-	local.get \zw
-	.ifne \zv
-	local.get \zt
-	f32x4.relaxed_madd
-	.else
-	f32x4.mul
-	.endif
-	local.set \zt
+	mx_product \zw, \zt, \zv
 	.endm
 
 	# Vector zv of block zb of both rows times that of inputs zfrom to zto; zx is the first input's.
 	.macro few_step zfrom, zto, zx, zv, zp, zlast
 	.ifeq \zfrom
-	few_widen %(\zp), \zlast, %(29+2*\zv)
-	few_widen %(\zp+4), \zlast, %(30+2*\zv)
+	mx_widened 17, %(\zp), \zlast, %(29+2*\zv)
+	mx_widened 17, %(\zp+4), \zlast, %(30+2*\zv)
 	.endif
 	.irp zk, 0, 1, 2, 3
 	.ifgt \zto-\zfrom-\zk
@@ -102,26 +46,6 @@ global_asm!(
 	few_product %(\zx+\zfrom+\zk), %(30+2*\zv), %(48+2*\zk), \zv
 	.endif
 	.endr
-	.endm
-
-	# The scale of the block whose scale byte is at zb.
-	.macro few_scale zb, zat, zto
-	local.get \zb
-	i32.load8_u \zat
-	i32.const 2
-	i32.shl
-	local.get 6
-	i32.add
-	v128.load32_splat 0:p2align=0
-	local.set \zto
-	.endm
-
-	.macro few_sum zt, zscale, zs
-	local.get \zt
-	local.get \zscale
-	local.get \zs
-	f32x4.relaxed_madd
-	local.set \zs
 	.endm
 
 	# Block zb of both rows times that of inputs zfrom to zto of zn.
@@ -135,13 +59,13 @@ global_asm!(
 	few_step \zfrom, \zto, %(79+8*\zn*\zb+6*\zn), 6, 23, 1
 	few_step \zfrom, \zto, %(79+8*\zn*\zb+7*\zn), 7, 24, 1
 	.ifeq \zfrom
-	few_scale 4, \zb, 45
-	few_scale 5, \zb, 46
+	mx_scale 6, 4, \zb, 45
+	mx_scale 6, 5, \zb, 46
 	.endif
 	.irp zk, 0, 1, 2, 3
 	.ifgt \zto-\zfrom-\zk
-	few_sum %(47+2*\zk), 45, %(55+2*\zfrom+2*\zk)
-	few_sum %(48+2*\zk), 46, %(56+2*\zfrom+2*\zk)
+	mx_sum %(47+2*\zk), 45, %(55+2*\zfrom+2*\zk)
+	mx_sum %(48+2*\zk), 46, %(56+2*\zfrom+2*\zk)
 	.endif
 	.endr
 	.endm
@@ -149,13 +73,6 @@ global_asm!(
 	.macro few_advance zlocal, zby
 	local.get \zlocal
 	local.get \zby
-	i32.add
-	local.set \zlocal
-	.endm
-
-	.macro few_add zlocal, zby
-	local.get \zlocal
-	i32.const \zby
 	i32.add
 	local.set \zlocal
 	.endm
@@ -177,12 +94,6 @@ global_asm!(
 	few_advance 10, 11
 	.endm
 
-	.macro few_get zat, zto
-	local.get 1
-	i32.load \zat
-	local.set \zto
-	.endm
-
 	# zn inputs in up to three passes, which end at za and zb.
 	.macro few_panel zname, zn, za, zb
 	.globl \zname
@@ -194,7 +105,7 @@ global_asm!(
         r"
 	.irp zk, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 	.ifgt \zn-\zk
-	few_get %(80+4*\zk), 13
+	mx_get %(80+4*\zk), 13
 	.irp zblock, 0, 1, 2, 3, 4, 5
 	.irp zv, 0, 1, 2, 3, 4, 5, 6, 7
 	local.get 13
@@ -208,10 +119,10 @@ global_asm!(
 	few_load %(16*\zk), %(14+\zk)
 	.endr
 	.irp zk, 0, 1, 2, 3
-	few_get %(64+4*\zk), %(2+\zk)
+	mx_get %(64+4*\zk), %(2+\zk)
 	.endr
 	.irp zk, 0, 1, 2, 3, 4, 5, 6
-	few_get %(128+4*\zk), %(6+\zk)
+	mx_get %(128+4*\zk), %(6+\zk)
 	.endr
 	loop
 	few_touch
@@ -224,8 +135,8 @@ global_asm!(
 	.endif
 	.endr
 	.irp zblock, 0, 1, 2, 3, 4, 5
-	few_decode 2, %(16*\zblock), 21
-	few_decode 3, %(16*\zblock), 25
+	mx_decode 14, 15, 16, 18, 19, 20, 2, %(16*\zblock), 21
+	mx_decode 14, 15, 16, 18, 19, 20, 3, %(16*\zblock), 25
 	few_pass \zn, 0, \za, \zblock
 	few_pass \zn, \za, \zb, \zblock
 	.ifgt \zn-\zb
@@ -238,7 +149,7 @@ global_asm!(
 	few_store %(56+2*\zk), %(32*\zk+16)
 	.endif
 	.endr
-	few_add 7, %(32*\zn)
+	mx_advance 7, %(32*\zn)
 	few_advance 2, 8
 	few_advance 3, 8
 	few_advance 4, 9
@@ -276,8 +187,8 @@ global_asm!(
 	few_panel few_panel_10, 10, 4, 7
 	few_panel few_panel_11, 11, 4, 8
 	few_panel few_panel_12, 12, 4, 8
-	.noaltmacro
-"
+",
+        end_of_text!()
     ),
     options(raw)
 );

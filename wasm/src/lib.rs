@@ -61,6 +61,9 @@ mod matvec_fixed;
 mod memory;
 mod mx;
 mod number;
+mod one_row;
+#[rustfmt::skip] // Text of instructions, a few a line.
+mod one_row_text;
 mod panel;
 mod pick;
 mod pick_tile;
@@ -77,6 +80,8 @@ mod route;
 mod splat_lane;
 mod store;
 mod swiglu;
+#[rustfmt::skip] // Text of instructions, a few a line.
+mod text_macros;
 
 unsafe extern "C" {
     static __heap_base: u8;

@@ -103,7 +103,7 @@ unsafe fn most_few(r: &Record) -> usize {
     }
 }
 
-/// Whether two output rows are multiplied with some input rows at once in float32, as they are decoded, by how long
+/// Whether some output rows are multiplied with some input rows at once in float32, as they are decoded, by how long
 /// other ways take.
 fn few_floats_multiply(r: &Record) -> bool {
     match r.weights.format {

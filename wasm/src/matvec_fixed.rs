@@ -9,6 +9,7 @@ use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::matvec::{finish, write_scales};
 use crate::memory::opaque;
+use crate::one_row::{self, OneRow};
 use crate::record::Record;
 use core::arch::wasm32::*;
 
@@ -37,6 +38,17 @@ pub trait Integers: Format {
     ) -> Option<[[v128; 4]; N]> {
         None
     }
+
+    /// Whether the format has a loop for eight output rows, and it is faster for the input row of this pair.
+    #[inline(always)]
+    unsafe fn by_eight_rows(_r: &Record, _pair: usize) -> bool {
+        false
+    }
+
+    /// Multiplies the input row of a pair with eight output rows, `row` and every `apart`-th one after it, if
+    /// [`Self::by_eight_rows`]. `scratch` is for the loop.
+    #[inline(always)]
+    unsafe fn eight_rows(_r: &Record, _row: usize, _apart: usize, _pair: usize, _scratch: *mut u8) {}
 }
 
 /// Constants of [`Fp4`].
@@ -79,6 +91,25 @@ impl Integers for Fp4 {
     ) -> Option<[[v128; 4]; N]> {
         let Fp4Tables { values, turn, low } = Self::tables();
         Some(unsafe { few_digit::multiply(blocks, [values, turn, low], weights, fixed, exponents) })
+    }
+
+    #[inline(always)]
+    unsafe fn by_eight_rows(r: &Record, pair: usize) -> bool {
+        let blocks = r.weights.cols / BLOCK;
+        // Where all blocks have one digit, loops over four rows have few enough values for registers.
+        (1..=one_row::MOST_BLOCKS).contains(&blocks) && unsafe { r.fixed(pair).most_digits(blocks) } != 1
+    }
+
+    #[inline(always)]
+    unsafe fn eight_rows(r: &Record, row: usize, apart: usize, pair: usize, scratch: *mut u8) {
+        unsafe {
+            let w = &r.weights;
+            let mut rows = OneRow::new(apart.wrapping_mul(w.row_stride), r.x(pair), r.fixed(pair), scratch);
+            rows.multiply(w, row, apart, w.cols / BLOCK);
+            for i in 0..one_row::ROWS {
+                finish::<Fp4>(r, row + i * apart, pair, rows.sums[i]);
+            }
+        }
     }
 }
 
@@ -155,6 +186,14 @@ pub unsafe fn some<F: Integers>(r: &Record, from: usize, to: usize, first: usize
         let scales = scratch.cast::<f32>();
         write_scales(scales, F::UNIT);
         write_scales(scales.add(PLAIN), 1.0);
+        // Other input rows are like the first one, in all likelihood, and have the same bits either way.
+        let apart = if F::by_eight_rows(r, first) { (to - from) / one_row::ROWS } else { 0 };
+        for row in from..from + apart {
+            for pair in first..first + pairs {
+                F::eight_rows(r, row, apart, pair, scales.add(2 * PLAIN).cast());
+            }
+        }
+        let from = from + one_row::ROWS * apart;
         let apart = (to - from) / TOGETHER;
         for row in from..from + apart {
             for pair in first..first + pairs {

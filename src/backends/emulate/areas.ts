@@ -128,23 +128,19 @@ export function layOutAreas<N extends string>(
   heapBase: number,
   logitRows: number,
 ): Areas<N> {
-  const { config, maxTokens, context } = request;
-  const specs = Object.entries<TensorSpec>(request.tensors);
+  const { config, maxTokens } = request;
   const slotRows = maxTokens * config.topK;
-  const widest = Math.max(...specs.map(([, s]) => padded(s.width)));
   const preparedRows = Math.max(slotRows, logitRows);
   const experts = Math.min(config.experts, slotRows);
 
   let at = Math.ceil(heapBase / 4096) * 4096;
-  const take = (bytes: number, alignment = 64): number => {
+  const take: Take = (bytes, alignment = 64) => {
     const address = Math.ceil(at / alignment) * alignment;
     at = address + bytes;
     return address;
   };
   const stacks = take(threads * STACK_BYTES, 4096);
-  const together = headsTogether(request);
-  const scratchBytes =
-    Math.ceil(Math.max(scoreBytes(context, together) + 128 * config.headDim, 4 * 132 * widest + 40960) / 4096) * 4096;
+  const together = headsTogether(request), scratchBytes = scratchBytesOf(request, together);
   const scratch = take(threads * scratchBytes, 4096);
   const descriptorWords = 1 + LINEAR_WORDS * Math.max(4, experts);
   const descriptor = take(4 * descriptorWords);
@@ -152,11 +148,7 @@ export function layOutAreas<N extends string>(
   const cos = take(2 * config.headDim * maxTokens), sin = take(2 * config.headDim * maxTokens);
   const routeIds = take(4 * slotRows), routeWeights = take(4 * slotRows), rowLists = take(8 * slotRows);
   const rowScales = take(4 * preparedRows);
-  const tensors = Object.fromEntries(specs.map(([name, { rowsPerToken, width }]) => {
-    const stride = Math.max(4, Math.ceil(width / 4) * 4);
-    const rows = rowsPerToken * maxTokens;
-    return [name, new EmulateTensor(rows, width, stride, take(4 * rows * stride), rowsPerToken)];
-  })) as Record<N, EmulateTensor>;
+  const tensors = layOutTensors(request, take);
   const reads = readRows(request, logitRows), most = (bytes: readonly number[]) => Math.max(0, ...bytes);
   const preparedBytes = most(reads.map(({ rows, cols }) => 4 * rows * padded(cols)));
   const fixedBytes = most(reads.map(({ fixedRows, cols }) => fixedRows * fixedStride(cols)));
@@ -192,6 +184,25 @@ export function layOutAreas<N extends string>(
     descriptorWords,
     end: at,
   };
+}
+
+/** Takes the next free bytes; gives their address. */
+type Take = (bytes: number, alignment?: number) => number;
+
+function layOutTensors<N extends string>({ tensors, maxTokens }: OpenRequest<N>, take: Take): Record<N, EmulateTensor> {
+  const specs = Object.entries<TensorSpec>(tensors);
+  return Object.fromEntries(specs.map(([name, { rowsPerToken, width }]) => {
+    const stride = Math.max(4, Math.ceil(width / 4) * 4);
+    const rows = rowsPerToken * maxTokens;
+    return [name, new EmulateTensor(rows, width, stride, take(4 * rows * stride), rowsPerToken)];
+  })) as Record<N, EmulateTensor>;
+}
+
+/** Bytes of a thread's scratch: the scores and sums of a unit of attention, or the rows that a GEMM packs. */
+function scratchBytesOf<N extends string>({ config, context, tensors }: OpenRequest<N>, together: number): number {
+  const widest = Math.max(...Object.values<TensorSpec>(tensors).map(({ width }) => padded(width)));
+  const bytes = Math.max(scoreBytes(context, together) + 128 * config.headDim, 4 * 132 * widest + 40960);
+  return Math.ceil(bytes / 4096) * 4096;
 }
 
 /** Rows that one operation prepares, at most. */

@@ -108,6 +108,17 @@ export class Calls {
     this.#filled = false;
   }
 
+  /** Launches what begins before the one ahead has ended, or does not, whatever others do. */
+  overlapping(overlaps: boolean, launch: () => void): void {
+    const others = this.overlaps;
+    this.overlaps = overlaps;
+    try {
+      launch();
+    } finally {
+      this.overlaps = others;
+    }
+  }
+
   /** Fills memory with zeros, between launches. */
   fill(range: DeviceRange): void {
     this.stream.fill(range, 0);

@@ -76,7 +76,7 @@ export class Exchange {
   /** Fewest multiprocessors of a rank's device. */
   #processors = 0;
   /** What all ranks can: they differ in columns. */
-  #can: RankKernels = { sumsBlocks: false, gives: false };
+  #can: Omit<RankKernels, "used"> = { sumsBlocks: false, gives: false };
 
   constructor(parts: ExchangeParts) {
     const { workspace: { exchanged, exchangeTables }, sizes, maxTokens, hidden, rank } = parts;
@@ -108,13 +108,15 @@ export class Exchange {
    * Learns where the other ranks' memory is.
    *
    * @param offers By rank, as are the ordinals of their devices.
-   * @returns Most tokens of a sum: none where a device cannot reach another one's memory, or has no kernel for this,
-   *   and those whose numbers come with a mark each where devices are not joined by NVLink.
+   * @returns Most tokens of a sum: none where a device cannot reach another one's memory, has no kernel for this, or
+   *   uses other kernels, and those whose numbers come with a mark each where devices are not joined by NVLink.
    */
   meet(offers: readonly OfferedMemory[], devices: readonly number[]): number {
     const { device, calls: { kernels }, rank, stream, workspace: { allLogits } } = this.#parts;
     const names = ["ranks", "columns", "rows", "combine", "combine_few", "argmax"];
     if (!names.every((name) => kernels.has(`exchange_${name}`))) return 0;
+    // One that failed a self-test would have its sums made by others, which wait for notes that nobody writes.
+    if (offers.some(({ can }) => can.used !== offers[rank]!.can.used)) return 0;
     if (!devices.every((other, r) => r === rank || device.reach(other))) return 0;
     this.#processors = Math.min(...offers.map(({ blocks }) => blocks));
     this.#can = {
@@ -160,10 +162,7 @@ export class Exchange {
     this.#rows(x, h, group, { ...rows, accumulate: true });
   }
 
-  /**
-   * Whether the kernel of a linear gives so many rows to the sum over ranks. The launch that takes them reads h before
-   * the linear's has ended, so that the linear's must not have begun early itself: launches of few tokens alone do.
-   */
+  /** Whether the kernel of a linear gives so many rows to the sum over ranks. */
   canGive(n: number, width: number): boolean {
     return this.#can.gives && this.canNorm(n, width);
   }
@@ -185,11 +184,9 @@ export class Exchange {
     { round, n, ...norms }: SumRows & RowsToSum,
     early: boolean,
   ): void {
-    const { calls } = this.#parts, { overlaps } = calls, { memory: { givenTurns: turns } } = this.#meetings[group];
+    const { calls } = this.#parts, { memory: { givenTurns: turns } } = this.#meetings[group];
     const values = { h, stride, width, round, n, ...normedArguments(norms), turns, stop: this.#stop, phase: WHOLE };
-    calls.overlaps = early;
-    calls.launch("exchangeGiven", { ...values, ...this.giving(group) });
-    calls.overlaps = overlaps;
+    calls.overlapping(early, () => calls.launch("exchangeGiven", { ...values, ...this.giving(group) }));
   }
 
   /** Whether a kernel makes the experts' weighted sums of so many tokens, and sums them over ranks. */
@@ -285,8 +282,8 @@ export class Exchange {
   /** Ends launches that wait for other ranks; what they sum is nonsense. */
   abort(): void {
     const { device } = this.#parts;
-    using stream = device.createStream();
-    using one = device.allocatePinned(4);
+    // Given back with the device: that waits for launches, which may wait for what the library is still to end.
+    const stream = device.createStream(), one = device.allocatePinned(4);
     new Int32Array(one.view.buffer, 0, 1)[0] = 1;
     stream.upload(this.#stop, one, 0, 4);
     stream.synchronize();

@@ -71,7 +71,7 @@ export class FusionRules {
       case "expertDown":
         return this.#expertDown(i, o);
       case "combine": {
-        const sum = this.flow.sumAfter(i, o.out);
+        const sum = this.#sumBeside(i, o.out, o.y);
         const step: Step = { kind: "combine", y: o.y, out: sum ?? o.out, accumulate: sum !== null };
         return { step, length: sum ? 2 : 1, elided: present(sum && o.out) };
       }
@@ -87,18 +87,25 @@ export class FusionRules {
     if (found !== null) return this.#route(i, found, null);
     if (linear?.kind !== "linear" || linear.x !== o.out || o.out === o.x) return alone(o);
     const isRouter = route?.kind === "route" && linear.outs.length === 1 && route.logits === linear.outs[0];
-    if (isRouter || !this.flow.dead(o.out, i + 1)) return alone(o);
+    // Blocks read rows of x while others write theirs.
+    if (isRouter || !this.flow.dead(o.out, i + 1) || linear.outs.includes(o.x)) return alone(o);
     const { step, length, elided } = this.#linear(i + 1, linear, o);
     return { step, length: 1 + length, elided: [...elided, o.out] };
   }
 
   /** @param norm The norm of its input, which its kernel computes; null: the input is there. */
   #linear(i: number, o: Of<"linear">, norm: Of<"rmsNorm"> | null): Fusion {
-    const only = o.outs.length === 1 ? o.outs[0]! : null, sum = only && this.flow.sumAfter(i, only);
     const from = { x: norm?.x ?? o.x, norm: norm?.weight ?? null };
+    const only = o.outs.length === 1 ? o.outs[0]! : null, sum = only && this.#sumBeside(i, only, from.x);
     const gives = this.#givenAt(i);
     const step: Step = { ...o, ...from, outs: sum ? [sum] : o.outs, accumulate: sum !== null, gives };
     return { step, length: sum ? 2 : 1, elided: present(sum || gives ? only : null) };
+  }
+
+  /** What the operation after `i` adds y to, where it is not what the kernel that would add to it reads. */
+  #sumBeside(i: number, y: GpuTensor, read: GpuTensor): GpuTensor | null {
+    const sum = this.flow.sumAfter(i, y);
+    return sum === read ? null : sum;
   }
 
   /** The ranks that the kernel of the linear at `i` gives its rows to; null where it does not. */
@@ -107,7 +114,7 @@ export class FusionRules {
     if (linear?.kind !== "linear" || linear.outs.length !== 1 || reduce?.kind !== "allReduce") return null;
     // Which the linear's step would make.
     if (before?.kind === "rmsNorm" && before.out === linear.x) return null;
-    const x = linear.outs[0]!, given = reduce.x === x && this.flow.sumAfter(i + 1, x) !== null;
+    const x = linear.outs[0]!, given = reduce.x === x && this.#sumBeside(i + 1, x, linear.x) !== null;
     // A router's kernel that sums reads x.
     if (!given || this.#routerOfSum(i + 1, x) !== null) return null;
     return this.kernels.sumGiven(linear.linears[0]!) ? reduce.group : null;
@@ -153,6 +160,7 @@ export class FusionRules {
     if (combine?.kind !== "combine" || combine.y !== down.out || !flow.dead(combine.y, i + 3)) return null;
     if (!kernels.expertMlp(up.experts, down.experts)) return null;
     const { group, sum, length } = this.#summedAt(i + 3, combine.out), out = sum ?? combine.out;
+    if (out === up.x) return null;
     const both = { x: up.x, up: up.experts, down: down.experts };
     const step: Step = { kind: "expertMlp", ...both, out, accumulate: sum !== null, group };
     return { step, length: 4 + length, elided: present(up.out, down.a, down.out, sum && combine.out) };
@@ -163,7 +171,8 @@ export class FusionRules {
     if (combine?.kind !== "combine" || combine.y !== y || !flow.dead(y, i + 1)) return alone(o);
     if (!kernels.downCombine(experts)) return alone(o);
     const { group, sum, length } = this.#summedAt(i + 1, combine.out), after = 2 + length, out = sum ?? combine.out;
-    const norm = sum && this.#normAt(group === null ? "combined" : "choices", i + after, out);
+    if (out === a) return alone(o);
+    const norm = sum && this.#normAt(group === null ? "combined" : "choices", i + after, out, a);
     const step: Step = { kind: "expertDownCombine", y, a, experts, out, accumulate: sum !== null, group, norm };
     return { step, length: after + lengthOf(norm), elided: present(y, sum && combine.out, unwritten(norm)) };
   }
@@ -175,7 +184,7 @@ export class FusionRules {
       return { step, length: 2 + length, elided: [x, ...elided] };
     }
     // A kernel that routes makes the norm itself.
-    const norm = sum && !this.#routeAt(i + 2) ? this.#normAt("rows", i + 2, sum) : null;
+    const norm = sum && !this.#routeAt(i + 2) ? this.#normAt("rows", i + 2, sum, x) : null;
     const length = (sum ? 2 : 1) + lengthOf(norm);
     const given = this.#givenAt(i - 1) !== null;
     return { step: { ...o, h: sum, norm, given }, length, elided: present(sum && x, unwritten(norm)) };
@@ -184,7 +193,8 @@ export class FusionRules {
   /** The choice of experts after the sum of x over ranks at `i` whose kernel makes that as well; null: none does. */
   #routerOfSum(i: number, x: GpuTensor): Route | null {
     const sum = this.flow.sumAfter(i, x), found = sum && this.#routeAt(i + 2);
-    return found && found.norm.x === sum && !found.chosen && this.kernels.sumRoute(found.router) ? found : null;
+    const beside = found && found.norm.out !== x && found.logits !== x;
+    return beside && found.norm.x === sum && !found.chosen && this.kernels.sumRoute(found.router) ? found : null;
   }
 
   #routeAt(i: number): Route | null {
@@ -208,10 +218,10 @@ export class FusionRules {
     return { step, length: 3, elided: present(read ? null : norm.out, chosen ? null : logits) };
   }
 
-  /** The norm of `h` at `i`, where the kernel of the sum before it makes it. */
-  #normAt(of: SumKind, i: number, h: GpuTensor): SumNorm | null {
+  /** The norm of `h` at `i`, where the kernel of the sum before it makes it, which reads `read`. */
+  #normAt(of: SumKind, i: number, h: GpuTensor, read: GpuTensor): SumNorm | null {
     const norm = this.flow.operations[i];
-    if (norm?.kind !== "rmsNorm" || norm.x !== h || norm.out === h) return null;
+    if (norm?.kind !== "rmsNorm" || norm.x !== h || norm.out === h || norm.out === read) return null;
     const { readers, others } = this.flow.readersAfter(i, norm.out);
     const how = this.kernels.sumNorm(of, norm.weight, readers);
     return how && { weight: norm.weight, out: norm.out, readers, written: others || how === "rows" };

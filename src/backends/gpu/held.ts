@@ -15,6 +15,23 @@ export class Held implements Disposable {
     return this.#stack.use(owned);
   }
 
+  /**
+   * Does work with things of the device that are given back afterwards; where it fails, with all else: to give them
+   * back waits for what was queued, which may wait for other ranks.
+   */
+  borrowing<T>(work: (made: DisposableStack) => T): T {
+    const made = new DisposableStack();
+    let result: T;
+    try {
+      result = work(made);
+    } catch (thrown) {
+      this.own(made);
+      throw thrown;
+    }
+    made.dispose();
+    return result;
+  }
+
   [Symbol.dispose](): void {
     this.#stack.dispose();
   }

@@ -70,6 +70,7 @@ export class Membership {
     return this.#exchange.offer({
       sumsBlocks: layers.every(({ gateUp: [up], down: [down] }) => up && down && executor.knowsOne(up, down)),
       gives: layers.every(({ o }) => executor.knowsGive(o)),
+      used: [calls.kernels.arch, ...[...executor.options.matrixKernels].sort()].join(" "),
     });
   }
 
@@ -87,10 +88,8 @@ export class Membership {
 
   /** Measures a sum of so many tokens by the library and from memory to memory; every rank must, at the same time. */
   tune(tokens: readonly number[]): readonly SumTimes[] {
-    const { held: { device }, stream, workspace: { tensors }, executor: { ranks } } = this.#parts;
+    const { held, stream, workspace: { tensors }, executor: { ranks } } = this.#parts;
     const { projected, hidden } = tensors as Readonly<Record<string, GpuTensor>>;
-    using start = device.createEvent();
-    using end = device.createEvent();
     const microseconds = (n: number, exchangeTokens: number): number[] => {
       ranks!.exchangeTokens = exchangeTokens;
       const sums = () => {
@@ -99,14 +98,17 @@ export class Membership {
         }
       };
       sums();
-      using graph = stream.capture(sums);
-      stream.replay(graph);
-      return Array.from({ length: TUNED_REPLAYS }, () => {
-        stream.record(start);
+      return held.borrowing((made) => {
+        const graph = made.use(stream.capture(sums));
+        const start = made.use(held.device.createEvent()), end = made.use(held.device.createEvent());
         stream.replay(graph);
-        stream.record(end);
-        stream.synchronize();
-        return 1000 * end.millisecondsSince(start) / TUNED_SUMS;
+        return Array.from({ length: TUNED_REPLAYS }, () => {
+          stream.record(start);
+          stream.replay(graph);
+          stream.record(end);
+          stream.synchronize();
+          return 1000 * end.millisecondsSince(start) / TUNED_SUMS;
+        });
       });
     };
     return tokens.map((n) => ({ tokens: n, library: microseconds(n, 0), exchange: microseconds(n, n) }));
@@ -130,11 +132,29 @@ export class Membership {
     executor.ranks!.talks = talks;
   }
 
+  /** Whether it sums with others. */
+  get joined(): boolean {
+    return this.#parts.executor.ranks !== null;
+  }
+
+  /** Whether it writes to other ranks' memory, and they to this one's. */
+  get exchanges(): boolean {
+    return (this.#parts.executor.ranks?.exchange ?? null) !== null;
+  }
+
+  /** Waits for the end of all that was queued. @throws {Error} as the watcher. */
+  settle(): void {
+    this.#parts.stream.synchronize();
+  }
+
   /** Ends what waits for other ranks; the backend can only be closed afterwards. */
   abandon(): void {
     const { held, recordings, executor } = this.#parts;
     held.device.watch(null);
-    recordings.clear();
-    executor.ranks?.abort();
+    try {
+      recordings.clear();
+    } finally {
+      executor.ranks?.abort();
+    }
   }
 }

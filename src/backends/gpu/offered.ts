@@ -18,4 +18,6 @@ export interface RankKernels {
   readonly sumsBlocks: boolean;
   /** Whether the matrix kernel of attention's output gives its rows to the sum over ranks. */
   readonly gives: boolean;
+  /** Those with matrix instructions that it uses, and for which architecture: they decide which sums there are. */
+  readonly used: string;
 }

@@ -65,7 +65,10 @@ export function launchGemm(calls: Calls, products: Products, matrixEntry: string
 /** The kernel that gives the products of a matrix kernel to a sum over ranks, whether or not there is one. */
 export const giveEntry = (matrixEntry: string): string => `${matrixEntry}_give`;
 
-/** Gives the products of one linear to the ranks of a group, rounded. */
+/**
+ * Gives the products of one linear to the ranks of a group, rounded. The launch that takes them may begin before this
+ * one has ended, and reads what those ahead of it wrote: so this one begins when they have ended.
+ */
 export function launchGive(
   calls: Calls,
   { linears, outs, x, n }: Omit<Products, "round" | "accumulate">,
@@ -73,7 +76,7 @@ export function launchGive(
   to: Giving,
 ): void {
   const values = { group: groupOf(linears, outs), x: x.range, xStride: x.stride, xScales: x.scales, n };
-  calls.launch("gemmGive", { ...values, ...to }, giveEntry(matrixEntry));
+  calls.overlapping(false, () => calls.launch("gemmGive", { ...values, ...to }, giveEntry(matrixEntry)));
 }
 
 /**
@@ -173,7 +176,8 @@ const BLOCK_ROWS_OF_ONE = 24;
 
 /** Whether blocks can share out all rows of the experts that are chosen for so many slot rows. */
 export const walkKnows = (calls: Calls, entry: string, first: GpuLinear, slotRows: number): boolean =>
-  slotRows <= WALK_SLOT_ROWS && isDense(first) && first.rows % 16 === 0 &&
+  // A rank may have no columns, and so no rows of the first linear.
+  slotRows <= WALK_SLOT_ROWS && isDense(first) && first.cols > 0 && first.rows > 0 && first.rows % 16 === 0 &&
   calls.fits(entry, first.cols, teamsOf(first.cols));
 
 /** Rows of experts' inputs and outputs. */

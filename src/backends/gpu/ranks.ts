@@ -74,7 +74,8 @@ export class RankSums {
       return calls.launch("add", { h: range, hStride: stride, ...y, width, round: this.round, n });
     }
     group.allGather(gathered, x.range, 4 * rankStride);
-    this.#afterOthers(() =>
+    // The libraries' kernels know nothing of launches that begin before they have ended.
+    calls.overlapping(false, () =>
       calls.launch("sumRanks", {
         out: out.range,
         parts: gathered,
@@ -85,8 +86,7 @@ export class RankSums {
         round: this.round,
         accumulate: h !== null,
         n,
-      })
-    );
+      }));
   }
 
   /** Whether a sum of so many tokens is computed by the kernel that routes what comes of it. */
@@ -196,14 +196,6 @@ export class RankSums {
 
   #exchanges(n: number): boolean {
     return this.talks && this.exchange !== null && n <= this.exchangeTokens;
-  }
-
-  /** The libraries' kernels know nothing of launches that begin before they have ended. */
-  #afterOthers(launch: () => void): void {
-    const { calls } = this, { overlaps } = calls;
-    calls.overlaps = false;
-    launch();
-    calls.overlaps = overlaps;
   }
 }
 

@@ -100,74 +100,111 @@ export function* allMatrixKernels(calls: Calls): Generator<Judgement> {
   yield* judgements(calls, { dense: linears, expert: linears, scaled: linearsOfCodes(), caches }, null);
 }
 
-function* judgements(
-  calls: Calls,
-  { dense, expert, scaled, caches }: Tested,
-  known: KnownKernels | null,
-): Generator<Judgement> {
-  const [denses, experts] = [[...dense], [...expert]];
-  let made: Bench | null = null;
-  const bench = () => made ??= new Bench(calls);
-  const judge = (entry: string, variant: string, limit: number, measure: (bench: Bench) => number): Judgement[] => {
-    if (!calls.kernels.has(entry)) return [];
-    if (known?.has(entry, variant)) return [{ entry, variant, nmse: 0, limit, agrees: true }];
-    const nmse = measure(bench());
+function* judgements(calls: Calls, tested: Tested, known: KnownKernels | null): Generator<Judgement> {
+  const denses = [...tested.dense], experts = [...tested.expert];
+  using judge = new Judge(calls, known);
+  yield* gemmJudgements(judge, denses, experts);
+  yield* batchJudgements(judge, denses, experts);
+  yield* expertJudgements(judge, experts);
+  for (const like of tested.scaled) yield* judge.product(scaledEntry(like)!, like, (bench) => bench.scaledGemm(like));
+  for (const cache of tested.caches) yield* attentionJudgements(judge, cache);
+}
+
+/** Measures kernels on one bench, which is set up when the first one is measured. */
+class Judge implements Disposable {
+  readonly #calls: Calls;
+  readonly #known: KnownKernels | null;
+  #bench: Bench | null = null;
+
+  constructor(calls: Calls, known: KnownKernels | null) {
+    this.#calls = calls;
+    this.#known = known;
+  }
+
+  /** The judgement on a kernel, if the device has it. */
+  of(entry: string, variant: string, limit: number, measure: (bench: Bench) => number): Judgement[] {
+    if (!this.#calls.kernels.has(entry)) return [];
+    if (this.#known?.has(entry, variant)) return [{ entry, variant, nmse: 0, limit, agrees: true }];
+    const nmse = measure(this.#bench ??= new Bench(this.#calls));
     // Not `> limit`, which NaN would pass.
     const agrees = nmse <= limit;
-    if (agrees) known?.add(entry, variant);
+    if (agrees) this.#known?.add(entry, variant);
     return [{ entry, variant, nmse, limit, agrees }];
-  };
-  const gemm = (entry: string, { format }: GpuLinear, measure: (bench: Bench) => number) =>
-    judge(entry, format, MAX_NMSE.gemm, measure);
-  try {
-    for (const kind of ["mma", "wgmma"]) {
-      for (const like of denses) {
-        const entry = `gemm_${like.suffix}_${kind}`;
-        yield* gemm(entry, like, (bench) => bench.gemm(like, entry));
-      }
-      for (const like of experts) {
-        const entry = `expert_gemm_${like.suffix}_${kind}`;
-        yield* gemm(entry, like, (bench) => bench.expertGemm(like, entry));
-      }
-    }
+  }
+
+  /** The same of a kernel that multiplies with weights of a format. */
+  product(entry: string, { format }: GpuLinear, measure: (bench: Bench) => number): Judgement[] {
+    return this.of(entry, format, MAX_NMSE.gemm, measure);
+  }
+
+  [Symbol.dispose](): void {
+    this.#bench?.[Symbol.dispose]();
+  }
+}
+
+/** Kernels for prompts. */
+function* gemmJudgements(
+  judge: Judge,
+  denses: readonly GpuLinear[],
+  experts: readonly GpuLinear[],
+): Generator<Judgement> {
+  for (const kind of ["mma", "wgmma"]) {
     for (const like of denses) {
-      const matrix = `gemm_${like.suffix}_wgmma`, entry = giveEntry(matrix);
-      yield* gemm(entry, like, (bench) => bench.give(like, matrix));
+      const entry = `gemm_${like.suffix}_${kind}`;
+      yield* judge.product(entry, like, (bench) => bench.gemm(like, entry));
     }
-    for (const size of BATCH_SIZES) {
-      for (const like of denses) {
-        for (const entry of [`batch_${like.suffix}_x${size}`, `batch_${like.suffix}_x${size}_rows`]) {
-          yield* gemm(entry, like, (bench) => bench.batch(like, entry));
-        }
-      }
-      for (const like of experts) {
-        const entry = `expert_batch_${like.suffix}_x${size}`;
-        yield* gemm(entry, like, (bench) => bench.expertGemm(like, entry));
+    for (const like of experts) {
+      const entry = `expert_gemm_${like.suffix}_${kind}`;
+      yield* judge.product(entry, like, (bench) => bench.expertGemm(like, entry));
+    }
+  }
+  for (const like of denses) {
+    const matrix = `gemm_${like.suffix}_wgmma`, entry = giveEntry(matrix);
+    yield* judge.product(entry, like, (bench) => bench.give(like, matrix));
+  }
+}
+
+/** Kernels for a few tokens of many sequences. */
+function* batchJudgements(
+  judge: Judge,
+  denses: readonly GpuLinear[],
+  experts: readonly GpuLinear[],
+): Generator<Judgement> {
+  for (const size of BATCH_SIZES) {
+    for (const like of denses) {
+      for (const entry of [`batch_${like.suffix}_x${size}`, `batch_${like.suffix}_x${size}_rows`]) {
+        yield* judge.product(entry, like, (bench) => bench.batch(like, entry));
       }
     }
     for (const like of experts) {
-      for (const kind of ["mma", "one"] as const) {
-        const up = `expert_up_${like.suffix}_${kind}`, down = `expert_down_combine_${like.suffix}_${kind}`;
-        yield* gemm(up, like, (bench) => bench.expertUp(like, kind));
-        yield* gemm(down, like, (bench) => bench.expertDownCombine(like, kind));
-      }
+      const entry = `expert_batch_${like.suffix}_x${size}`;
+      yield* judge.product(entry, like, (bench) => bench.expertGemm(like, entry));
     }
-    for (const like of experts) {
-      yield* gemm(mlpEntry(like.suffix), like, (bench) => bench.expertMlp(like, null));
-      yield* gemm(mlpRanksEntry(like.suffix), like, (bench) => bench.expertMlp(like, "none"));
+  }
+}
+
+/** Kernels that do more than one step of the experts. */
+function* expertJudgements(judge: Judge, experts: readonly GpuLinear[]): Generator<Judgement> {
+  for (const like of experts) {
+    for (const kind of ["mma", "one"] as const) {
+      const up = `expert_up_${like.suffix}_${kind}`, down = `expert_down_combine_${like.suffix}_${kind}`;
+      yield* judge.product(up, like, (bench) => bench.expertUp(like, kind));
+      yield* judge.product(down, like, (bench) => bench.expertDownCombine(like, kind));
     }
-    for (const like of scaled) yield* gemm(scaledEntry(like)!, like, (bench) => bench.scaledGemm(like));
-    for (const cache of caches) {
-      const variant = `kv ${cache.format === NUMBER_FORMAT.bf16 ? "bf16" : "fp8"}`, limit = MAX_NMSE.attention;
-      // No matrix kernel reads a float32 cache.
-      if (cache.headDim === HEAD_DIM && cache.format !== NUMBER_FORMAT.f32) {
-        yield* judge("attention_tile_mma", variant, limit, (bench) => bench.attention(cache));
-      }
-      if (batchKnows({ ...cache, heads: 1, kvHeads: 1 })) {
-        yield* judge(ATTENTION_BATCH, variant, limit, (bench) => bench.batchAttention(cache));
-      }
-    }
-  } finally {
-    (made as Bench | null)?.[Symbol.dispose]();
+  }
+  for (const like of experts) {
+    yield* judge.product(mlpEntry(like.suffix), like, (bench) => bench.expertMlp(like, null));
+    yield* judge.product(mlpRanksEntry(like.suffix), like, (bench) => bench.expertMlp(like, "none"));
+  }
+}
+
+function* attentionJudgements(judge: Judge, cache: CacheShape): Generator<Judgement> {
+  const variant = `kv ${cache.format === NUMBER_FORMAT.bf16 ? "bf16" : "fp8"}`, limit = MAX_NMSE.attention;
+  // No matrix kernel reads a float32 cache.
+  if (cache.headDim === HEAD_DIM && cache.format !== NUMBER_FORMAT.f32) {
+    yield* judge.of("attention_tile_mma", variant, limit, (bench) => bench.attention(cache));
+  }
+  if (batchKnows({ ...cache, heads: 1, kvHeads: 1 })) {
+    yield* judge.of(ATTENTION_BATCH, variant, limit, (bench) => bench.batchAttention(cache));
   }
 }

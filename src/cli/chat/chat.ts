@@ -67,7 +67,7 @@ export class Chat {
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
     const chat = new Chat(checkpoint, tokenizer, renderer, options, choices, seed, model);
     if (loaded !== null) chat.goOnWith(loaded, options.load!);
-    if (options.system !== undefined) chat.setSystem(options.system);
+    if (options.system !== undefined) chat.setSystem(options.system, "--system");
     if (options.reasoning !== undefined) chat.setReasoning(options.reasoning);
     return chat;
   }
@@ -77,6 +77,7 @@ export class Chat {
     this.conversation = conversation;
     const { turns } = conversation, last = turns.at(-1)?.protocol;
     note(`${path}: ${counted(turns.length, "turn")}`);
+    if (conversation.system) warnOfSystem(this.renderer, path);
     if (last !== undefined && last.scheme !== this.model.setting.planned.plan.scheme) {
       note(
         `note: the last answer there is of ${last.scheme}; the next is of ${this.model.setting.planned.plan.scheme}`,
@@ -85,9 +86,9 @@ export class Chat {
   }
 
   /** Sets what the model is told before everything else, and warns where its template leaves that out. */
-  setSystem(text: string | null): void {
+  setSystem(text: string | null, from: string): void {
     this.conversation.system = text;
-    if (text) warnOfSystem(this.renderer);
+    if (text) warnOfSystem(this.renderer, from);
   }
 
   /** Sets the reasoning effort, and warns where the model's template takes none. */

@@ -2,6 +2,7 @@
 import { counted } from "../../amounts.ts";
 import { SCHEME_NAMES } from "../../plan/scheme.ts";
 import type { ReasoningEffort } from "../../text/harmony_render.ts";
+import { anyOf } from "../../describe.ts";
 import { closest } from "../closest.ts";
 import { UsageError } from "../spelling.ts";
 import { folded } from "../table.ts";
@@ -31,7 +32,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     value: "[TEXT]",
     help: 'tells the model TEXT before everything else; "" tells it nothing; alone, shows what it is told',
     run: (chat, text) => {
-      if (text !== "") chat.setSystem(text === '""' ? null : text);
+      if (text !== "") chat.setSystem(text === '""' ? null : text, "/system");
       const { system } = chat.conversation;
       note(system === null ? "no system message" : `system: ${system}`);
     },
@@ -188,11 +189,15 @@ export function completeLine(line: string): [string[], string] {
   return [words.filter((one) => one.startsWith(word)), word];
 }
 
+/** So many words are named all. */
+const FEW_WORDS = 4;
+
 function oneOf<T extends string>(name: string, words: readonly T[], got: string): T {
   const found = words.find((word) => word === got);
   if (found !== undefined) return found;
-  const near = closest(got, words),
-    expected = near === undefined ? words.join(", ") : `one of its words, perhaps ${near}`;
+  // Of many words one is enough, if it was meant.
+  const near = words.length > FEW_WORDS ? closest(got, words) : undefined;
+  const expected = near === undefined ? anyOf(words) : `one of its words, perhaps ${near}`;
   throw UsageError.of("wrong_value", { name: `/${name}` }, expected, `"${got}"`);
 }
 

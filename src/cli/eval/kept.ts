@@ -2,6 +2,8 @@
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { InputError, reason } from "../../errors.ts";
 import { firstDifference } from "../../eval/journal.ts";
+import { attemptsAt, type Others, type ShardDirectory, shardDirectory, shardsIn } from "../../eval/shards/attempts.ts";
+import type { Shard } from "../../eval/shards/division.ts";
 import { isObject } from "../../json_object.ts";
 import { option, words } from "../../words.ts";
 import { note } from "../terminal.ts";
@@ -66,19 +68,52 @@ function without(names: readonly string[], value: unknown): unknown {
   );
 }
 
+/** Files that a run takes results of one name from. */
+export interface Journals {
+  /** Its own, which it goes on with. */
+  readonly own: readonly string[];
+  /** Those of parts, or of a run that is not divided. */
+  readonly adopted: readonly string[];
+}
+
+/** Those of a run that keeps nothing. */
+export const NO_JOURNALS: Journals = { own: [], adopted: [] };
+
+/** The files of results of a name, for a whole run or for a part of it. */
+export function journalsOf(out: string, shard: Shard | null, name: string): Journals {
+  const begun = shardsIn(out), undivided = `${out}/${name}.jsonl`;
+  const parts = (of: readonly ShardDirectory[]) => of.flatMap(({ dir }) => attemptsAt(dir, name));
+  if (shard === null) return { own: [undivided], adopted: parts(begun) };
+  const others = begun.filter((other) => other.shard.of !== shard.of);
+  return { own: attemptsAt(shardDirectory(out, shard), name), adopted: [...parts(others), undivided] };
+}
+
+/** The files of scales of a name: parts have them in common, and a whole run its own. */
+export function scalesOf(out: string, shard: Shard | null, name: string): Journals {
+  return { own: shard === null ? [`${out}/${name}.jsonl`] : attemptsAt(out, name), adopted: [] };
+}
+
 /**
- * The numbers of the entries of a journal that the run would refuse if it were not its own.
+ * The numbers of the entries of some files.
  *
- * @throws {InputError} if it belongs to something else.
+ * @param others What the run does where one of its own belongs to something else.
+ * @throws {InputError} if there is such a one and it is refused.
  */
-export function ownEntries(path: string, own: Own): ReadonlySet<number> {
-  const { indices, other } = keptEntries(path, own);
-  if (other === null) return indices;
-  throw InputError.saying(
-    "occupied",
-    { file: path },
-    words`was written with other settings (${other}); choose another ${option("out")}`,
-  );
+export function gathered({ own, adopted }: Journals, owner: Own, others: Others): ReadonlySet<number> {
+  const all = new Set<number>(), add = (indices: Iterable<number>) => [...indices].forEach((index) => all.add(index));
+  for (const path of own) {
+    const { indices, other } = keptEntries(path, owner);
+    if (other !== null && others === "refuse") {
+      throw InputError.saying(
+        "occupied",
+        { file: path },
+        words`was written with other settings (${other}); choose another ${option("out")}`,
+      );
+    }
+    add(indices);
+  }
+  for (const path of adopted) add(keptEntries(path, owner).indices);
+  return all;
 }
 
 /** The part of some indices that are not kept, 0 to 1. */

@@ -1,6 +1,7 @@
 /** The directory that `--out` names. */
 import { noteFolded } from "../table.ts";
-import { quoted, UsageError } from "../spelling.ts";
+import { joined } from "../../paths.ts";
+import { quotedPath, UsageError } from "../spelling.ts";
 import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
@@ -81,7 +82,8 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
  * @param several Whether settings were compared.
  */
 export function sayWhere(out: string, several: boolean): void {
-  noteFolded(`report: ${out}/report.html, for a browser; mxoss report ${quoted(out)} prints these tables again`);
+  const page = joined(out, "report.html");
+  noteFolded(`report: ${page}, for a browser; mxoss report ${quotedPath(out)} prints these tables again`);
   if (several) {
     noteFolded("next: mxoss compare --text FILE --b scheme=... shows two settings operation by operation");
   }

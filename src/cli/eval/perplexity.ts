@@ -4,8 +4,9 @@ import { sharedChoices } from "../settings.ts";
 import { warmUp } from "../../session/open.ts";
 import { readTextFile } from "../../eval/dataset.ts";
 import { PERPLEXITY, type PerplexityWork } from "../../eval/tasks/perplexity.ts";
-import { openTokenizer } from "../open_model.ts";
+import { noteShorter, openTokenizer } from "../open_model.ts";
 import { type EvalOptions, openModels } from "./cells.ts";
+import { TASK_DEFAULTS } from "./options.ts";
 import { refuseOtherModels, runEval } from "./run.ts";
 import { perplexityTables } from "./tables.ts";
 
@@ -28,8 +29,8 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
     }, checkpoint.config));
   }
   refuseOtherModels(models, works, ({ sequences }) => sequences, options);
-  const { out } = options;
-  return await runEval(PERPLEXITY, works[0]!, models, options, {
+  const { out, "sequence-length": given } = options;
+  const code = await runEval(PERPLEXITY, works[0]!, models, options, {
     tables: perplexityTables,
     interrupted: () => {
       const kept = `what is done is kept in ${out}: the same command goes on`;
@@ -37,4 +38,9 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
     },
     resumed: null,
   });
+  // Not before, as what is refused on the way is one line.
+  if (code === 0 && given !== TASK_DEFAULTS["sequence-length"]) {
+    noteShorter(given, works[0]!.protocol.text.sequence_length, models[0]!.checkpoint);
+  }
+  return code;
 }

@@ -4,35 +4,27 @@ import { keepsResults, openCells } from "./hashed_cells.ts";
 import { adopting, shardsIn } from "../../eval/shards/attempts.ts";
 import { inDirectory, inMemory } from "../../eval/stores.ts";
 import { keptBeside, runPart } from "./run_part.ts";
-import { stretchOf } from "../../eval/shards/division.ts";
 import { chosenShard } from "./shard.ts";
-import { journalHeader, type Watcher } from "../../eval/cell_run.ts";
+import type { Watcher } from "../../eval/cell_run.ts";
 import { llamaCppLines } from "../../eval/report/llama_cpp.ts";
 import type { KeyedPredictions } from "../../eval/predictions_result.ts";
-import { type Bounds, dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
-import { keptEntries, ownEntries, partLeft, type Unknown } from "./kept.ts";
-import { type Pretended, pretendedScales } from "../calibrate.ts";
-import { refuseFile } from "../places.ts";
-import type { PlannedSetting } from "../../session/setting.ts";
-import { unhashedProtocolOf } from "../../session/protocol.ts";
-import { comparedHeader, LAYERED, layeredCount, layersHeader } from "../../eval/compare_all.ts";
-import { FIRST_ROUND } from "../../eval/prediction_run.ts";
 import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
 import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
-import { type Cell, cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
+import type { CellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask } from "../../eval/run.ts";
 import type { Asked, PlannedCell, ResultsHead, Task } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "../interrupt.ts";
-import { note, writeOut } from "../terminal.ts";
+import { note, writeLines, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
-import { type EvalOptions, matrixOf, type NamedModel, settingsBefore, settingsOf } from "./cells.ts";
+import { type EvalOptions, matrixOf, type NamedModel, settingsBefore } from "./cells.ts";
 import { refuseOtherResults, sayWhere } from "./output.ts";
 import { folded, noteFolded } from "../table.ts";
 import { Overall } from "./overall.ts";
 import { ProgressBar } from "../progress.ts";
 import { loadSetting } from "../settings.ts";
+import { dryRunEval } from "./dry_run_eval.ts";
 
 /** What a task prints. */
 export interface Printing<Results> {
@@ -59,8 +51,7 @@ export async function runEval<
   const { out = null, divergence = DEFAULT_DIVERGENCE, alarm = DEFAULT_ALARM } = options;
   const shard = chosenShard(options);
   if (options["dry-run"]) {
-    const part = shard === null ? work : task.part(work, ...stretchOf(shard, work.indices.length));
-    return await dryRunEval(task, part, models, options);
+    return await dryRunEval(task, work, models, options, shard);
   }
   using interrupt = new Interrupt();
   const planned = await settingsBefore(matrixOf(models, options), models, options);
@@ -101,7 +92,7 @@ export async function runEval<
   const lines = options.format === undefined
     ? printing.tables(outcome.results, cells.planned.map(({ name }) => name))
     : llamaCppBlocks(cells.planned, outcome.predictions);
-  await writeOut(options.json ? outcome.text : `${folded(lines).join("\n")}\n`);
+  await (options.json ? writeOut(outcome.text) : writeLines(folded(lines)));
   if (out !== null && !options.json) sayWhere(out, cells.planned.length > 1);
   return 0;
 }
@@ -117,89 +108,6 @@ function llamaCppBlocks(
     ...llamaCppLines(predictions.find((found) => found.key === key)!.sequences),
     "",
   ]);
-}
-
-/** What the run would take, or what is left of it where its directory keeps a part. */
-async function dryRunEval<
-  Work extends Asked<Results["protocol"]>,
-  Entry extends Indexed,
-  Results extends ResultsHead,
->(
-  task: Task<never, Work, Entry, Results>,
-  work: Work,
-  models: readonly NamedModel[],
-  options: EvalOptions,
-): Promise<number> {
-  const { out, alarm = DEFAULT_ALARM } = options, calibrations: Pretended[] = [];
-  if (out !== undefined) {
-    refuseFile(out, { option: "out" });
-    refuseOtherResults(out, task, task.identity(work.protocol));
-  }
-  const matrix = matrixOf(models, options), size = task.size(work);
-  const settings = await settingsOf(matrix, models, options, null, pretendedScales(calibrations));
-  const heads = cellLabels(matrix, settings);
-  const { divergence = DEFAULT_DIVERGENCE } = options, given = typeof divergence === "number" ? divergence : null;
-  const layered = size.compared(Math.min(LAYERED, given ?? LAYERED));
-  const predicted = given === null
-    ? { low: size.compared(FIRST_ROUND).low, high: size.compared(Infinity).high }
-    : size.compared(given);
-  const { indices } = work, { name } = task.journal, identity = task.header(work.protocol);
-  const unknown: Unknown[] = ["weights_sha256", ...(calibrations.length > 0 ? ["formats_sha256"] as const : [])];
-  const protocols = await Promise.all(settings.map(unhashedProtocolOf));
-  const headers = protocols.map((protocol) => journalHeader(name, identity, protocol));
-  const journal = (kind: string, place: number) => `${out}/${kind}.${cellKey(matrix[place]!)}.jsonl`;
-  const left = (kind: string, place: number, of: readonly number[], header: unknown) =>
-    out === undefined ? 1 : partLeft(keptEntries(journal(kind, place), { header, unknown }).indices, of);
-  const answered = headers.map((header, i): ReadonlySet<number> =>
-    out === undefined ? new Set() : ownEntries(journal(name, i), { header, unknown })
-  );
-  const works = await Promise.all(settings.map(async (setting, i): Promise<SettingWork> => {
-    const room = await task.room(work, setting),
-      replies = size.replies.high > 0,
-      part = partLeft(answered[i]!, indices);
-    const paced = {
-      sequences: replies ? room.slots : 0,
-      context: size.before,
-      allLogits: !replies,
-      picks: options.logprobs === "none",
-    };
-    const prompt = Math.round(part * size.prompt);
-    return { label: heads[i]!, setting, room, prompt, replies: partOf(size.replies, part), paced };
-  }));
-  const first = headers[0]!, deep = indices.slice(0, layeredCount(divergence));
-  // It has one entry, of all sequences together.
-  const layersLeft = (other: number) =>
-    left("divergence", other, [0], layersHeader(first, headers[other]!, deep, alarm));
-  const predictionsLeft = (other: number) =>
-    left(
-      "predictions",
-      other,
-      indices.slice(0, given ?? indices.length),
-      comparedHeader("predictions", first, headers[other]!),
-    );
-  const pairs = divergence === 0 ? [] : settings.slice(1).map((other, i): PairWork => ({
-    label: heads[i + 1]!,
-    settings: [settings[0]!, other],
-    tokens: partOf(layered, layersLeft(i + 1)),
-    predicted: partOf(predicted, predictionsLeft(i + 1)),
-    context: works[0]!.room.context,
-  }));
-  const scales = calibrations.filter(({ setting: { checkpoint }, header }) => {
-    const model = models.find((one) => one.checkpoint === checkpoint)!.name;
-    const kept = out === undefined ? null : `${out}/calibration${model === null ? "" : `.model-${model}`}.jsonl`;
-    return kept === null || !keptEntries(kept, { header, unknown }).indices.has(0);
-  });
-  return await dryRun(works, pairs, scales, out ?? null, options.json);
-}
-
-const partOf = ({ low, high }: Bounds, part: number): Bounds => ({
-  low: Math.round(part * low),
-  high: Math.round(part * high),
-});
-
-function cellLabels(matrix: readonly Cell[], settings: readonly PlannedSetting[]): string[] {
-  const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
-  return matrix.map((cell) => cellLabel(cellName(cell, matrix, (one) => schemes.get(one)!)));
 }
 
 /**

@@ -9,8 +9,8 @@ import { placesOf, runShard, type ShardOptions } from "../../eval/shards/run_sha
 import { inDirectory, type OpenStore } from "../../eval/stores.ts";
 import { type Asked, cellResult, type ResultsHead, type RunCell, type Task } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED } from "../interrupt.ts";
-import { quoted, UsageError } from "../spelling.ts";
-import { note, writeOut } from "../terminal.ts";
+import { quotedPath, UsageError } from "../spelling.ts";
+import { note, writeLines } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import type { EvalOptions } from "./cells.ts";
 
@@ -52,7 +52,7 @@ export async function runPart<
     indices: runsOf(own),
     command: withoutShard(args),
   };
-  refuseOtherRun(begun, dir, said);
+  refuseOtherRun(begun, dir, (before) => otherRun(before, said));
   makeDirectory(dir);
   writeNote(dir, said);
   note(`part ${shardName(shard)} (${shard.from}): ${to - from} of ${asked}, kept in ${dir}`);
@@ -69,7 +69,9 @@ export async function runPart<
     note(printing.interrupted(outcome));
     return EXIT_INTERRUPTED;
   }
-  await writeOut(`part ${shardName(shard)} is done; when all are, mxoss report ${quoted(out)} gives the results\n`);
+  await writeLines([
+    `part ${shardName(shard)} is done; when all are, mxoss report ${quotedPath(out)} gives the results`,
+  ]);
   return 0;
 }
 
@@ -77,9 +79,13 @@ export async function runPart<
  * Refuses to mix runs in one directory: this part must be of the run that it was of before, and of the run that one of
  * the others is of; all others are compared when they are joined.
  */
-function refuseOtherRun(begun: readonly ShardDirectory[], own: string, said: ShardNote): void {
+export function refuseOtherRun(
+  begun: readonly ShardDirectory[],
+  own: string,
+  difference: (before: ShardNote) => string | null,
+): void {
   for (const { dir } of [...begun.filter(({ dir }) => dir === own), ...begun.slice(0, 1)]) {
-    const before = readNote(dir), differs = before === null ? null : otherRun(before, said);
+    const before = readNote(dir), differs = before === null ? null : difference(before);
     if (differs === null) continue;
     const problem = `was written with other settings (${differs} as there); choose another --out`;
     throw UsageError.saying("occupied", { file: `${dir}/shard.json` }, problem);

@@ -27,7 +27,7 @@ import { errorDigits, predictionLines, promptLines, ranked, rankingText } from "
 import type { RankingResult, Stopped } from "../../eval/predictions_schema.ts";
 import { comparedPerplexityTable, perplexityBounds, sequencesOf } from "../../eval/report/perplexity_tables.ts";
 import { type Table, TERMINAL } from "../../eval/report/table.ts";
-import { INPUT_NOTE, sourceTable } from "../../eval/report/where_from.ts";
+import { APART_NOTE, inputNote, sourceTable } from "../../eval/report/where_from.ts";
 import { linesOf } from "../table.ts";
 
 /** The scheme, with the rule of its scales where they are made on the fly. */
@@ -200,7 +200,8 @@ function divergenceSection(
     "",
     ...linesOf(sourceTable(named, TERMINAL)),
     "",
-    INPUT_NOTE,
+    APART_NOTE,
+    ...inputNote(divergences.map(({ divergence }) => divergence)),
     ...divergences.flatMap(({ key, divergence: d }) =>
       d.suspects.map((s) => `suspect under ${label(key)}: ${operationName(s)}: ${suspectText(s, d)}`)
     ),

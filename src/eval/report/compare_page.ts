@@ -34,7 +34,7 @@ import { errorText, flipsText, perplexityText } from "./prediction_tables.ts";
 import { conclusion, sourceText } from "./ranked.ts";
 import { protocolSection } from "./protocol_section.ts";
 import { PAGE } from "./table.ts";
-import { LINEAR_NOTE, linearTable, projectionTable } from "./where_from.ts";
+import { linearNote, linearTable, projectionTable } from "./where_from.ts";
 
 /** The name of B, which no other setting stands beside. */
 const UNNAMED: CellName = { model: null, scheme: null, kvCacheDtype: null, tp: null, ep: null };
@@ -63,7 +63,7 @@ export async function compareReport(results: CompareResults, samples = false): P
       : []),
     section(
       "Weights, inputs, outputs",
-      `What each linear multiplies: ${LINEAR_NOTE.join("; ")}.`,
+      `What each linear multiplies: ${linearNote(d).join("; ")}.`,
       card(tableHtml(linearTable(d, PAGE))),
       folded(`All ${d.projections.length} linears`, tableHtml(projectionTable(d, PAGE))),
     ),

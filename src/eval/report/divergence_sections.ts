@@ -14,7 +14,7 @@ import { divergenceTable, flipTable, operationTable, suspectTable } from "./dive
 import { card, folded, remark, samplesLink, section, tableHtml } from "./html.ts";
 import { PAGE } from "./table.ts";
 import { tensorTable } from "./tensor_tables.ts";
-import { INPUT_NOTE, sourceTable } from "./where_from.ts";
+import { APART_NOTE, inputNote, sourceTable } from "./where_from.ts";
 
 /** Comparisons of an evaluation with its first setting, by the settings' names, the closest first. */
 export function rankedSettings(
@@ -111,7 +111,7 @@ export function whereFrom(artist: Artist, comparisons: Comparisons): string[] {
         "anywhere are left out.",
     ),
     ...(named.some(({ divergence: { suspects } }) => suspects.length > 0) ? [] : [suspectList(named)]),
-    card(tableHtml(sourceTable(named, PAGE)), "Where most is lost", INPUT_NOTE),
+    card(tableHtml(sourceTable(named, PAGE)), "Where most is lost", whereNote(named)),
     ...named.map(({ label, divergence }) => folded(`${label}, layer by layer`, errorTiles(divergence, "own"))),
     card(
       residualPlot(artist, comparisons, divergence.alarm),
@@ -125,6 +125,11 @@ export function whereFrom(artist: Artist, comparisons: Comparisons): string[] {
         `<p class="soft">Or more: operations whose own error may be the largest as well, by their intervals.</p>`,
     ),
   ];
+}
+
+/** What one must know to read where most is lost. */
+function whereNote(named: readonly NamedDivergence[]): string {
+  return [APART_NOTE, ...inputNote(named.map(({ divergence }) => divergence))].join("; ") + ".";
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Tables of comparisons, for terminal and page. */
 import type { DivergenceResult } from "../divergence_schema.ts";
-import { operationName, residualOperation, rivalsOf, suspectError, worstOperation } from "../summary.ts";
-import { decibels, percent, small, times } from "./numbers.ts";
+import { chosen, largestPlace, worstText } from "./places.ts";
+import { operationName, residualOperation, suspectError, worstOperation } from "../summary.ts";
+import { decibels, measured, percent, small, times } from "./numbers.ts";
 import { errorEstimate, errorText, flipsText } from "./prediction_tables.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
@@ -14,15 +15,14 @@ const RESIDUAL: Column<NamedDivergence> = {
 const OWN: readonly Column<NamedDivergence>[] = [
   {
     head: "largest own error",
-    cell: ({ divergence }) => errorText(worstOperation(divergence)?.own ?? undefined),
+    cell: ({ divergence }) => {
+      const own = worstOperation(divergence)?.own ?? undefined, place = largestPlace(divergence, "own_error");
+      return own === undefined || place === undefined ? errorText(own) : measured(chosen(place, errorEstimate(own)));
+    },
   },
   {
     head: "at",
-    cell: ({ divergence }) => {
-      const worst = worstOperation(divergence), others = rivalsOf(divergence);
-      if (worst === undefined) return "";
-      return others === 0 ? operationName(worst) : `${operationName(worst)}, or ${others} more`;
-    },
+    cell: ({ divergence }) => worstText(divergence),
   },
 ];
 const FLIPS: Column<NamedDivergence> = {

@@ -5,6 +5,7 @@ import { OPERATIONS } from "../../model/operations.ts";
 import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
 import { heatTable, type HeatValue } from "./heat.ts";
+import { chosen, largestPlace } from "./places.ts";
 import { errorEstimate, errorText } from "./prediction_tables.ts";
 import { type Comparisons, decades, EMPTY, HALO, layerTicks, ROW_NAMES, WIDTH } from "./plot_parts.ts";
 
@@ -105,13 +106,15 @@ export function ownErrorTable({ named }: Pick<Comparisons, "named">): string {
   if (named.every(({ divergence: { operations } }) => operations.every(({ own }) => own === null))) {
     return `<p class="soft">Not known: each side runs on several ranks.</p>`;
   }
-  const worst = ({ operations }: DivergenceResult, name: string): HeatValue => {
+  const worst = (divergence: DivergenceResult, name: string): HeatValue => {
+    const { operations } = divergence;
     const errors = operations.filter((o) => o.operation === name && o.own !== null).map((o) => errorEstimate(o.own!));
     const size = ({ value }: Estimated) => value ?? Infinity;
-    return errors.reduce<HeatValue>(
+    const most = errors.reduce<HeatValue>(
       (most, error) => most === undefined || size(error) > size(most) ? error : most,
       undefined,
     );
+    return most === undefined ? undefined : chosen(largestPlace(divergence, "own_error", name), most);
   };
   const names = NAMES.filter((name) => named.some(({ divergence }) => shows(worst(divergence, name))));
   if (names.length === 0) return EMPTY;

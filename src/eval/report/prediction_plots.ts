@@ -105,8 +105,8 @@ export function positionsPerDot(named: readonly NamedDivergence[]): number {
 
 const SAME = "same likeliest token", OTHER = "another likeliest token";
 
-/** KL of every position, one panel per comparison. */
-export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): string {
+/** A dot for every position or so of every comparison, and the least KL that is drawn. */
+function klDots({ named, rows }: Comparisons) {
   const step = positionsPerDot(named);
   const dots = named.flatMap(({ label, divergence: { logits } }) =>
     Array.from({ length: Math.ceil(logits.kl.length / step) }, (_, i) => {
@@ -122,6 +122,12 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
   // What is not finite stands above everything else.
   const top = Math.max(1, ...dots.map(({ kl }) => kl));
   for (const dot of dots) if (dot.kind === BROKEN) dot.kl = top;
+  return { dots, floor };
+}
+
+/** KL of every position, one panel per comparison. */
+export function klPlot({ Plot, draw }: Artist, comparisons: Comparisons): string {
+  const { named, rows } = comparisons, { dots, floor } = klDots(comparisons);
   const kinds = dots.some(({ kind }) => kind === BROKEN) ? [SAME, OTHER, BROKEN] : [SAME, OTHER];
   const means = named.map(({ label, divergence }) => ({
     ...rows.place(label),

@@ -2,7 +2,7 @@
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { Estimated } from "../predictions_schema.ts";
 import { operationName } from "../summary.ts";
-import { measuredShare, measuredShareValue, percent, small } from "./numbers.ts";
+import { brief, measured, measuredShare, measuredShareValue, percent, small } from "./numbers.ts";
 import { errorDigits, layerFlips } from "./prediction_tables.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
@@ -38,7 +38,14 @@ const COUNTS: readonly Column<NonNullable<Counts>>[] = [
   { head: "clipped", kind: "right", cell: (c) => shareOf(c.clipped / c.elements, c.clipped_interval) },
   { head: "at maximum", kind: "right", cell: (c) => shareOf(c.at_max / c.elements, c.at_max_interval) },
   { head: "flushed to 0", kind: "right", cell: (c) => shareOf(c.flushed / c.elements, c.flushed_interval) },
-  { head: "error", kind: "right", cell: ({ error }) => small(error) },
+  {
+    head: "error",
+    kind: "right",
+    cell: ({ error, error_interval: interval }) =>
+      interval === undefined
+        ? (error === null ? "-" : brief(error))
+        : measured({ value: error, ...(interval ?? { low: null, high: null }) }),
+  },
 ];
 
 /** The same in columns, for the sides that quantize anything. */

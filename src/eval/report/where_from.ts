@@ -1,21 +1,28 @@
 /** Tables of where a setting's error comes from: weights, inputs and outputs of its linears. */
 import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
-import { brief, measuredShare, roughPercent, small } from "./numbers.ts";
+import type { Estimated } from "../predictions_schema.ts";
+import { brief, measured, measuredShare, measuredShareValue, measuredValue, roughPercent, small } from "./numbers.ts";
+import { chosen, largestPlace, layersText, placesText } from "./places.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
-import { errorDigits } from "./prediction_tables.ts";
+import { errorEstimate, errorText } from "./prediction_tables.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";
 
 type Projection = DivergenceResult["projections"][number];
 
-type InputInterval = NonNullable<Projection["input"]["a"]>["flushed_interval"];
+type Input = NonNullable<Projection["input"]["a"]>;
+type InputInterval = Input["flushed_interval"];
 
 /** One linear of all layers. */
 interface Linear {
   readonly operation: string;
   readonly layers: readonly Projection[];
-  /** The layer with the largest own error, and that error with its interval; null where none is known. */
-  readonly worst: Pick<DivergenceResult["operations"][number], "layer" | "own"> | null;
+  /** The largest own error, and its layers; null where none is known. */
+  readonly worst: { readonly error: Estimated; readonly layers: string } | null;
+  /** The largest error of quantizing inputs; null where none are quantized. */
+  readonly inputs: Estimated | null;
+  readonly toZero: string;
+  readonly atMax: string;
 }
 
 /** How a figure sums up the layers: the largest, or the mean of those that have the figure. */
@@ -34,12 +41,22 @@ const share = (value: number | null) =>
   value === null ? "-" : value === 0 ? "0" : value === 1 ? "100%" : roughPercent(value);
 
 /** A share of elements with its interval, where there is one: earlier versions have none. */
-function shareOf(value: number, interval: InputInterval): string {
-  return interval == null ? share(value) : measuredShare({ value, ...interval });
+function shareOf(value: number | null, interval: InputInterval): string {
+  return value === null || interval == null ? share(value) : measuredShare({ value, ...interval });
 }
 
-/** The error of quantizing inputs, which is known of the first rows only: two digits. */
-const sampled = (value: number | null) => value === null ? "-" : brief(value);
+/** The error of quantizing inputs as an estimate. */
+function inputError({ relative_error: value, relative_error_interval: interval }: Input): Estimated {
+  return { value, ...(interval ?? UNBOUNDED) };
+}
+
+const UNBOUNDED = { low: null, high: null };
+
+/** The same in words: of earlier versions, which looked at the first rows only, two digits. */
+function inputText(input: Input): string {
+  const { relative_error: value, relative_error_interval: interval } = input;
+  return interval !== undefined ? measured(inputError(input)) : value === null ? "-" : brief(value);
+}
 
 /** The side whose inputs are shown: B, or A where only that quantizes. */
 const input = ({ input: { a, b } }: Projection) => b ?? a;
@@ -68,14 +85,14 @@ const LINEAR: readonly Column<Linear>[] = [
     head: "input error",
     short: "inputs",
     kind: "right",
-    cell: ({ layers }) => sampled(largest(layers, (p) => input(p)?.relative_error ?? null)),
+    cell: ({ inputs }) => inputs === null ? "-" : measuredValue(inputs),
   },
-  { head: "to zero", kind: "right", cell: ({ layers }) => mean(layers, (p) => input(p)?.flushed ?? null) },
+  { head: "to zero", kind: "right", cell: ({ toZero }) => toZero },
   {
     head: "at maximum",
     short: "at max",
     kind: "right",
-    cell: ({ layers }) => mean(layers, (p) => input(p)?.at_max ?? null),
+    cell: ({ atMax }) => atMax,
   },
   {
     head: "loud channels",
@@ -87,39 +104,66 @@ const LINEAR: readonly Column<Linear>[] = [
     head: "own error",
     short: "own",
     kind: "right",
-    cell: ({ worst }) => errorDigits(worst?.own),
+    cell: ({ worst }) => worst === null ? "-" : measuredValue(worst.error),
   },
   {
     head: "in layer",
     kind: "right",
-    cell: ({ layers, worst }) =>
-      worst === null || worst.own?.relative_error === 0 || layers.length === 1 ? "" : `${worst.layer}`,
+    cell: ({ layers, worst }) => worst === null || worst.error.value === 0 || layers.length === 1 ? "" : worst.layers,
   },
 ];
 
-/** Of what the errors of inputs are known. */
-export const INPUT_NOTE = "errors of inputs: on the first 64 rows, without intervals";
+/** What must be known of the errors of inputs in files of earlier versions; nothing of others. */
+export function inputNote(divergences: readonly Pick<DivergenceResult, "projections">[]): string[] {
+  const sampled = divergences.some(({ projections }) =>
+    projections.some(({ input: { a, b } }) => [a, b].some((one) => one !== null && !("relative_error_interval" in one)))
+  );
+  return sampled ? ["errors of inputs: on the first 64 rows, without intervals"] : [];
+}
+
+/** What must be known where several places are named for the largest. */
+export const APART_NOTE =
+  "or: places that a paired test does not tell from the largest; its interval allows for the choice";
 
 /** What must be known to read {@linkcode linearTable}. */
-export const LINEAR_NOTE: readonly string[] = [
-  "errors: the largest of all layers; inputs: of B, or of A where only that quantizes them",
-  "shares: the mean of all layers, without intervals; those of each layer's inputs are in results.json",
-  "loud: channels of the input with four times its RMS; own: of the product on equal inputs",
-  INPUT_NOTE,
-];
+export function linearNote(divergence: DivergenceResult): string[] {
+  return [
+    "errors: the largest of all layers, with the digits that are sure",
+    "3 or 1: layers that a paired test does not tell from the one with the largest own error",
+    "shares: of all layers together; inputs: of B, or of A where only that quantizes them",
+    "loud: channels of the input with four times its RMS; own: of the product on equal inputs",
+    ...inputNote([divergence]),
+  ];
+}
 
 /** One row for each linear, over all layers. */
-export function linearTable({ projections, operations }: DivergenceResult, medium: Medium): Table {
+export function linearTable(divergence: DivergenceResult, medium: Medium): Table {
+  const { projections, operations, pooled = [] } = divergence;
   const groups = Map.groupBy(projections, ({ operation }) => operation);
-  const worstOf = (operation: string, layers: readonly Projection[]) => {
+  const worstOf = (operation: string, layers: readonly Projection[]): Linear["worst"] => {
     const most = largest(layers, ({ output }) => output.own), at = layers.find(({ output }) => output.own === most);
-    if (most === null || at === undefined) return null;
-    return operations.find((o) => o.operation === operation && o.layer === at.layer) ?? null;
+    const own = operations.find((o) => o.operation === operation && o.layer === at?.layer)?.own;
+    if (most === null || at === undefined || own === null || own === undefined) return null;
+    const place = largestPlace(divergence, "own_error", operation);
+    return { error: chosen(place, errorEstimate(own)), layers: layersText(place ?? { layer: at.layer, others: [] }) };
+  };
+  const inputsOf = (operation: string, layers: readonly Projection[]): Estimated | null => {
+    const most = largest(layers, (p) => input(p)?.relative_error ?? null);
+    const found = layers.map(input).find((one) => one !== null && one.relative_error === most);
+    return found == null ? null : chosen(largestPlace(divergence, "input_error", operation), inputError(found));
+  };
+  const pooledText = (what: "to_zero" | "at_max", operation: string, layers: readonly Projection[]) => {
+    const found = pooled.find((one) => one.what === what && one.operation === operation);
+    const of = what === "to_zero" ? "flushed" : "at_max";
+    return found === undefined ? mean(layers, (p) => input(p)?.[of] ?? null) : measuredShareValue(found);
   };
   const rows = [...groups].map(([operation, layers]): Linear => ({
     operation,
     layers,
     worst: worstOf(operation, layers),
+    inputs: inputsOf(operation, layers),
+    toZero: pooledText("to_zero", operation, layers),
+    atMax: pooledText("at_max", operation, layers),
   }));
   return makeTable(LINEAR, rows, medium);
 }
@@ -134,7 +178,7 @@ export function projectionTable({ projections, operations }: DivergenceResult, m
       p.input[name] === null ? "-" : text(p.input[name]);
     const who = name.toUpperCase();
     return [
-      { head: `${who}: input error`, kind: "right", cell: of((c) => sampled(c.relative_error)) },
+      { head: `${who}: input error`, kind: "right", cell: of(inputText) },
       { head: `${who}: to zero`, kind: "right", cell: of((c) => shareOf(c.flushed, c.flushed_interval)) },
       { head: `${who}: at max`, kind: "right", cell: of((c) => shareOf(c.at_max, c.at_max_interval)) },
     ];
@@ -147,16 +191,24 @@ export function projectionTable({ projections, operations }: DivergenceResult, m
       { head: "codes changed", kind: "right", cell: ({ weights }) => share(weights.codes_changed) },
       ...side("a"),
       ...side("b"),
-      { head: "input scales", kind: "right", cell: (p) => share(p.input.scales_changed) },
-      { head: "input codes", kind: "right", cell: (p) => share(p.input.codes_changed) },
+      {
+        head: "input scales",
+        kind: "right",
+        cell: ({ input }) => shareOf(input.scales_changed, input.scales_changed_interval),
+      },
+      {
+        head: "input codes",
+        kind: "right",
+        cell: ({ input }) => shareOf(input.codes_changed, input.codes_changed_interval),
+      },
       {
         head: "loud channels",
         kind: "right",
         cell: ({ input: { outlier_channels: count, loudest } }) =>
           count === 0 ? "0" : `${count} (${loudest.toFixed(1)} x)`,
       },
-      { head: "own error", kind: "right", cell: (p) => errorDigits(operationOf(p)?.own) },
-      { head: "total error", kind: "right", cell: (p) => errorDigits(operationOf(p)?.total) },
+      { head: "own error", kind: "right", cell: (p) => errorText(operationOf(p)?.own ?? undefined) },
+      { head: "total error", kind: "right", cell: (p) => errorText(operationOf(p)?.total) },
     ],
     projections,
     medium,
@@ -166,24 +218,36 @@ export function projectionTable({ projections, operations }: DivergenceResult, m
 /** One row for each setting: where most is lost. */
 export function sourceTable(named: readonly NamedDivergence[], medium: Medium): Table {
   const worst = (
-    { divergence: { projections } }: NamedDivergence,
+    { divergence }: NamedDivergence,
     of: (p: Projection) => number | null,
     text: (value: number, at: Projection) => string,
+    what?: "input_error" | "input_to_zero",
   ) => {
-    const most = largest(projections, of);
+    const { projections } = divergence, most = largest(projections, of);
     if (most === null || most === 0) return most === null ? "-" : "0";
     const at = projections.find((p) => of(p) === most)!;
-    return `${text(most, at)} in ${operationName(at)}`;
+    const place = what === undefined ? undefined : largestPlace(divergence, what);
+    if (place === undefined) return `${text(most, at)} in ${operationName(at)}`;
+    const estimate = chosen(place, { value: most, ...UNBOUNDED });
+    return `${what === "input_error" ? measured(estimate) : measuredShare(estimate)} in ${placesText(place)}`;
   };
   return makeTable<NamedDivergence>(
     [
       { head: "setting", cell: ({ label }) => label },
       { head: "largest error of weights", cell: (d) => worst(d, (p) => p.weights.relative_error, small) },
-      { head: "of inputs", cell: (d) => worst(d, (p) => p.input.b?.relative_error ?? null, sampled) },
+      {
+        head: "of inputs",
+        cell: (d) => worst(d, (p) => p.input.b?.relative_error ?? null, (_, p) => inputText(p.input.b!), "input_error"),
+      },
       {
         head: "most inputs to zero",
         cell: (d) =>
-          worst(d, (p) => p.input.b?.flushed ?? null, (value, p) => shareOf(value, p.input.b?.flushed_interval)),
+          worst(
+            d,
+            (p) => p.input.b?.flushed ?? null,
+            (value, p) => shareOf(value, p.input.b?.flushed_interval),
+            "input_to_zero",
+          ),
       },
     ],
     named,

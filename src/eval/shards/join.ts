@@ -1,5 +1,5 @@
 /** The shards of a run as the one run that would have answered all of it. */
-import { firstIssue } from "../../validate.ts";
+import { firstIssue, reading, tryReading } from "../../validate.ts";
 import { InputError } from "../../errors.ts";
 import { journalHeader } from "../cell_run.ts";
 import { comparedHeader, layeredCount, layersHeader } from "../compare_all.ts";
@@ -76,7 +76,7 @@ function protocolOf<Results extends EvalResults>(
   task: Pick<JoinedTask<never, Results>, "protocol">,
   { dir, note }: NotedShard,
 ): Results["protocol"] {
-  const found = task.protocol.safeParse(note.protocol);
+  const found = tryReading(task.protocol, note.protocol);
   if (found.success) return found.data;
   const { key, expected, got } = firstIssue(found.error, note.protocol);
   const where = { file: `${dir}/shard.json`, key: ["protocol", ...(key === "" ? [] : [key])].join(".") };
@@ -115,7 +115,7 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     const { journal, summarize } = this.task, cells = this.#cells;
     const heads = headsOf(cells.map((cell) => ({ asked: askedOf(cell), protocol: cell.protocol, cost: cell.cost })));
     const answers = cells.map(({ key, protocol }) => {
-      const read = (value: unknown) => journal.lean(journal.entry.parse(value));
+      const parse = reading(journal.entry), read = (value: unknown) => journal.lean(parse(value));
       const found = this.#gather(`${journal.name}.${key}`, this.#header(protocol), read, "refuse");
       this.#mark(found, this.#indices.length);
       return found;
@@ -145,7 +145,7 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     const [first, ...others] = this.#cells as readonly [CellResult, ...CellResult[]];
     const header = (cell: CellResult) => this.#header(cell.protocol), indices = this.#indices;
     const predictions = others.map((other) => {
-      const read = (value: unknown) => SequencePredictions.parse(value);
+      const read = reading(SequencePredictions);
       const belongs = comparedHeader("predictions", header(first), header(other));
       return this.#gather(`predictions.${other.key}`, belongs, read, "skip");
     });
@@ -161,7 +161,7 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     const layered = Array.from(indices.subarray(0, layeredCount(amount)));
     const layers = others.map((other): DivergenceResult | undefined => {
       const belongs = layersHeader(header(first), header(other), layered, this.#note.alarm);
-      const read = (value: unknown) => KeptDivergence.parse(value);
+      const read = reading(KeptDivergence);
       return this.#gather(`divergence.${other.key}`, belongs, read, "skip").get(0)?.divergence;
     });
     // The first shard compares them.

@@ -5,7 +5,7 @@ import { sealed, unsealed } from "../../checksum.ts";
 import { InputError } from "../../errors.ts";
 import { printableJson } from "../../printable.ts";
 import { readJson } from "../../read.ts";
-import { firstIssue } from "../../validate.ts";
+import { firstIssue, tryReading } from "../../validate.ts";
 import { findDifference } from "../journal.ts";
 import { Bandwidth, CELL_FIELDS, decisive } from "../setting_schema.ts";
 
@@ -74,7 +74,7 @@ export function readNote(dir: string): ShardNote | null {
     if (thrown instanceof InputError && thrown.code === "missing") return null;
     throw thrown;
   }
-  const note = ShardNote.safeParse(json);
+  const note = tryReading(ShardNote, json);
   if (note.success) return note.data;
   const { key, expected, got } = firstIssue(note.error, json),
     where = { file: pathOf(dir), ...(key === "" ? {} : { key }) };
@@ -92,8 +92,16 @@ export function sharedPart({ mxoss, task, protocol, bandwidth, divergence, alarm
   };
 }
 
+/** See {@linkcode sharedPart}. */
+type SharedPart = ReturnType<typeof sharedPart>;
+
 /** The first field in which two shards are not of one run, in words; null where they are of one. */
 export function otherRun(one: ShardNote, other: ShardNote): string | null {
-  const found = findDifference(sharedPart(one), sharedPart(other));
+  return differenceOf(sharedPart(one), sharedPart(other));
+}
+
+/** The same of what two shards say. */
+export function differenceOf(one: Partial<SharedPart>, other: Partial<SharedPart>): string | null {
+  const found = findDifference(one, other);
   return found === null ? null : `${found.field} is ${found.after}, not ${found.before}`;
 }

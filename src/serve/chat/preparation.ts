@@ -3,6 +3,8 @@
  * of its own, while tokens of other requests go on.
  */
 import { asset } from "../../assets.ts";
+import { counted } from "../../amounts.ts";
+import { allOf } from "../../describe.ts";
 import { FailureError, InputError, type Mistake } from "../../errors.ts";
 import type { Node } from "../../grammar/node.ts";
 import { grammarOf, type GrammarTable } from "../../grammar/table.ts";
@@ -25,12 +27,29 @@ export type GrammarReply =
 
 /** Cost of what is made at once, as `withBudget` counts: some 15 ms. Schemas of OpenAI's examples cost a tenth. */
 const AT_ONCE = 100_000;
-/** Schemas that may wait for the thread, each for a second or so. */
+/** Schemas and patterns that may wait for the thread, each for a second or so. */
 const MOST_WAITING = 16;
 
-/** Prepares schemas; one for all models of a process. */
+/** A source that waits for the thread. */
+interface Waiting extends PromiseWithResolvers<Node> {
+  readonly source: GrammarSource;
+}
+
+const PLURALS = { schema: "schemas", pattern: "patterns", "list of texts": "lists of texts" };
+
+/** What costly sources are called: `12 costly schemas and 4 costly patterns`. */
+function costly(sources: Iterable<Waiting>): string {
+  const counts = new Map<keyof typeof PLURALS, number>();
+  for (const { source } of sources) {
+    const kind = "schema" in source ? "schema" : "pattern" in source ? "pattern" : "list of texts";
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return allOf([...counts].map(([kind, count]) => counted(count, `costly ${kind}`, `costly ${PLURALS[kind]}`)));
+}
+
+/** Prepares them; one for all models of a process. */
 export class Preparation {
-  readonly #waiting = new Map<number, PromiseWithResolvers<Node>>();
+  readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | null = null;
   #asked = 0;
 
@@ -50,13 +69,13 @@ export class Preparation {
       if (!(thrown instanceof InputError && thrown.code === "too_large")) throw thrown;
     }
     if (this.#waiting.size >= MOST_WAITING) {
-      throw new ApiError(429, `${MOST_WAITING} costly schemas are being prepared`, {
+      throw new ApiError(429, `${costly(this.#waiting.values())} are being prepared`, {
         code: "queue_full",
         retryAfter: 5,
       });
     }
     // Who finds no thread does not wait.
-    const thread = this.#thread(), number = this.#asked++, waiter = Promise.withResolvers<Node>();
+    const thread = this.#thread(), number = this.#asked++, waiter = { ...Promise.withResolvers<Node>(), source };
     this.#waiting.set(number, waiter);
     const request: GrammarRequest = { number, source, where };
     thread.postMessage(request);
@@ -65,7 +84,11 @@ export class Preparation {
 
   #thread(): Worker {
     if (this.#worker !== null) return this.#worker;
-    const worker = startThread(asset("src/serve/chat/grammar_worker.ts"), "schemas", "a thread for costly schemas");
+    const worker = startThread(
+      asset("src/serve/chat/grammar_worker.ts"),
+      "schemas",
+      "a thread for costly schemas and patterns",
+    );
     worker.onmessage = ({ data }: MessageEvent<GrammarReply>) => {
       const waiter = this.#waiting.get(data.number);
       this.#waiting.delete(data.number);
@@ -77,7 +100,7 @@ export class Preparation {
     worker.onerror = (event) => {
       event.preventDefault();
       this.#end();
-      const failure = new FailureError(`the thread for costly schemas failed: ${event.message}`);
+      const failure = new FailureError(`the thread for costly schemas and patterns failed: ${event.message}`);
       for (const { reject } of this.#waiting.values()) reject(failure);
       this.#waiting.clear();
     };

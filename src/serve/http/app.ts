@@ -43,15 +43,13 @@ export interface App {
 
 /** Makes the app. */
 export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS, log }: AppOptions): App {
-  const running = new Set<Exchange>(), idle: (() => void)[] = [];
-  const limits = { bytes: bodyBytes, milliseconds: bodyMs };
+  const running = new Running(), limits = { bytes: bodyBytes, milliseconds: bodyMs };
   let stopping = false;
 
-  const answer = async (exchange: Exchange, c: Context, endpoint: Endpoint): Promise<Response> => {
+  const answer = async (exchange: Exchange, { req }: Context, endpoint: Endpoint): Promise<Response> => {
     if (stopping && endpoint.body !== null) {
       throw new ApiError(503, "the server is stopping", { code: "stopping", retryAfter: 5 });
     }
-    const { req } = c, { id, abort } = exchange;
     const { client, owner } = refuseStranger(guard, req.raw.headers, exchange.address, endpoint.open ?? false);
     const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await readBody(req.raw, limits));
     const given: Answer = await endpoint.handle({
@@ -61,29 +59,66 @@ export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS
       service,
       client,
       owner,
-      signal: abort.signal,
-      requestId: id,
+      signal: exchange.abort.signal,
+      requestId: exchange.id,
       note: (fields) => exchange.note(fields),
     });
-    const headers = { "x-request-id": id, "cache-control": "no-store" };
-    if ("json" in given) return Response.json(given.json, { status: given.status ?? 200, headers });
-    if ("text" in given) {
-      return new Response(given.text, { headers: { ...headers, "content-type": given.contentType } });
-    }
-    exchange.streams = true;
-    const stream = eventStream(given.events, given.done, ({ thrown, left }) => {
-      abort.abort();
-      if (thrown !== null) exchange.note({ error: clip(asApiError(thrown).message) });
-      exchange.end(200, left);
-    });
-    return new Response(stream, { headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" } });
+    return responseOf(given, exchange);
   };
-  const refuse = (exchange: Exchange, error: ApiError): Response => {
-    exchange.abort.abort();
-    exchange.note({ error: clip(error.message) });
-    return refusal(error, exchange.id);
-  };
+  const app = router(endpoints, guard, answer);
 
+  return {
+    fetch: async (request, address = "127.0.0.1") => {
+      const exchange = new Exchange(request, new URL(request.url).pathname, address, (ended, line) => {
+        running.delete(ended);
+        log(line);
+        running.wakeIfIdle();
+      });
+      running.add(exchange);
+      const response = await app.fetch(request, { exchange });
+      if (!exchange.streams) exchange.end(response.status);
+      return response;
+    },
+    get running() {
+      return running.count;
+    },
+    idle: () => running.idle(),
+    refuse: () => stopping = true,
+    abort: () => running.abort(),
+  };
+}
+
+/** Requests that have not ended, and who waits for there to be none. */
+class Running {
+  readonly #exchanges = new Set<Exchange>();
+  readonly #idle: (() => void)[] = [];
+
+  get count(): number {
+    return this.#exchanges.size;
+  }
+  add(exchange: Exchange): void {
+    this.#exchanges.add(exchange);
+  }
+  delete(exchange: Exchange): void {
+    this.#exchanges.delete(exchange);
+  }
+  wakeIfIdle(): void {
+    if (this.count === 0) { for (const wake of this.#idle.splice(0)) wake(); }
+  }
+  idle(): Promise<void> {
+    return this.count === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+  }
+  abort(): void {
+    for (const { abort } of this.#exchanges) abort.abort();
+  }
+}
+
+/** Finds the endpoint of a request; refuses other paths and methods, and whatever an answer throws. */
+function router(
+  endpoints: readonly Endpoint[],
+  guard: Guard,
+  answer: (exchange: Exchange, c: Context, endpoint: Endpoint) => Promise<Response>,
+) {
   const app = new Hono<{ Bindings: { exchange: Exchange } }>();
   app.use(cors({ origin: (origin) => allowedOrigin(guard, origin) ? origin : null, exposeHeaders: ["x-request-id"] }));
   for (const endpoint of endpoints) {
@@ -97,28 +132,30 @@ export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS
     refuse(env.exchange, new ApiError(404, `${req.method} ${req.path}: no such endpoint`, { code: "no_endpoint" }))
   );
   app.onError((thrown, { env }) => refuse(env.exchange, asApiError(thrown)));
+  return app;
+}
 
-  return {
-    fetch: async (request, address = "127.0.0.1") => {
-      const exchange = new Exchange(request, new URL(request.url).pathname, address, (ended, line) => {
-        running.delete(ended);
-        log(line);
-        if (running.size === 0) { for (const wake of idle.splice(0)) wake(); }
-      });
-      running.add(exchange);
-      const response = await app.fetch(request, { exchange });
-      if (!exchange.streams) exchange.end(response.status);
-      return response;
-    },
-    get running() {
-      return running.size;
-    },
-    idle: () => running.size === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve)),
-    refuse: () => stopping = true,
-    abort: () => {
-      for (const { abort } of running) abort.abort();
-    },
-  };
+/** An answer as a response; a stream of events ends the exchange itself. */
+function responseOf(given: Answer, exchange: Exchange): Response {
+  const headers = { "x-request-id": exchange.id, "cache-control": "no-store" };
+  if ("json" in given) return Response.json(given.json, { status: given.status ?? 200, headers });
+  if ("text" in given) {
+    return new Response(given.text, { headers: { ...headers, "content-type": given.contentType } });
+  }
+  exchange.streams = true;
+  const stream = eventStream(given.events, given.done, ({ thrown, left }) => {
+    exchange.abort.abort();
+    if (thrown !== null) exchange.note({ error: clip(asApiError(thrown).message) });
+    exchange.end(200, left);
+  });
+  return new Response(stream, { headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" } });
+}
+
+/** Ends what an exchange computes, and says why. */
+function refuse(exchange: Exchange, error: ApiError): Response {
+  exchange.abort.abort();
+  exchange.note({ error: clip(error.message) });
+  return refusal(error, exchange.id);
 }
 
 function wrongMethod({ method, path }: HonoRequest, allowed: readonly string[]): ApiError {

@@ -2,7 +2,8 @@
 import type { z } from "zod";
 import { show } from "../../describe.ts";
 import { reason } from "../../errors.ts";
-import { parseAsPython } from "../../json_numbers.ts";
+import { alternatives, expectation } from "../../expectation.ts";
+import { parseWithNames } from "../../json_numbers.ts";
 import { isObject } from "../../text/tokenizer_file.ts";
 import { ApiError } from "../api_error.ts";
 import { refuseLarge } from "./refuse_large.ts";
@@ -26,12 +27,12 @@ export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
 }
 
 /**
- * The body with the numbers of its tools' parameters as they are written: a model is shown 1.0 where a client says so,
- * and JavaScript has no such number.
+ * The body with the numbers of its tools' parameters as they are written, and names that are numbers where they stand:
+ * a model is shown 1.0 where a client says so, and JavaScript has no such number and puts such names first.
  */
 function withWrittenNumbers(body: unknown, text: string): unknown {
   if (!isObject(body) || !Array.isArray(body["tools"])) return body;
-  const { tools } = body, written = parseAsPython(text) as { readonly tools: readonly unknown[] };
+  const { tools } = body, written = parseWithNames(text) as { readonly tools: readonly unknown[] };
   return { ...body, tools: tools.map((tool, i) => withParameters(tool, written.tools[i])) };
 }
 
@@ -99,53 +100,4 @@ function valuesOf(issue: z.core.$ZodIssue): readonly unknown[] {
 /** Orders paths by how far into the value they lead. */
 function farther(a: readonly PropertyKey[], b: readonly PropertyKey[]): number {
   return a.length - b.length || Number(a.at(-1)) - Number(b.at(-1)) || 0;
-}
-
-const NAMES: Readonly<Record<string, string>> = {
-  array: "a list",
-  boolean: "true or false",
-  int: "an integer",
-  number: "a number",
-  object: "an object",
-  record: "an object",
-  string: "a text",
-};
-
-/** What was expected, in words; null leaves zod's own. */
-function expectation(issue: z.core.$ZodRawIssue): string | null {
-  switch (issue.code) {
-    case "invalid_type":
-      return NAMES[issue.expected] ?? issue.expected;
-    case "invalid_value":
-      return alternatives(issue.values);
-    case "too_small":
-      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at least" : "above"} ${issue.minimum}` +
-        unitOf(issue.origin, issue.minimum);
-    case "too_big":
-      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at most" : "below"} ${issue.maximum}` +
-        unitOf(issue.origin, issue.maximum);
-    case "invalid_union":
-      if (issue.errors.length === 0 && Array.isArray(issue.options)) return alternatives(issue.options);
-      return issue.errors.map((branch) => branch[0]?.message ?? "a value").filter((m, i, all) => all.indexOf(m) === i)
-        .join(" or ");
-    case "invalid_key":
-      return issue.issues[0]?.message ?? "another name";
-    case "unrecognized_keys":
-      return "unknown field";
-    default:
-      return null;
-  }
-}
-
-const alternatives = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(" or ");
-
-/** What the size of a text is counted in. */
-function unitOf(origin: string, size: number | bigint): string {
-  return origin !== "string" ? "" : size === 1 ? " character" : " characters";
-}
-
-function sizeOf(origin: string): string {
-  if (origin === "array") return "a list";
-  if (origin === "string") return "a text";
-  return origin === "int" ? "an integer" : "a number";
 }

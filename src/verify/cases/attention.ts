@@ -6,7 +6,7 @@ import { floats, i32, inout, input, output, pointer } from "./job.ts";
 import { FilledCache } from "./filled_cache.ts";
 import { cacheStruct } from "./structs.ts";
 import { Random } from "./random.ts";
-import { rowsOf } from "./rows.ts";
+import { rowsOf, strided } from "./rows.ts";
 import { traitsOf } from "./traits.ts";
 
 /** What to attend to. */
@@ -25,9 +25,10 @@ function attentionData(seed: number, s: AttentionSpec, shuffled = true) {
   const r = new Random(seed), n = s.tokens.length, width = s.heads * s.dim, stride = width + 4;
   const longest = Math.max(...s.tokens.map(([, position]) => position + 1));
   const cache = new FilledCache(r, s, s.tokens, { shuffled }), sinks = r.row(s.heads, true);
-  const queries = s.tokens.map(() => r.row(width, true)), q = new Float32Array(n * stride);
-  queries.forEach((row, t) => q.set(row, t * stride));
-  const out = output(4 * n * stride), query = input(q), cacheArgument = cacheStruct(cache.fields).argument();
+  const queries = s.tokens.map(() => r.row(width, true));
+  const out = output(4 * n * stride),
+    query = input(strided(queries, stride)),
+    cacheArgument = cacheStruct(cache.fields).argument();
   const slots = pointer(input(Int32Array.from(s.tokens, ([slot]) => slot)));
   const positions = pointer(input(Int32Array.from(s.tokens, ([, position]) => position)));
   const sinkArguments = [pointer(input(encodePlain(sinks, "bf16"))), i32(0)];
@@ -174,83 +175,82 @@ function* pagedCases(
 const run = (slot: number, from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => [slot, from + i] as const);
 
-export function* attentionCases(): Generator<KernelCase> {
-  const shape = { heads: 8, kvHeads: 2, dim: 64, slots: 2, window: 0 };
-  yield attentionCase(800, { ...shape, kv: "bf16", round: 1, tokens: [[0, 40], [1, 0], [1, 1]] });
-  yield attentionCase(801, { ...shape, kv: "f32", round: 0, tokens: [[1, 5]], dim: 32 });
-  yield attentionCase(802, { ...shape, kv: "fp8", round: 0, tokens: [[0, 90]], heads: 2, dim: 136 });
-  yield attentionCase(803, { ...shape, kv: "bf16", round: 0, tokens: [[1, 190]], heads: 2, window: 60 });
-  yield attentionCase(804, {
-    ...shape,
-    kv: "fp8",
-    round: 1,
-    tokens: [[0, 140]],
-    heads: 2,
-    window: 0,
-    dim: 16,
-  });
+/** A small model's heads. */
+const SHAPE = { heads: 8, kvHeads: 2, dim: 64, slots: 2, window: 0 } as const;
+
+/** One block a head. */
+function* wholeCases(): Generator<KernelCase> {
+  yield attentionCase(800, { ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 40], [1, 0], [1, 1]] });
+  yield attentionCase(801, { ...SHAPE, kv: "f32", round: 0, tokens: [[1, 5]], dim: 32 });
+  yield attentionCase(802, { ...SHAPE, kv: "fp8", round: 0, tokens: [[0, 90]], heads: 2, dim: 136 });
+  yield attentionCase(803, { ...SHAPE, kv: "bf16", round: 0, tokens: [[1, 190]], heads: 2, window: 60 });
+  yield attentionCase(804, { ...SHAPE, kv: "fp8", round: 1, tokens: [[0, 140]], heads: 2, window: 0, dim: 16 });
   // Heads whose rows are no whole vectors.
-  yield attentionCase(805, { ...shape, kv: "bf16", round: 0, tokens: [[0, 40], [1, 3]], dim: 2 });
-  yield attentionCase(806, { ...shape, kv: "f32", round: 0, tokens: [[1, 9]], heads: 2, dim: 6 });
-  yield attentionCase(807, { ...shape, kv: "fp8", round: 0, tokens: [[1, 150]], heads: 2, window: 9, dim: 66 });
-  yield attentionCase(808, { ...shape, kv: "bf16", round: 1, tokens: [[0, 7]], heads: 2, dim: 130 });
-  yield* splitCases(810, { ...shape, kv: "bf16", round: 1, tokens: [[0, 90], [1, 3]], heads: 16 }, 2);
-  yield* splitCases(811, { ...shape, kv: "f32", round: 0, tokens: [[1, 61]], kvHeads: 1, heads: 3 }, 3);
-  yield* splitCases(
-    812,
-    { ...shape, kv: "fp8", round: 0, tokens: [[1, 250]], heads: 4, window: 140 },
-    2,
-  );
-  yield* splitCases(813, { ...shape, kv: "bf16", round: 0, tokens: [[0, 20]], kvHeads: 1, heads: 12 }, 1);
+  yield attentionCase(805, { ...SHAPE, kv: "bf16", round: 0, tokens: [[0, 40], [1, 3]], dim: 2 });
+  yield attentionCase(806, { ...SHAPE, kv: "f32", round: 0, tokens: [[1, 9]], heads: 2, dim: 6 });
+  yield attentionCase(807, { ...SHAPE, kv: "fp8", round: 0, tokens: [[1, 150]], heads: 2, window: 9, dim: 66 });
+  yield attentionCase(808, { ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 7]], heads: 2, dim: 130 });
+}
+
+/** Several blocks a head, each of which has a part of the keys. */
+function* partCases(): Generator<KernelCase> {
+  yield* splitCases(810, { ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 90], [1, 3]], heads: 16 }, 2);
+  yield* splitCases(811, { ...SHAPE, kv: "f32", round: 0, tokens: [[1, 61]], kvHeads: 1, heads: 3 }, 3);
+  yield* splitCases(812, { ...SHAPE, kv: "fp8", round: 0, tokens: [[1, 250]], heads: 4, window: 140 }, 2);
+  yield* splitCases(813, { ...SHAPE, kv: "bf16", round: 0, tokens: [[0, 20]], kvHeads: 1, heads: 12 }, 1);
   // Several tiles a part, and the most parts, nearly all of them empty.
-  yield* splitCases(814, { ...shape, kv: "fp8", round: 0, tokens: [[0, 300]], kvHeads: 1, heads: 8 }, 1);
-  yield* splitCases(
-    815,
-    { ...shape, kv: "bf16", round: 1, tokens: [[0, 200]], kvHeads: 1, heads: 2 },
-    64,
-  );
+  yield* splitCases(814, { ...SHAPE, kv: "fp8", round: 0, tokens: [[0, 300]], kvHeads: 1, heads: 8 }, 1);
+  yield* splitCases(815, { ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 200]], kvHeads: 1, heads: 2 }, 64);
+}
+
+const BATCH = "attention_batch";
+
+/** One block for all heads that share keys. */
+function* batchCases(): Generator<KernelCase> {
   // Fewer keys than warps take at once and several rounds of them, a ring, a window that ends inside a chunk.
-  const batch = "attention_batch";
-  yield attentionCase(840, { ...shape, kv: "bf16", round: 1, tokens: [[0, 0], [1, 17], [0, 95]], heads: 16 }, batch);
-  yield attentionCase(841, { ...shape, kv: "bf16", round: 1, tokens: [[0, 300], [1, 5]] }, batch);
+  yield attentionCase(840, { ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 0], [1, 17], [0, 95]], heads: 16 }, BATCH);
+  yield attentionCase(841, { ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 300], [1, 5]] }, BATCH);
   const ring = { window: 140, heads: 3, kvHeads: 1 };
-  yield attentionCase(842, { ...shape, kv: "bf16", round: 0, tokens: [[1, 250], [0, 139]], ...ring }, batch);
+  yield attentionCase(842, { ...SHAPE, kv: "bf16", round: 0, tokens: [[1, 250], [0, 139]], ...ring }, BATCH);
   // Parts: more than there are keys for, all of them, one that ends with a key alone, behind a window.
   const parts = (s: AttentionSpec, seed: number, count: number) =>
-    attentionCase(seed, s, batch, attentionData(seed, s), count);
-  yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 300], [1, 5], [0, 127], [1, 128]] }, 843, 4);
-  yield parts({ ...shape, kv: "bf16", round: 0, tokens: [[0, 700], [1, 512]], heads: 3, kvHeads: 1 }, 844, 4);
-  yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 400], [1, 259]], heads: 16, window: 270 }, 845, 2);
-  yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 1100], [1, 900]] }, 846, 8);
-  // The same bits wherever pages lie: whole, behind a window, and of two sequences.
-  const long: AttentionSpec = { ...shape, heads: 2, kv: "bf16", round: 0, tokens: [[0, 200], [1, 70]] }, seed = 850;
+    attentionCase(seed, s, BATCH, attentionData(seed, s), count);
+  yield parts({ ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 300], [1, 5], [0, 127], [1, 128]] }, 843, 4);
+  yield parts({ ...SHAPE, kv: "bf16", round: 0, tokens: [[0, 700], [1, 512]], heads: 3, kvHeads: 1 }, 844, 4);
+  yield parts({ ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 400], [1, 259]], heads: 16, window: 270 }, 845, 2);
+  yield parts({ ...SHAPE, kv: "bf16", round: 1, tokens: [[0, 1100], [1, 900]] }, 846, 8);
+}
+
+/** The same bits wherever pages lie: whole, behind a window, and of two sequences. */
+function* shuffledCases(): Generator<KernelCase> {
+  const long: AttentionSpec = { ...SHAPE, heads: 2, kv: "bf16", round: 0, tokens: [[0, 200], [1, 70]] }, seed = 850;
   for (const s of [long, { ...long, window: 90 }]) {
     yield* pagedCases(seed, s, (a) => [attentionCase(seed, s, "attention", a)]);
     yield* pagedCases(seed, s, (a) => splitCases(seed, s, 2, a));
-    yield* pagedCases(seed, s, (a) => [attentionCase(seed, s, batch, a)]);
+    yield* pagedCases(seed, s, (a) => [attentionCase(seed, s, BATCH, a)]);
     const prompt = { ...s, tokens: [...run(0, 120, 135), ...run(1, 60, 66)] };
     for (const entry of ["attention_tile", "attention_tile_mma"]) {
       yield* pagedCases(seed, prompt, (a) => [tileCase(seed, prompt, entry, a)]);
     }
   }
-  yield tileCase(820, { ...shape, kv: "bf16", round: 1, tokens: [...run(0, 0, 9), ...run(1, 30, 33)] });
-  yield tileCase(821, { ...shape, kv: "f32", round: 0, tokens: run(1, 20, 38), heads: 16 });
+}
+
+/** One block for several tokens of a prompt. */
+function* tileCases(): Generator<KernelCase> {
+  yield tileCase(820, { ...SHAPE, kv: "bf16", round: 1, tokens: [...run(0, 0, 9), ...run(1, 30, 33)] });
+  yield tileCase(821, { ...SHAPE, kv: "f32", round: 0, tokens: run(1, 20, 38), heads: 16 });
   for (const [seed, kv, round] of [[830, "bf16", 1], [831, "fp8", 0]] as const) {
-    const mma = "attention_tile_mma";
-    yield tileCase(seed, { ...shape, kv, round, tokens: [...run(0, 0, 37), ...run(1, 30, 33)], heads: 16 }, mma);
-    yield tileCase(seed + 2, {
-      ...shape,
-      kv,
-      round,
-      tokens: [...run(0, 90, 140), ...run(1, 3, 4)],
-      window: 70,
-    }, mma);
+    const two = [...run(0, 0, 37), ...run(1, 30, 33)], behind = [...run(0, 90, 140), ...run(1, 3, 4)];
+    yield tileCase(seed, { ...SHAPE, kv, round, tokens: two, heads: 16 }, "attention_tile_mma");
+    yield tileCase(seed + 2, { ...SHAPE, kv, round, tokens: behind, window: 70 }, "attention_tile_mma");
   }
-  yield tileCase(822, {
-    ...shape,
-    kv: "fp8",
-    round: 0,
-    tokens: [...run(0, 120, 126), ...run(1, 3, 4)],
-    window: 40,
-  });
+  yield tileCase(822, { ...SHAPE, kv: "fp8", round: 0, tokens: [...run(0, 120, 126), ...run(1, 3, 4)], window: 40 });
+}
+
+export function* attentionCases(): Generator<KernelCase> {
+  yield* wholeCases();
+  yield* partCases();
+  yield* batchCases();
+  yield* shuffledCases();
+  yield* tileCases();
 }

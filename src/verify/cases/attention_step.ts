@@ -4,12 +4,70 @@ import { FilledCache } from "./filled_cache.ts";
 import { rotated, tables } from "./cache.ts";
 import { encodePlain } from "../../formats/encode.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
-import { floats, i32, inout, input, ints, output, pointer } from "./job.ts";
+import { type Argument, bf16s, floats, i32, inout, input, ints, output, pointer } from "./job.ts";
 import { cacheStruct } from "./structs.ts";
 import { Random } from "./random.ts";
 import { inOrder } from "./quantized_rows.ts";
-import { rowsOf } from "./rows.ts";
+import { rowsOf, strided } from "./rows.ts";
 import { traitsOf } from "./traits.ts";
+
+/** A batch of tokens of different sequences: caches that hold what is before them, and their own rows. */
+function stepData(seed: number, s: AttentionSpec) {
+  const r = new Random(seed), { heads, kvHeads, dim, round } = s;
+  const most = Math.max(...s.tokens.map(([, position]) => position));
+  const cache = new FilledCache(r, s, s.tokens, { changed: true });
+  const sinks = r.row(heads, true), { cos, sin } = tables(r, most + 1, 32);
+  const rows = (width: number) => s.tokens.map(() => r.row(width, round === 1));
+  const q = rows(heads * dim), k = rows(kvHeads * dim), v = rows(kvHeads * dim);
+  const turn = (row: Float32Array, heads: number, position: number) =>
+    rotated(row, heads, dim, cos, sin, position, round);
+  return { ...s, most, cache, sinks, cos, sin, q, k, v, turn };
+}
+
+type StepData = ReturnType<typeof stepData>;
+
+/** The caches' bytes after the kernel has added the tokens' keys and values, which become known to the reference. */
+function storedAfter({ tokens, kvHeads, dim, cache, k, v, turn }: StepData) {
+  const want = { k: cache.fields.k.bytes.slice(), v: cache.fields.v.bytes.slice() };
+  tokens.forEach(([slot, position], t) => {
+    if (position < 0) return;
+    const key = turn(k[t]!, kvHeads, position);
+    for (let g = 0; g < kvHeads; g++) {
+      for (const [which, row] of [["k", key], ["v", v[t]!]] as const) {
+        want[which].set(
+          cache.put(which, slot, g, position, row.subarray(g * dim, (g + 1) * dim), false),
+          cache.at(slot, g, position),
+        );
+      }
+    }
+  });
+  return want;
+}
+
+/** What the tokens attend to, after {@linkcode storedAfter}; zeros for a position of -1. */
+function attendedRows({ tokens, heads, dim, cache, sinks, q, turn }: StepData): number[] {
+  return tokens.flatMap(([slot, position], t) => {
+    if (position < 0) return Array.from({ length: heads * dim }, () => 0);
+    const turned = turn(q[t]!, heads, position);
+    return [...sinks].flatMap((sink, h) => [
+      ...cache.attend(turned.subarray(h * dim, (h + 1) * dim), slot, position, h, sink),
+    ]);
+  });
+}
+
+/** Rows of bf16 numbers whose columns lie in an order, in their natural one. */
+function inNaturalOrder(rows: Float32Array, width: number, order: number): Float32Array {
+  // The inverse of an order, by what it does to the numbers of columns.
+  const at = inOrder(Float32Array.from({ length: width }, (_, c) => c), order), natural = new Float32Array(rows.length);
+  rows.forEach((v, i) => natural[i - i % width + at[i % width]!] = v);
+  return natural;
+}
+
+/** Rows as a kernel's arguments: some numbers apart, and how many. */
+function packed(rows: readonly Float32Array[]): Argument[] {
+  const stride = rows[0]!.length + 4;
+  return [pointer(input(strided(rows, stride))), i32(stride)];
+}
 
 /**
  * Tokens of different sequences, whose caches hold what is before them; a position of -1 fills up the batch.
@@ -24,68 +82,23 @@ function stepCase(
   entry: "attention_step" | "attention_batch" = "attention_step",
   order: number | null = null,
 ): KernelCase {
-  const batch = entry === "attention_batch",
-    r = new Random(seed),
-    n = s.tokens.length,
-    { heads, kvHeads, dim, round } = s;
-  const width = heads * dim, kvWidth = kvHeads * dim, most = Math.max(...s.tokens.map(([, position]) => position));
-  const cache = new FilledCache(r, s, s.tokens, { changed: true }),
-    sinks = r.row(heads, true),
-    { cos, sin } = tables(r, most + 1, 32);
-  const rows = (width: number) => s.tokens.map(() => r.row(width, round === 1));
-  const q = rows(width), k = rows(kvWidth), v = rows(kvWidth);
-  const packed = (all: readonly Float32Array[]) => {
-    const stride = all[0]!.length + 4, to = new Float32Array(n * stride);
-    all.forEach((row, t) => to.set(row, t * stride));
-    return [pointer(input(to)), i32(stride)];
-  };
-  const turn = (row: Float32Array, heads: number, position: number) =>
-    rotated(row, heads, dim, cos, sin, position, round);
-  // What the kernel has to add to the caches, and what it finds there.
-  const before = { k: cache.fields.k.bytes, v: cache.fields.v.bytes },
-    want = { k: before.k.slice(), v: before.v.slice() };
-  s.tokens.forEach(([slot, position], t) => {
-    if (position < 0) return;
-    const key = turn(k[t]!, kvHeads, position);
-    for (let g = 0; g < kvHeads; g++) {
-      for (const [which, row] of [["k", key], ["v", v[t]!]] as const) {
-        want[which].set(
-          cache.put(which, slot, g, position, row.subarray(g * dim, (g + 1) * dim), false),
-          cache.at(slot, g, position),
-        );
-      }
-    }
-  });
-  const out = output(4 * n * (width + 4)),
-    bf16 = output(2 * n * width),
-    partial = output(4 * n * heads * splits * (dim + 2));
+  const data = stepData(seed, s), { cache, most } = data, { heads, kvHeads, dim, round, tokens } = s;
+  const batch = entry === "attention_batch", cut = splits > 1, n = tokens.length, width = heads * dim;
+  const want = storedAfter(data), exact = attendedRows(data);
+  const out = output(4 * n * (width + 4)), bf16 = output(2 * n * width);
+  const partial = output(4 * n * heads * splits * (dim + 2));
   const chunks = Math.ceil(heads / kvHeads / 8), counters = inout(new Int32Array(n * kvHeads * chunks));
-  const exact = s.tokens.flatMap(([slot, position], t) => {
-    if (position < 0) return Array.from({ length: width }, () => 0);
-    const turned = turn(q[t]!, heads, position);
-    return [...sinks].flatMap((sink, h) => [
-      ...cache.attend(turned.subarray(h * dim, (h + 1) * dim), slot, position, h, sink),
-    ]);
-  });
   const place = [
     cacheStruct(cache.fields).argument(),
-    pointer(input(Int32Array.from(s.tokens, ([slot]) => slot))),
-    pointer(input(Int32Array.from(s.tokens, ([, position]) => position))),
-    ...[pointer(input(encodePlain(sinks, "bf16"))), i32(0)],
+    pointer(input(Int32Array.from(tokens, ([slot]) => slot))),
+    pointer(input(Int32Array.from(tokens, ([, position]) => position))),
+    ...[pointer(input(encodePlain(data.sinks, "bf16"))), i32(0)],
   ];
-  const angles = [pointer(input(cos)), pointer(input(sin))], cut = splits > 1;
-  const results = () => {
-    if (order === null) return rowsOf(floats(out), width + 4, width);
-    const rows = new Float32Array(Uint32Array.from(new Uint16Array(bf16.bytes.slice().buffer), (w) => w << 16).buffer);
-    // The inverse of an order, by what it does to the numbers of columns.
-    const at = inOrder(Float32Array.from({ length: width }, (_, c) => c), order), natural = new Float32Array(n * width);
-    rows.forEach((v, i) => natural[i - i % width + at[i % width]!] = v);
-    return natural;
-  };
+  const [q, k, v] = [packed(data.q), packed(data.k), packed(data.v)];
+  const angles = [pointer(input(data.cos)), pointer(input(data.sin))];
+  const label = `${s.kv} ${heads}/${kvHeads} window ${s.window} n ${n} to ${most} in ${splits} round ${round}`;
   return {
-    name: `${entry} ${s.kv} ${heads}/${kvHeads} window ${s.window} n ${n} to ${most} in ${splits} round ${round}${
-      batch ? ` new rows${order === null ? "" : ` order ${order}`}` : ""
-    }`,
+    name: `${entry} ${label}${batch ? ` new rows${order === null ? "" : ` order ${order}`}` : ""}`,
     job: {
       entry,
       grid: batch ? [kvHeads, n, splits] : [splits, kvHeads * chunks, n],
@@ -93,19 +106,23 @@ function stepCase(
       lds: 0,
       arguments: batch
         ? [
-          ...[pointer(order === null ? out : null), i32(width + 4), ...packed(q), ...place, i32(round), i32(n)],
+          ...[pointer(order === null ? out : null), i32(width + 4), ...q, ...place, i32(round), i32(n)],
           ...[i32(splits), pointer(cut ? partial : null), pointer(cut ? counters : null)],
-          ...[...packed(k), ...packed(v), ...angles],
+          ...[...k, ...v, ...angles],
           ...[pointer(order === null ? null : bf16), i32(width), i32(order ?? 0)],
         ]
         : [
-          ...[pointer(out), i32(width + 4), pointer(partial), ...packed(q), ...packed(k), ...packed(v), ...angles],
+          ...[pointer(out), i32(width + 4), pointer(partial), ...q, ...k, ...v, ...angles],
           ...[...place, i32(splits), i32(round), i32(n), pointer(counters)],
         ],
     },
     check: () =>
       worstOf(
-        near(results(), exact, round),
+        near(
+          order === null ? rowsOf(floats(out), width + 4, width) : inNaturalOrder(bf16s(bf16), width, order),
+          exact,
+          round,
+        ),
         exactly(cache.fields.k.bytes, want.k),
         exactly(cache.fields.v.bytes, want.v),
         exactly(ints(counters), new Int32Array(n * kvHeads * chunks)),

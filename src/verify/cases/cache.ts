@@ -1,6 +1,7 @@
 /** Cases of rotary embedding and of storing keys and values. */
 import { cacheBytes, PageLayout, type Shape } from "./cache_layout.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
+import type { KvFormat } from "../../formats/format.ts";
 import { exactly, type KernelCase, worstOf } from "./check.ts";
 import { type Argument, floats, i32, inout, input, type Job, output, pointer } from "./job.ts";
 import { type CacheFields, cacheStruct } from "./structs.ts";
@@ -40,91 +41,73 @@ export function rotated(
   return out;
 }
 
+/** Four tokens' rows of all cases; the last is rotated, but belongs to nobody where something is stored. */
+const SLOTS = Int32Array.of(1, 0, 0, 0), POSITIONS = Int32Array.of(7, 63, 64, 5), TOKENS = SLOTS.length;
+const DIM = 32, HEADS = 4, KV_HEADS = 2, WIDTH = KV_HEADS * DIM;
+/** Numbers between the starts of two tokens' queries. */
+const STRIDE = HEADS * DIM + 4;
+
+/** A launch, with what its results must be. */
+const launch = (entry: string, grid: Job["grid"], variant: string, args: Argument[], check: () => number) => ({
+  name: `${entry} ${variant}`,
+  job: { entry, grid, threads: 256, lds: 0, arguments: args },
+  check,
+});
+
+/** Rows of a format before and after rotation, and the cache that they enter. */
+function cacheData(r: Random, kv: KvFormat, round: number, angles: ReturnType<typeof tables>) {
+  const shape: Shape = { kv, heads: HEADS, kvHeads: KV_HEADS, dim: DIM, slots: 2, window: 4 };
+  const pages = new PageLayout(shape, [65, 8], [], new Random(849));
+  const q = r.row(TOKENS * STRIDE, false, 3), k = r.row(TOKENS * WIDTH, false, 3), v = r.row(TOKENS * WIDTH, false, 30);
+  const rotatedQ = q.slice(), rotatedK = k.slice();
+  POSITIONS.forEach((position, t) => {
+    const turn = (row: Float32Array, heads: number) =>
+      rotated(row, heads, DIM, angles.cos, angles.sin, position, round);
+    rotatedQ.set(turn(q.slice(t * STRIDE, t * STRIDE + HEADS * DIM), HEADS), t * STRIDE);
+    rotatedK.set(turn(k.slice(t * WIDTH, (t + 1) * WIDTH), KV_HEADS), t * WIDTH);
+  });
+  const expected = (values: Float32Array, scale: number) => {
+    const bytes = new Uint8Array(pages.bytes).fill(0xff);
+    for (let t = 0; t < TOKENS - 1; t++) {
+      for (let g = 0; g < KV_HEADS; g++) {
+        const row = values.subarray(t * WIDTH + g * DIM, t * WIDTH + (g + 1) * DIM);
+        bytes.set(cacheBytes(row, kv, scale), pages.row(SLOTS[t]!, g, POSITIONS[t]!));
+      }
+    }
+    return bytes;
+  };
+  const empty = () => pages.fields(output(pages.bytes), output(pages.bytes), Math.fround(0.011), 0.25);
+  /** The verdict on a cache that keys and `v` were stored in. */
+  const stored = (c: CacheFields, keys: Float32Array) =>
+    worstOf(exactly(c.k.bytes, expected(keys, c.kScale)), exactly(c.v.bytes, expected(v, c.vScale)));
+  return { q, k, v, rotatedQ, rotatedK, empty, stored };
+}
+
 /** rotate, store and both in one, into one cache. */
 export function* cacheCases(): Generator<KernelCase> {
-  const r = new Random(850), dim = 32, heads = 4, kvHeads = 2, n = 4, half = dim / 2, width = kvHeads * dim;
-  // The last token is rotated, but belongs to nobody where something is stored.
-  const slots = Int32Array.of(1, 0, 0, 0), positions = Int32Array.of(7, 63, 64, 5), { cos, sin } = tables(r, 65, half);
+  const r = new Random(850), { cos, sin } = tables(r, 65, DIM / 2), n = TOKENS;
   const angles = [pointer(input(cos)), pointer(input(sin))];
+  const where = [pointer(input(SLOTS)), pointer(input(POSITIONS.with(n - 1, -1)))];
   for (const [kv, round] of [["bf16", 1], ["f32", 0], ["fp8", 0]] as const) {
-    const shape: Shape = { kv, heads, kvHeads, dim, slots: 2, window: 4 };
-    const pages = new PageLayout(shape, [65, 8], [], new Random(849));
-    const q = r.row(n * (heads * dim + 4), false, 3), k = r.row(n * width, false, 3), v = r.row(n * width, false, 30);
-    const rowOf = (all: Float32Array, stride: number, length: number, t: number) =>
-      all.slice(t * stride, t * stride + length);
-    const wantQ = q.slice(), wantK = k.slice();
-    for (let t = 0; t < n; t++) {
-      wantQ.set(
-        rotated(rowOf(q, heads * dim + 4, heads * dim, t), heads, dim, cos, sin, positions[t]!, round),
-        t * (heads * dim + 4),
-      );
-      wantK.set(rotated(rowOf(k, width, width, t), kvHeads, dim, cos, sin, positions[t]!, round), t * width);
-    }
-    const expected = (values: Float32Array, scale: number) => {
-      const bytes = new Uint8Array(pages.bytes).fill(0xff);
-      for (let t = 0; t < n - 1; t++) {
-        for (let g = 0; g < kvHeads; g++) {
-          const row = rowOf(values, width, width, t).subarray(g * dim, (g + 1) * dim);
-          bytes.set(cacheBytes(row, kv, scale), pages.row(slots[t]!, g, positions[t]!));
-        }
-      }
-      return bytes;
-    };
-    const cache = () => pages.fields(output(pages.bytes), output(pages.bytes), Math.fround(0.011), 0.25);
-    const stored = (c: CacheFields, keys: Float32Array) =>
-      worstOf(exactly(c.k.bytes, expected(keys, c.kScale)), exactly(c.v.bytes, expected(v, c.vScale)));
-    const where = [pointer(input(slots)), pointer(input(positions.with(n - 1, -1)))];
-    const simple = (entry: string, args: Argument[], check: () => number): KernelCase => ({
-      name: `${entry} ${kv} round ${round}`,
-      job: { entry, grid: [n, 1, 1], threads: 256, lds: 0, arguments: args },
-      check,
-    });
-    const turned = inout(q);
-    yield simple("rotate", [
-      ...[
-        pointer(turned),
-        i32(heads * dim + 4),
-        i32(heads),
-        i32(dim),
-        ...angles,
-        pointer(input(positions)),
-        i32(round),
-        i32(n),
-      ],
-    ], () => exactly(floats(turned), wantQ));
-    const plain = cache();
-    yield simple("store", [
-      ...[
-        pointer(input(k)),
-        i32(width),
-        pointer(input(v)),
-        i32(width),
-        cacheStruct(plain).argument(),
-        ...where,
-        i32(n),
-      ],
+    const { q, k, v, rotatedQ, rotatedK, empty, stored } = cacheData(r, kv, round, { cos, sin });
+    const variant = `${kv} round ${round}`, turned = inout(q), plain = empty();
+    yield launch("rotate", [n, 1, 1], variant, [
+      ...[pointer(turned), i32(STRIDE), i32(HEADS), i32(DIM), ...angles, pointer(input(POSITIONS)), i32(round), i32(n)],
+    ], () => exactly(floats(turned), rotatedQ));
+    yield launch("store", [n, 1, 1], variant, [
+      ...[pointer(input(k)), i32(WIDTH), pointer(input(v)), i32(WIDTH), cacheStruct(plain).argument(), ...where],
+      i32(n),
     ], () => stored(plain, k));
-    const both = cache(), q2 = inout(q), k2 = inout(k);
-    const job: Job = {
-      entry: "rotate_store",
-      grid: [Math.ceil((heads + 2 * kvHeads) * dim / 512), n, 1],
-      threads: 256,
-      lds: 0,
-      arguments: [
-        ...[pointer(q2), i32(heads * dim + 4), pointer(k2), i32(width), pointer(input(v)), i32(width), ...angles],
-        ...[cacheStruct(both).argument(), ...where, i32(round), i32(n)],
-      ],
-    };
-    yield {
-      name: `rotate_store ${kv} round ${round}`,
-      job,
-      check: () => {
-        // The last token's rows stay as they are.
-        const start = (n - 1) * (heads * dim + 4), turnedQ = wantQ.slice(), turnedK = wantK.slice();
-        turnedQ.set(q.subarray(start), start);
-        turnedK.set(k.subarray((n - 1) * width), (n - 1) * width);
-        return worstOf(exactly(floats(q2), turnedQ), exactly(floats(k2), turnedK), stored(both, wantK));
-      },
-    };
+    const both = empty(), q2 = inout(q), k2 = inout(k);
+    yield launch("rotate_store", [Math.ceil((HEADS + 2 * KV_HEADS) * DIM / 512), n, 1], variant, [
+      ...[pointer(q2), i32(STRIDE), pointer(k2), i32(WIDTH), pointer(input(v)), i32(WIDTH), ...angles],
+      ...[cacheStruct(both).argument(), ...where, i32(round), i32(n)],
+    ], () => {
+      // The last token's rows stay as they are.
+      const start = (n - 1) * STRIDE, turnedQ = rotatedQ.slice(), turnedK = rotatedK.slice();
+      turnedQ.set(q.subarray(start), start);
+      turnedK.set(k.subarray((n - 1) * WIDTH), (n - 1) * WIDTH);
+      return worstOf(exactly(floats(q2), turnedQ), exactly(floats(k2), turnedK), stored(both, rotatedK));
+    });
   }
 }

@@ -3,7 +3,7 @@ import { roundToBf16 } from "../../formats/bf16.ts";
 import { encodePlain } from "../../formats/encode.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
 import { normRow } from "./inputs.ts";
-import { floats, i32, inout, input, output, pointer } from "./job.ts";
+import { bf16s, floats, i32, inout, input, output, pointer } from "./job.ts";
 import { inOrder } from "./quantized_rows.ts";
 import { Random } from "./random.ts";
 import { rowsJob, rowsOf, weightedSum } from "./rows.ts";
@@ -42,8 +42,7 @@ function combineNormCase(r: Random, width: number, topK: number, round: 0 | 1, o
       ...[pointer(normed), i32(stride), pointer(first), i32(width), i32(order), i32(width), i32(round), i32(n)],
     ], 1024),
     check: () => {
-      const got = rowsOf(floats(normed), stride, width), halves = new Uint16Array(first.bytes.slice().buffer);
-      const left = new Float32Array(Uint32Array.from(halves, (word) => word << 16).buffer);
+      const got = rowsOf(floats(normed), stride, width), left = bf16s(first);
       // Sums of squares are added in another order, which may move a number of bf16 by a step.
       const close = near(got, exact, round, round ? 4e-3 : 4e-6);
       const same = Array.from({ length: n }, (_, t) => {

@@ -7,7 +7,7 @@ import { inputStruct, linearStruct } from "./structs.ts";
 import { prepare } from "./inputs.ts";
 import { type KernelFormat, product, Random, type RandomLinear, randomLinear } from "./random.ts";
 import { ldsOf, traitsOf } from "./traits.ts";
-import { rowsOf } from "./rows.ts";
+import { rowsOf, strided } from "./rows.ts";
 
 export const ALPHA = Math.fround(1.702), LIMIT = 7;
 
@@ -46,18 +46,21 @@ export function worstOfSlots(
   }));
 }
 
-interface UpSpec {
+interface ExpertSpec {
   readonly format: KernelFormat;
   /** The entry point on matrix instructions, or the one of one token. */
   readonly suffix?: "_mma" | "_one";
-  /** Columns; 96 unless said otherwise. */
+  /** Columns; unless said otherwise 96 of up and 64 of down. */
   readonly cols?: number;
   readonly n: number;
   /** Choices of a token; two unless said otherwise. */
   readonly topK?: number;
+  readonly kind: number;
+}
+
+interface UpSpec extends ExpertSpec {
   readonly round: number;
   readonly swiglu: number;
-  readonly kind: number;
 }
 
 /** Four of six experts are local (ids 1 to 4). */
@@ -80,8 +83,7 @@ function upCase(seed: number, s: UpSpec): KernelCase {
   const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
   const xs = Array.from({ length: s.n }, () => r.row(cols, true)), ids = choices(r, s.n, topK);
   const width = s.swiglu ? rows / 2 : rows, out = output(4 * s.n * topK * width), scale = Math.fround(0.02);
-  const x = new Float32Array(s.n * cols);
-  xs.forEach((row, t) => x.set(row, t * cols));
+  const x = strided(xs, cols);
   return {
     name: `${entry} ${cols} columns n ${s.n} round ${s.round} swiglu ${s.swiglu} kind ${s.kind}`,
     job: {
@@ -106,14 +108,7 @@ function upCase(seed: number, s: UpSpec): KernelCase {
   };
 }
 
-interface DownSpec {
-  readonly format: KernelFormat;
-  readonly suffix?: "_mma" | "_one";
-  /** Columns; 64 unless said otherwise. */
-  readonly cols?: number;
-  readonly n: number;
-  readonly topK?: number;
-  readonly kind: number;
+interface DownSpec extends ExpertSpec {
   /** expert_down_combine, with this rounding. */
   readonly combine?: { readonly round: number; readonly accumulate: number };
   /** Whether what another rank left is added first. */
@@ -154,8 +149,7 @@ function downCase(seed: number, s: DownSpec): KernelCase {
   const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
   const ids = choices(r, s.n, topK), slots = s.n * topK, stride = rows + 3, scale = Math.fround(0.02);
   const xs = Array.from({ length: slots }, () => r.row(cols, true)), weights = r.row(slots, false).map(Math.abs);
-  const x = new Float32Array(slots * cols);
-  xs.forEach((row, t) => x.set(row, t * cols));
+  const x = strided(xs, cols);
   const before = r.row(s.n * stride, true);
   const out = s.combine ? inout(before) : output(4 * slots * stride);
   const round = s.combine?.round ?? 0, theirs = s.over ? r.row(rows, true) : new Float32Array();

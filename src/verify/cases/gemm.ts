@@ -255,6 +255,8 @@ function* batchCases(): Generator<KernelCase> {
   }
   yield eight({ rows: [17], cols: 816, n: 11, round: 0 }, 8);
   yield eight({ rows: [16, 5], cols: 208, n: 8, round: 1 }, 4);
+  // More parts than are asked for together.
+  yield gemmCase(791, { format: "bf16", rows: [130], cols: 2880, n: 16, round: 0, batch: { tokens: 16, parts: 9 } });
   for (const format of ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"] as const) {
     const scales = format === "fp8", up = { up: true, round: 1, swiglu: 1 }, down = { up: false, round: 0, swiglu: 0 };
     for (const tokens of [16, 64]) {

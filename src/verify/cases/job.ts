@@ -1,4 +1,5 @@
 /** A kernel launch as data, so that the same one can run on the host library, on the ISA emulator and on a GPU. */
+import { bf16ToFloat32 } from "../../formats/bf16.ts";
 import type { LaunchTraits } from "../../../kernels/manifest.ts";
 
 /** Memory of the device. Pointers in it are patched before a launch. */
@@ -89,6 +90,8 @@ export function inout(values: Float32Array | Int32Array): DeviceBuffer {
 
 /** A buffer's contents. */
 export const floats = (buffer: DeviceBuffer): Float32Array => new Float32Array(buffer.bytes.slice().buffer);
+export const bf16s = (buffer: DeviceBuffer): Float32Array =>
+  Float32Array.from(new Uint16Array(buffer.bytes.slice().buffer), bf16ToFloat32);
 export const ints = (buffer: DeviceBuffer): Int32Array => new Int32Array(buffer.bytes.slice().buffer);
 
 /** Arguments by kind. */

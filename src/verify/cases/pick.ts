@@ -4,6 +4,7 @@ import { Sampler } from "../../session/sampler.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
 import { floats, i32, i64, inout, input, ints, type Job, output, pointer } from "./job.ts";
 import { Random } from "./random.ts";
+import { strided } from "./rows.ts";
 
 /** The lowest float32, which stands for a token that must not be drawn. */
 const LOWEST = -3.4028234663852886e38;
@@ -22,8 +23,7 @@ const ROW_BLOCKS = 32;
 /** argmax_split: by several blocks a row. */
 function argmaxSplitCase(name: string, rows: readonly Float32Array[]): KernelCase {
   const vocab = rows[0]!.length, stride = Math.ceil(vocab / 4) * 4 + 4, picked = output(4 * rows.length);
-  const logits = new Float32Array(rows.length * stride).fill(1e30);
-  rows.forEach((row, i) => logits.set(row, i * stride));
+  const logits = strided(rows, stride, 1e30);
   const partial = output(4 * rows.length * ROW_BLOCKS), counters = inout(new Int32Array(rows.length));
   return {
     name: `argmax_split ${name}`,
@@ -44,8 +44,7 @@ function argmaxSplitCase(name: string, rows: readonly Float32Array[]): KernelCas
 
 /** @param scored Whether the sums of e^(logit - largest) are asked for as well. */
 function argmaxCase(name: string, rows: readonly Float32Array[], scored = false): KernelCase {
-  const vocab = rows[0]!.length, stride = vocab + 1, logits = new Float32Array(rows.length * stride).fill(1e30);
-  rows.forEach((row, i) => logits.set(row, i * stride));
+  const vocab = rows[0]!.length, stride = vocab + 1, logits = strided(rows, stride, 1e30);
   const picked = output(4 * rows.length), sums = output(4 * rows.length);
   const wanted = rows.map((row) => {
     const best = argmax(row);
@@ -186,8 +185,9 @@ function* ownSplitCases(r: Random, kinds: readonly Float32Array[]): Generator<Ke
   );
 }
 
-export function* pickCases(): Generator<KernelCase> {
-  const r = new Random(900), odd = r.row(700, false), ties = new Float32Array(700).fill(-3);
+/** Rows of logits: random, not finite in several ways, ties of 0 and -0, all masked but one, the lowest float32. */
+function rowKinds(r: Random) {
+  const odd = r.row(700, false), ties = new Float32Array(700).fill(-3);
   odd[5] = NaN;
   odd[600] = Infinity;
   ties[123] = ties[457] = -0;
@@ -198,18 +198,19 @@ export function* pickCases(): Generator<KernelCase> {
   low[699] = -5;
   negative.set([1, -Infinity], 5);
   masked[699] = -5;
-  const kinds = [r.row(700, false), odd, infinite, ties, masked, negative, low];
-  yield argmaxCase("random, NaN, infinity, ties, one left", kinds);
-  yield argmaxCase("few, and nothing", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
-  yield argmaxCase("loads of 16 bytes, four at once", [r.row(20_004, false, 3)]);
-  // Not a multiple of 4: loads of 4 bytes.
-  const logits = r.row(1501, false, 3);
-  logits[77] = logits[78]!;
-  logits[79] = LOWEST;
+  return { odd, kinds: [r.row(700, false), odd, infinite, ties, masked, negative, low] };
+}
+
+/** What is drawn from rows of logits: some not a multiple of 4, for loads of 4 bytes; wide ones; ones with a NaN. */
+function drawsFrom(
+  logits: Float32Array,
+  wide: Float32Array,
+  odd: Float32Array,
+): (readonly [name: string, logits: Float32Array, draws: readonly Draw[]])[] {
   const us = [0, 0.1, 0.35, 0.62, 0.9, 0.99999];
   // Of equal ones the lowest ids.
-  const even = Float32Array.from({ length: 6000 }, (_, id) => id % 3), wide = r.row(20_004, false, 3);
-  const draws: readonly (readonly [name: string, logits: Float32Array, draws: readonly Draw[]])[] = [
+  const even = Float32Array.from({ length: 6000 }, (_, id) => id % 3);
+  return [
     ["greedy and all", logits, [[0, 1, 0, 0.5], ...us.map((u): Draw => [1, 1, 0, u])]],
     ["top-k", logits, us.map((u): Draw => [0.7, 1, 20, u])],
     ["top-p", logits, us.map((u): Draw => [1.3, 0.8, 0, u])],
@@ -229,20 +230,13 @@ export function* pickCases(): Generator<KernelCase> {
     ["NaN", odd, [[1, 0.9, 0, 0.5], [0, 1, 0, 0.5]]],
     ["nothing", new Float32Array(64).fill(-Infinity), [[1, 0.9, 5, 0.5]]],
   ];
-  for (const all of draws) yield sampleCase(...all);
-  for (const [name, own, all] of draws) yield sampleSplitCase(name, all.map((draw) => [own, draw]));
-  yield* ownSplitCases(r, kinds);
-  yield argmaxCase("a wide row and odd ones", [wide, r.row(20_004, false, 40)], true);
-  yield argmaxCase("NaN", [odd, r.row(odd.length, false)], true);
-  yield argmaxSplitCase("random, NaN, infinity, ties, one left", kinds);
-  yield argmaxSplitCase("few, and nothing", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
-  yield argmaxSplitCase("loads of 16 bytes", [wide, r.row(20_004, false, 40)]);
-  yield argmaxSplitCase("loads of 4 bytes", [logits]);
-  const ids = inout(Int32Array.of(1, 2, 3)),
-    positions = inout(Int32Array.of(10, -1, 30)),
-    step = inout(Int32Array.of(9));
-  const history = inout(new Int32Array(12).fill(-1));
-  yield {
+}
+
+/** advance: the picked tokens are the next ids, at the next positions, and enter the history; one row is idle. */
+function advanceCase(): KernelCase {
+  const ids = inout(Int32Array.of(1, 2, 3)), positions = inout(Int32Array.of(10, -1, 30));
+  const step = inout(Int32Array.of(9)), history = inout(new Int32Array(12).fill(-1));
+  return {
     name: "advance",
     job: {
       entry: "advance",
@@ -250,15 +244,8 @@ export function* pickCases(): Generator<KernelCase> {
       threads: 256,
       lds: 0,
       arguments: [
-        ...[
-          pointer(ids),
-          pointer(positions),
-          pointer(input(Int32Array.of(7, 8, 9))),
-          pointer(history),
-          pointer(step),
-          i32(4),
-          i32(3),
-        ],
+        ...[pointer(ids), pointer(positions), pointer(input(Int32Array.of(7, 8, 9))), pointer(history), pointer(step)],
+        ...[i32(4), i32(3)],
       ],
     },
     check: () =>
@@ -267,4 +254,26 @@ export function* pickCases(): Generator<KernelCase> {
         ...[-1, -1, -1, 7, 8, 9, -1, -1, -1, -1, -1, -1],
       ]),
   };
+}
+
+export function* pickCases(): Generator<KernelCase> {
+  const r = new Random(900), { odd, kinds } = rowKinds(r), few = "few, and nothing";
+  const all = "random, NaN, infinity, ties, one left", nothing = new Float32Array(5).fill(-Infinity);
+  yield argmaxCase(all, kinds);
+  yield argmaxCase(few, [r.row(5, false), nothing]);
+  yield argmaxCase("loads of 16 bytes, four at once", [r.row(20_004, false, 3)]);
+  const logits = r.row(1501, false, 3);
+  logits[77] = logits[78]!;
+  logits[79] = LOWEST;
+  const wide = r.row(20_004, false, 3), draws = drawsFrom(logits, wide, odd);
+  for (const all of draws) yield sampleCase(...all);
+  for (const [name, own, all] of draws) yield sampleSplitCase(name, all.map((draw) => [own, draw]));
+  yield* ownSplitCases(r, kinds);
+  yield argmaxCase("a wide row and odd ones", [wide, r.row(20_004, false, 40)], true);
+  yield argmaxCase("NaN", [odd, r.row(odd.length, false)], true);
+  yield argmaxSplitCase(all, kinds);
+  yield argmaxSplitCase(few, [r.row(5, false), nothing]);
+  yield argmaxSplitCase("loads of 16 bytes", [wide, r.row(20_004, false, 40)]);
+  yield argmaxSplitCase("loads of 4 bytes", [logits]);
+  yield advanceCase();
 }

@@ -57,18 +57,12 @@ export function withNan(linear: RandomLinear, row: number, col: number): RandomL
   return linear;
 }
 
+/** Numbers that are stored as they are, by rows or, with `_t`, by columns. */
+type PlainFormat = "bf16" | "f32" | "f16" | "bf16_t" | "f32_t" | "f16_t";
+/** Blocks with a scale. */
+type MxFormat = "mxfp4" | "mxfp6_e3m2" | "mxfp6_e2m3";
 /** Name of a weight format in entry points. */
-export type KernelFormat =
-  | "bf16"
-  | "f32"
-  | "f16"
-  | "mxfp4"
-  | "mxfp6_e3m2"
-  | "mxfp6_e2m3"
-  | "fp8"
-  | "bf16_t"
-  | "f32_t"
-  | "f16_t";
+export type KernelFormat = PlainFormat | MxFormat | "fp8";
 
 /** How {@linkcode randomLinear} departs from a plain matrix. */
 export interface LinearOptions {
@@ -91,6 +85,14 @@ function pack(values: Float32Array, format: "bf16" | "f16" | "f32"): { bytes: Ui
  */
 const BEHIND = 64;
 
+/** Stored bytes of a matrix, and the numbers that they stand for. */
+interface Stored {
+  readonly fields: Partial<LinearFields>;
+  readonly rows: readonly Float32Array[];
+  /** What multiplies a row's sum, where it is not 1. */
+  readonly rowScales?: Float32Array;
+}
+
 /** A random matrix in a format, its stored bytes and its numbers. */
 export function randomLinear(
   r: Random,
@@ -100,68 +102,99 @@ export function randomLinear(
   o: LinearOptions = {},
 ): RandomLinear {
   const gap = o.gap ?? 0, bias = o.bias === false ? null : r.row(rows, true);
-  const base = {
-    rows,
-    cols,
-    scale: null,
-    scaleStride: 0,
-    tensorScale: 1,
-    fnuz: o.fnuz ?? false,
-    bias: bias && input(pack(bias, "bf16").bytes as Uint8Array<ArrayBuffer>),
-    biasFormat: 0,
-  };
-  const numbers: Float32Array[] = [];
-  const done = (fields: Partial<LinearFields>, rowScales = new Float32Array(rows).fill(1)): RandomLinear => ({
-    fields: { ...base, weight: null, rowStride: 0, ...fields },
-    rows: numbers,
-    rowScales,
+  const stored = storedMatrix(r, format, rows, cols, gap, o);
+  return {
+    fields: {
+      rows,
+      cols,
+      scale: null,
+      scaleStride: 0,
+      tensorScale: 1,
+      fnuz: o.fnuz ?? false,
+      bias: bias && input(pack(bias, "bf16").bytes as Uint8Array<ArrayBuffer>),
+      biasFormat: 0,
+      weight: null,
+      rowStride: 0,
+      ...stored.fields,
+    },
+    rows: stored.rows,
+    rowScales: stored.rowScales ?? new Float32Array(rows).fill(1),
     bias: bias ?? new Float32Array(rows),
+  };
+}
+
+function storedMatrix(
+  r: Random,
+  format: KernelFormat,
+  rows: number,
+  cols: number,
+  gap: number,
+  o: LinearOptions,
+): Stored {
+  switch (format) {
+    case "fp8":
+      return fp8Matrix(r, rows, cols, gap, o);
+    case "mxfp4":
+    case "mxfp6_e3m2":
+    case "mxfp6_e2m3":
+      return mxMatrix(r, format, rows, cols, gap);
+    default:
+      return plainMatrix(r, format, rows, cols, gap);
+  }
+}
+
+/** Numbers that are stored as they are, by rows or (`_t`) by columns. */
+function plainMatrix(r: Random, format: PlainFormat, rows: number, cols: number, gap: number): Stored {
+  const plain = format.replace("_t", "") as "bf16" | "f32" | "f16", size = plain === "f32" ? 4 : 2;
+  const numbers = Array.from({ length: rows }, () => pack(r.row(cols, false, 0.1), plain).values);
+  const transposed = format.endsWith("_t");
+  const outer = transposed ? cols : rows, inner = transposed ? rows : cols, stride = inner * size + gap;
+  const bytes = new Uint8Array(outer * stride + BEHIND).fill(0xff);
+  for (let i = 0; i < outer; i++) {
+    const line = transposed ? Float32Array.from(numbers, (row) => row[i]!) : numbers[i]!;
+    bytes.set(pack(line, plain).bytes, i * stride);
+  }
+  return { fields: { weight: input(bytes), rowStride: stride }, rows: numbers };
+}
+
+/** Codes of all finite FP8 numbers, with one scale or one a row. */
+function fp8Matrix(r: Random, rows: number, cols: number, gap: number, o: LinearOptions): Stored {
+  const stride = cols + gap, bytes = new Uint8Array(rows * stride + BEHIND).fill(0xff);
+  const disk: WeightFormat = o.fnuz ? "fp8_e4m3fnuz" : "fp8_e4m3", nan = o.fnuz ? [0x80] : [0x7f, 0xff];
+  const numbers = Array.from({ length: rows }, (_, i) => {
+    const codes = Uint8Array.from({ length: cols }, () => {
+      const code = r.below(256);
+      return nan.includes(code) ? 0x30 : code;
+    });
+    bytes.set(codes, i * stride);
+    return decodeElements(disk, codes, cols);
   });
-  if (format === "bf16" || format === "f32" || format === "f16" || format.endsWith("_t")) {
-    const plain = format.replace("_t", "") as "bf16" | "f32" | "f16", size = plain === "f32" ? 4 : 2;
-    for (let i = 0; i < rows; i++) numbers.push(pack(r.row(cols, false, 0.1), plain).values);
-    const transposed = format.endsWith("_t");
-    const outer = transposed ? cols : rows, inner = transposed ? rows : cols, stride = inner * size + gap;
-    const bytes = new Uint8Array(outer * stride + BEHIND).fill(0xff);
-    for (let i = 0; i < outer; i++) {
-      const line = transposed ? Float32Array.from(numbers, (row) => row[i]!) : numbers[i]!;
-      bytes.set(pack(line, plain).bytes, i * stride);
-    }
-    return done({ weight: input(bytes), rowStride: stride });
+  const weight = { weight: input(bytes), rowStride: stride };
+  if (!o.rowScales) {
+    const scale = 0.03125 * 1.1;
+    return { fields: { ...weight, tensorScale: scale }, rows: numbers, rowScales: new Float32Array(rows).fill(scale) };
   }
-  if (format === "fp8") {
-    const stride = cols + gap, bytes = new Uint8Array(rows * stride + BEHIND).fill(0xff);
-    const disk: WeightFormat = o.fnuz ? "fp8_e4m3fnuz" : "fp8_e4m3";
-    for (let i = 0; i < rows; i++) {
-      const nan = o.fnuz ? [0x80] : [0x7f, 0xff];
-      const codes = Uint8Array.from({ length: cols }, () => {
-        const code = r.below(256);
-        return nan.includes(code) ? 0x30 : code;
-      });
-      bytes.set(codes, i * stride);
-      numbers.push(decodeElements(disk, codes, cols));
-    }
-    const weight = { weight: input(bytes), rowStride: stride };
-    if (!o.rowScales) {
-      return done({ ...weight, tensorScale: 0.03125 * 1.1 }, new Float32Array(rows).fill(0.03125 * 1.1));
-    }
-    const scales = Float32Array.from({ length: rows }, () => Math.fround(0.01 + 0.02 * r.next()));
-    return done({ ...weight, scale: input(scales) }, scales);
-  }
+  const scales = Float32Array.from({ length: rows }, () => Math.fround(0.01 + 0.02 * r.next()));
+  return { fields: { ...weight, scale: input(scales) }, rows: numbers, rowScales: scales };
+}
+
+/** Blocks of 32 elements of any codes, each with a power of two. */
+function mxMatrix(r: Random, format: MxFormat, rows: number, cols: number, gap: number): Stored {
   const blocks = cols / 32, blockBytes = format === "mxfp4" ? 16 : 24, stride = blocks * blockBytes + gap;
   const bytes = new Uint8Array(rows * stride), scales = new Uint8Array(rows * blocks);
-  for (let i = 0; i < rows; i++) {
+  const numbers = Array.from({ length: rows }, (_, i) => {
     const codes = Uint8Array.from({ length: blocks * blockBytes }, () => r.below(256));
     bytes.set(codes, i * stride);
-    const values = decodeElements(format as WeightFormat, codes, cols);
+    const values = decodeElements(format, codes, cols);
     for (let b = 0; b < blocks; b++) {
       const byte = 118 + r.below(12);
       scales[i * blocks + b] = byte;
       for (let c = 32 * b; c < 32 * b + 32; c++) values[c]! *= decodeE8m0(byte);
     }
-    numbers.push(values);
-  }
-  return done({ weight: input(bytes), rowStride: stride, scale: input(scales), scaleStride: blocks });
+    return values;
+  });
+  const weight = { weight: input(bytes), rowStride: stride };
+  return { fields: { ...weight, scale: input(scales), scaleStride: blocks }, rows: numbers };
 }
 
 /** y = x W^T * scales + bias in float64. */

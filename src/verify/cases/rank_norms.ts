@@ -10,7 +10,7 @@ import { BOTH, PIECES, pointersTo, sentWords } from "./ranks.ts";
 import { inputStruct } from "./structs.ts";
 import { traitsOf } from "./traits.ts";
 
-const Y_STRIDE = 384, TOP_K = 4, EXPERTS = 6;
+const Y_STRIDE = 2912, TOP_K = 4, EXPERTS = 6;
 /** Of the experts, which rank 1 has. */
 const FIRST = 2, COUNT = 3;
 type Entry = "exchange_rows" | "exchange_combine" | "exchange_combine_few";
@@ -35,6 +35,9 @@ export function* rankNormCases(): Generator<KernelCase> {
     yield sumCase(r, "exchange_combine_few", { ranks, round });
   }
   yield sumCase(r, "exchange_combine_few", { ranks: 2, round: 1, normed: false });
+  // Of several numbers a thread; of numbers that are no whole blocks.
+  yield sumCase(r, "exchange_combine_few", { ranks: 2, round: 1, width: 2880 });
+  yield sumCase(r, "exchange_combine_few", { ranks: 3, round: 1, width: 304 });
 }
 
 /** Tokens of a case, the turn of the launch, and what counters come to: they are about to wrap around. */
@@ -112,7 +115,7 @@ class SumCase {
   /** Makes rank 1's part: the weighted sum of its experts' rows. */
   #combine(): void {
     const { ids, y, weights, stride } = this, own = (slot: number) => ids[slot]! >= FIRST && ids[slot]! < FIRST + COUNT;
-    // What was never written must not be read: rows of the others' experts.
+    // What was never written must not count: rows of the others' experts.
     for (let slot = 1; slot < ids.length; slot++) {
       if (!own(slot)) y.fill(NaN, slot * Y_STRIDE, (slot + 1) * Y_STRIDE);
     }
@@ -141,7 +144,9 @@ class SumCase {
       const sent = sentWords(this.parts[from]!.slice(at, at + 4), round);
       if (this.few) {
         for (let half = 0; half < sent.length / 2; half++) {
-          const place = (((2 * row * 2 + turn) * ranks + from) * 2 + half) * PIECES + i % quads;
+          // A row has the room of two blocks.
+          const quad = i % quads, block = 2 * row + Math.floor(quad / PIECES);
+          const place = (((block * 2 + turn) * ranks + from) * 2 + half) * PIECES + quad % PIECES;
           box.set([sent[2 * half]!, turn, sent[2 * half + 1]!, turn], 4 * place);
         }
       } else {
@@ -198,7 +203,7 @@ class SumCase {
       return ints(box).every((v, i) => v === expected[i] || rank === 1 && expected[i] === 0);
     });
     const came = this.few
-      ? ints(this.turns).every((v, i) => v === (i + 1) % 2)
+      ? ints(this.turns).every((v, i) => v === (i % 2 * PIECES < this.quads ? 1 : 0))
       : ints(this.turns).every((v, i) => v === (i % MOST < N ? NEXT : LAST));
     return sent && came;
   }

@@ -8,11 +8,11 @@ import { type DeviceBuffer, floats, i32, inout, input, ints, output, pointer } f
 import { inputStruct, linearStruct } from "./structs.ts";
 import { normRow } from "./inputs.ts";
 import { product, Random, randomLinear } from "./random.ts";
+import { strided } from "./rows.ts";
 import { ldsOf, traitsOf } from "./traits.ts";
 
 function routeCase(name: string, rows: readonly Float32Array[], topK: number): KernelCase {
-  const experts = rows[0]!.length, stride = experts + 3, logits = new Float32Array(rows.length * stride).fill(1e9);
-  rows.forEach((row, t) => logits.set(row, t * stride));
+  const experts = rows[0]!.length, stride = experts + 3, logits = strided(rows, stride, 1e9);
   const ids = output(4 * rows.length * topK), weights = output(4 * rows.length * topK);
   const want = rows.map((row) => route(row, topK));
   return {
@@ -61,8 +61,7 @@ function normRouteCase(
     entry = `${ranks > 1 ? "exchange_" : ""}norm_route_${format}${split ? "_split" : cluster ? "_cluster" : ""}`;
   const counters = split || ranks > 1 ? inout(new Int32Array(n)) : null, { rowsPerBlock } = traitsOf(entry);
   const router = randomLinear(r, format, experts, cols), weight = r.row(cols, true);
-  const xs = Array.from({ length: n }, () => r.row(cols, true)), x = new Float32Array(n * cols);
-  xs.forEach((row, t) => x.set(row, t * cols));
+  const xs = Array.from({ length: n }, () => r.row(cols, true)), x = strided(xs, cols);
   const exchanged = ranks > 1 ? exchangeOf(r, xs, round, ranks) : null;
   const prepared = output(2 * n * cols),
     normed = output(4 * n * cols),

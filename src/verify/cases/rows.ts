@@ -1,5 +1,6 @@
 /** Cases of the operations on rows: embed, rms_norm, add, round_rows, swiglu, combine. */
 import { roundToBf16 } from "../../formats/bf16.ts";
+import { decodeElements } from "../../formats/decode.ts";
 import { encodePlain } from "../../formats/encode.ts";
 import { exactly, type KernelCase, near } from "./check.ts";
 import { f32, floats, i32, i64, inout, input, type Job, output, pointer } from "./job.ts";
@@ -10,6 +11,13 @@ const FORMATS = ["bf16", "f32", "f16"] as const;
 /** A launch of one block a row. */
 export function rowsJob(entry: string, rows: number, args: Job["arguments"], threads = 256): Job {
   return { entry, grid: [rows, 1, 1], threads, lds: 0, arguments: args };
+}
+
+/** Rows as one array, `stride` numbers apart, with one number between them. */
+export function strided(rows: readonly Float32Array[], stride: number, between = 0): Float32Array {
+  const all = new Float32Array(rows.length * stride).fill(between);
+  rows.forEach((row, i) => all.set(row, i * stride));
+  return all;
 }
 
 /** The first `width` of every `stride` numbers. */
@@ -28,21 +36,13 @@ export function* embedCases(): Generator<KernelCase> {
   const r = new Random(1), vocab = 20, width = 45, ids = Int32Array.of(3, 19, 7, 2);
   for (const [format, name] of FORMATS.entries()) {
     for (const round of [0, 1]) {
-      const table = encodePlain(r.row(vocab * width, false), name);
+      const table = encodePlain(r.row(vocab * width, false), name), stored = decodeElements(name, table, vocab * width);
       const size = name === "f32" ? 4 : 2, stride = 48, out = output(4 * stride * ids.length);
       const values = new Float32Array(ids.length * width);
-      const view = new DataView(table.buffer);
       ids.forEach((id, t) => {
         // This rank holds ids 3 to 18.
         for (let c = 0; c < width && id >= 3 && id < 19; c++) {
-          const at = (id * width + c) * size;
-          const v = name === "f32"
-            ? view.getFloat32(at, true)
-            : name === "f16"
-            ? view.getFloat16(at, true)
-            : roundToBf16(
-              new Float32Array(Uint32Array.of(view.getUint16(at, true) << 16).buffer)[0]!,
-            );
+          const v = stored[id * width + c]!;
           values[t * width + c] = round ? roundToBf16(v) : v;
         }
       });
@@ -69,7 +69,7 @@ export function* normCases(): Generator<KernelCase> {
   for (const [width, round, format] of [[288, 1, 0], [70, 0, 1], [1100, 0, 2]] as const) {
     const n = 2, stride = (width + 7) & ~3, x = r.row(3 * stride, false), out = output(4 * n * stride);
     const stored = encodePlain(r.row(width, false), FORMATS[format]);
-    const weight = decode(stored, FORMATS[format]);
+    const weight = decodeElements(FORMATS[format], stored, width);
     const want = new Float64Array(n * width), rows = Int32Array.of(2, 0);
     rows.forEach((from, i) => {
       const row = x.subarray(from * stride, from * stride + width);
@@ -85,15 +85,6 @@ export function* normCases(): Generator<KernelCase> {
       check: () => near(rowsOf(floats(out), stride, width), want, round),
     };
   }
-}
-
-function decode(bytes: Uint8Array<ArrayBuffer>, format: "bf16" | "f32" | "f16"): Float32Array {
-  const view = new DataView(bytes.buffer), size = format === "f32" ? 4 : 2;
-  return Float32Array.from({ length: bytes.length / size }, (_, i) => {
-    if (format === "f32") return view.getFloat32(4 * i, true);
-    if (format === "f16") return view.getFloat16(2 * i, true);
-    return new Float32Array(Uint32Array.of(view.getUint16(2 * i, true) << 16).buffer)[0]!;
-  });
 }
 
 export function* elementwiseCases(): Generator<KernelCase> {

@@ -1,99 +1,28 @@
-import { fuse, type Fused } from "../../../src/backends/gpu/fuse.ts";
-import type { DeviceRange } from "../../../ffi/runtime.ts";
+import { fuse } from "../../../src/backends/gpu/fuse.ts";
 import {
   labelOf,
   type NormReader,
   type Operation,
   type Step,
   type SumKind,
-  type SumNorm,
 } from "../../../src/backends/gpu/operations.ts";
-import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "../../../src/backends/gpu/tensors.ts";
-import { NO_QDQ } from "../../../src/formats/input.ts";
+import type { GpuTensor, GpuVector } from "../../../src/backends/gpu/tensors.ts";
 import { assert, assertEquals } from "../../assert.ts";
-
-const range = {} as DeviceRange;
-const tensor = (name: string): GpuTensor => ({ name, rows: 1, rowsPerToken: 1, width: 32, stride: 32, range });
-const linear: GpuLinear = {
-  ...{ rows: 32, cols: 32, weight: range, scale: null, bias: null, rowStride: 64, scaleStride: 0, tensorScale: 1 },
-  ...{ biasFormat: 0, flags: 0, format: "bf16", suffix: "bf16", input: NO_QDQ, multipliesCodes: false },
-};
-const vector: GpuVector = { length: 32, range, format: 0 };
-const experts: ExpertTable = { records: range, count: 1, first: linear };
-const NAMES = [
-  ...["hidden", "normed", "query", "key", "value", "attended", "projected", "router", "gateUp", "activated"],
-  ...["expertOut", "combined"],
-] as const;
-const t = Object.fromEntries(NAMES.map((name) => [name, tensor(name)])) as Record<typeof NAMES[number], GpuTensor>;
-
-/** One layer as the graph asks for it. */
-const LAYER: readonly Operation[] = [
-  { kind: "rmsNorm", out: t.normed, x: t.hidden, weight: vector },
-  { kind: "linear", outs: [t.query, t.key, t.value], x: t.normed, linears: [linear, linear, linear] },
-  { kind: "rotate", q: t.query, k: t.key },
-  { kind: "store", layer: 0, k: t.key, v: t.value },
-  { kind: "attention", out: t.attended, q: t.query, layer: 0, sinks: vector },
-  { kind: "linear", outs: [t.projected], x: t.attended, linears: [linear] },
-  { kind: "add", h: t.hidden, y: t.projected },
-  { kind: "rmsNorm", out: t.normed, x: t.hidden, weight: vector },
-  { kind: "linear", outs: [t.router], x: t.normed, linears: [linear] },
-  { kind: "route", logits: t.router },
-  { kind: "expertGateUp", out: t.gateUp, x: t.normed, experts },
-  { kind: "swiglu", out: t.activated, z: t.gateUp },
-  { kind: "expertDown", out: t.expertOut, a: t.activated, experts },
-  { kind: "combine", out: t.combined, y: t.expertOut },
-  { kind: "add", h: t.hidden, y: t.combined },
-];
-
-/** Which steps there are kernels for. */
-type CanFuse = Parameters<typeof fuse>[2];
-const all = (can: () => boolean, sumNorm: CanFuse["sumNorm"]): CanFuse => ({
-  ...{ rotateAttention: can, leaveAttended: can, normRoute: can, downCombine: can, sumRoute: can, sumCombine: can },
-  // With it no test would see the steps that it takes the place of; it has one of its own.
-  ...{ expertMlp: () => false, sumGiven: () => false },
-  sumNorm,
-});
-const ALL = all(() => true, () => "prepared"), NONE = all(() => false, () => null);
-const nobody = (tensor: GpuTensor) => tensor === t.hidden;
-const everybody = () => true;
-
-/** The norm that a sum's kernel writes besides. */
-const normOf = ({ norm }: { readonly norm: SumNorm | null }) => norm?.written ? [norm.out] : [];
-
-/** "linear hidden -> query, key, value +norm". */
-function show(step: Step): string {
-  const names = (tensors: readonly (GpuTensor | null)[]) => tensors.map((x) => x?.name ?? "-").join(", ");
-  const flag = (on: boolean, text: string) => on ? ` +${text}` : "";
-  switch (step.kind) {
-    case "linear":
-      return `linear ${step.x.name} -> ${names(step.outs)}${flag(step.norm !== null, "norm")}${
-        flag(step.accumulate, "sum")
-      }${flag(step.gives !== null, "gives")}`;
-    case "rotateAttention":
-      return `rotateAttention ${names([step.q, step.k, step.v])} -> ${step.out.name}`;
-    case "normRoute":
-      return `normRoute ${step.x.name} -> ${names([step.normed, step.logits])}${flag(step.sum !== null, "sum")}`;
-    case "allReduce":
-      return `allReduce ${step.x.name} -> ${names([step.h ?? step.x, ...normOf(step)])}${flag(step.given, "given")}`;
-    case "expertGateUp":
-      return `expertGateUp ${step.x.name} -> ${step.out.name}${flag(step.swiglu, "swiglu")}`;
-    case "expertDownCombine":
-      return `expertDownCombine ${step.a.name} -> ${step.out.name}${flag(step.accumulate, "sum")}${
-        flag(step.group !== null, "ranks")
-      }${normOf(step).map((normed) => `, ${normed.name}`).join("")}`;
-    case "combine":
-      return `combine ${step.y.name} -> ${step.out.name}${flag(step.accumulate, "sum")}`;
-    default:
-      return step.kind;
-  }
-}
-
-/** A layer whose sums go over ranks. */
-const SUMMED: readonly Operation[] = LAYER.flatMap((o): Operation[] =>
-  o.kind === "add" ? [{ kind: "allReduce", x: o.y, group: "world" }, o] : [o]
-);
-
-const elidedNames = ({ elided }: Fused) => [...elided].map(({ name }) => name).sort();
+import {
+  ALL,
+  type CanFuse,
+  elidedNames,
+  everybody,
+  experts,
+  LAYER,
+  linear,
+  nobody,
+  NONE,
+  show,
+  SUMMED,
+  t,
+  vector,
+} from "./layer.ts";
 
 Deno.test("fuse() makes six steps of a decode layer", () => {
   const fused = fuse(LAYER, nobody, ALL);
@@ -216,6 +145,48 @@ Deno.test("fuse() does not join across an operation that looks at the tensor bet
     { kind: "add", h: t.hidden, y: t.hidden },
   ];
   assertEquals(fuse(doubled, nobody, ALL).steps.map(show), ["linear attended -> hidden", "add"]);
+});
+
+Deno.test("no step writes to what it reads of other rows, whatever graph asks for it", () => {
+  const shown = (operations: readonly Operation[], canFuse = ALL) => fuse(operations, nobody, canFuse).steps.map(show);
+  const norm: Operation = { kind: "rmsNorm", out: t.normed, x: t.hidden, weight: vector };
+  const product = (out: GpuTensor, x: GpuTensor): Operation => ({ kind: "linear", outs: [out], x, linears: [linear] });
+  const add: Operation = { kind: "add", h: t.hidden, y: t.projected };
+  assertEquals(shown([product(t.projected, t.hidden), add]), ["linear hidden -> projected", "add"]);
+  assertEquals(shown([norm, product(t.projected, t.normed), add]), ["linear hidden -> projected +norm", "add"]);
+  assertEquals(shown([norm, product(t.hidden, t.normed)]), ["rmsNorm", "linear normed -> hidden"]);
+  const reduce: Operation = { kind: "allReduce", x: t.projected, group: "tensor" };
+  const gives = { ...ALL, sumGiven: () => true };
+  assertEquals(shown([product(t.projected, t.hidden), reduce, add], gives), [
+    "linear hidden -> projected",
+    "allReduce projected -> hidden",
+  ]);
+  // A norm of the sum that goes where its terms lie, alone and before the choice of experts.
+  const normed: Operation = { kind: "rmsNorm", out: t.projected, x: t.hidden, weight: vector };
+  assertEquals(shown([reduce, add, normed], { ...ALL, sumNorm: () => "rows" }), [
+    "allReduce projected -> hidden",
+    "rmsNorm",
+  ]);
+  assertEquals(shown([reduce, add, normed, product(t.router, t.projected), { kind: "route", logits: t.router }]), [
+    "allReduce projected -> hidden",
+    "normRoute hidden -> -, -",
+  ]);
+  const down = LAYER.slice(-3),
+    mlp = (x: GpuTensor, h: GpuTensor): readonly Operation[] => [
+      { kind: "expertGateUp", out: t.gateUp, x, experts },
+      { kind: "swiglu", out: t.activated, z: t.gateUp },
+      ...down.slice(0, 2),
+      { kind: "add", h, y: t.combined },
+    ];
+  const can: CanFuse = { ...ALL, expertMlp: () => true }, up = "expertGateUp hidden -> activated +swiglu";
+  assertEquals(shown(mlp(t.normed, t.hidden), can), ["expertMlp"]);
+  assertEquals(shown(mlp(t.hidden, t.hidden), can), [up, "expertDownCombine activated -> hidden +sum"]);
+  assertEquals(shown(mlp(t.hidden, t.activated), ALL), [up, "expertDown", "combine expertOut -> activated +sum"]);
+  const apart = { ...ALL, downCombine: () => false };
+  assertEquals(shown(mlp(t.hidden, t.expertOut), apart), [up, "expertDown", "combine expertOut -> combined", "add"]);
+  const again: Operation = { kind: "rmsNorm", out: t.activated, x: t.hidden, weight: vector };
+  const rows: CanFuse = { ...ALL, sumNorm: () => "rows" };
+  assertEquals(shown([...down, again], rows), ["expertDownCombine activated -> hidden +sum", "rmsNorm"]);
 });
 
 Deno.test("fuse() gives contents back to a tensor that is written again", () => {

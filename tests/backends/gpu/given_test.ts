@@ -90,6 +90,15 @@ class Rank {
   }
 }
 
+/** Two ranks, each on a device of its own. */
+async function openRanks(runtime: ReturnType<typeof openCuda>): Promise<Rank[]> {
+  const files = await hostKernels({ arch: "sm_90", matrix: "right", ranks: true });
+  return [0, 1].map((rank) => {
+    const device = runtime.open(rank);
+    return new Rank(new Calls(device.createStream(), new KernelSet(device, files)), rank);
+  });
+}
+
 Deno.test({
   name: "rows that the kernel of a linear gives are summed to the bits of rows that are given later",
   ignore,
@@ -97,12 +106,8 @@ Deno.test({
   using host = new HipHost(buildCudaHost());
   host.configure({ devices: 2 });
   using runtime = openCuda(host.path);
-  const files = await hostKernels({ arch: "sm_90", matrix: "right", ranks: true });
-  const ranks = [0, 1].map((rank) => {
-    const device = runtime.open(rank);
-    return new Rank(new Calls(device.createStream(), new KernelSet(device, files)), rank);
-  });
-  const offers = ranks.map(({ exchange }) => exchange.offer({ sumsBlocks: false, gives: true }));
+  const ranks = await openRanks(runtime);
+  const offers = ranks.map(({ exchange }) => exchange.offer({ sumsBlocks: false, gives: true, used: "" }));
   for (const { exchange } of ranks) assertEquals(exchange.meet(offers, [0, 1]), MOST);
   assertEquals(ranks[0]!.exchange.canGive(MOST, HIDDEN), true);
   const seen: unknown[][] = [[], []];
@@ -153,6 +158,21 @@ Deno.test({
   }
   assertEquals(seen[0], seen[1]);
   assert(new Set(seen[0]!.map((one) => JSON.stringify(one))).size === TURNS.length);
+});
+
+Deno.test({
+  name: "ranks whose devices use other kernels sum by the library, as their sums would not meet",
+  ignore,
+}, async () => {
+  using host = new HipHost(buildCudaHost());
+  host.configure({ devices: 2 });
+  using runtime = openCuda(host.path);
+  const ranks = await openRanks(runtime);
+  for (const [used, most] of [["sm_90 gemm_bf16_mma", MOST], ["sm_90", 0]] as const) {
+    const all = ["sm_90 gemm_bf16_mma", used];
+    const offers = ranks.map(({ exchange }, i) => exchange.offer({ sumsBlocks: false, gives: true, used: all[i]! }));
+    for (const { exchange } of ranks) assertEquals(exchange.meet(offers, [0, 1]), most);
+  }
 });
 
 Deno.test({

@@ -1,7 +1,7 @@
 /** Which experts the kernels for one token take: on ranks the second linear has any number of blocks of columns. */
 import { Calls } from "../../../src/backends/gpu/calls.ts";
 import { mlpKnows } from "../../../src/backends/gpu/expert_mlp.ts";
-import { oneKnows } from "../../../src/backends/gpu/products.ts";
+import { oneKnows, walkKnows } from "../../../src/backends/gpu/products.ts";
 import type { GpuLinear } from "../../../src/backends/gpu/tensors.ts";
 import { assert, assertEquals } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
@@ -32,6 +32,13 @@ const linear = (rows: number, cols: number): GpuLinear =>
   ({
     ...{ rowStride: cols / 2, scaleStride: cols / 32, input: { kind: "none" }, rows, cols, suffix: "mxfp4" },
   }) as GpuLinear;
+
+Deno.test("the kernel that shares out slot rows takes linears of ranks that have some of them", () => {
+  const calls = { multiprocessors: 132, fits: () => true } as unknown as Calls;
+  const knows = (rows: number, cols: number) => walkKnows(calls, "expert_batch_mxfp4_x8", linear(rows, cols), 64);
+  assertEquals([knows(5760, 2880), knows(2880, 1440), knows(2888, 1440)], [true, true, false]);
+  assertEquals([knows(0, 2880), knows(2880, 0)], [false, false]);
+});
 
 Deno.test("the kernel of both linears takes pairs that belong together, of whole pairs of blocks", () => {
   const knows = (multiprocessors: number, up: GpuLinear, down: GpuLinear) =>

@@ -4,7 +4,9 @@ import type { DeviceBuffer, DeviceRange, LaunchShape, Stream } from "../../../ff
 import { Calls } from "../../../src/backends/gpu/calls.ts";
 import { type DecodeParts, enqueueNext, enqueuePick } from "../../../src/backends/gpu/decode.ts";
 import type { KernelSet } from "../../../src/backends/gpu/kernels.ts";
+import { launchGive } from "../../../src/backends/gpu/products.ts";
 import { type RankGroups, RankSums } from "../../../src/backends/gpu/ranks.ts";
+import type { GpuLinear } from "../../../src/backends/gpu/tensors.ts";
 import type { Workspace } from "../../../src/backends/gpu/workspace.ts";
 import { Queue } from "../../../ffi/stream.ts";
 import { assert, assertEquals } from "../../assert.ts";
@@ -14,13 +16,17 @@ import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
 import { randomModel, testConfig } from "../random_model.ts";
 import { logitsOf, openEngine, sequence } from "./opened.ts";
 
-Deno.test("ranks pick from logits that a library has gathered once it has, whatever may begin early", () => {
-  const queued: (string | boolean | undefined)[] = [];
+/** Launches that note whether they may begin early. */
+function noting(queued: unknown[]): Calls {
   const launch = (_: unknown, { overlaps }: LaunchShape) => void queued.push(overlaps);
-  const traits = { threads: 256, rowsPerBlock: 0, tokensPerBlock: 1, ldsPerColumn: 0, ldsFixed: 0 };
+  const traits = { threads: 256, rowsPerBlock: 128, tokensPerBlock: 128, ldsPerColumn: 0, ldsFixed: 0 };
   const device = { createArguments: () => new PackedArguments(() => 0n), properties: { multiprocessors: 1 } };
   const kernels = { device, code: { arch: "sm_90" }, has: () => true, get: () => ({ kernel: {}, traits }) };
-  const calls = new Calls({ launch } as unknown as Stream, kernels as unknown as KernelSet);
+  return new Calls({ launch } as unknown as Stream, kernels as unknown as KernelSet);
+}
+
+Deno.test("ranks pick from logits that a library has gathered once it has, whatever may begin early", () => {
+  const queued: (string | boolean | undefined)[] = [], calls = noting(queued);
   const buffer = { range: (offset: number, bytes: number): DeviceRange => ({ buffer, offset, bytes }) } as DeviceBuffer;
   const workspace = new Proxy({ logitStride: 8, allLogitStride: 16 } as Record<string, unknown>, {
     get: (sizes, name: string) => sizes[name] ?? buffer.range(0, 4096),
@@ -35,6 +41,23 @@ Deno.test("ranks pick from logits that a library has gathered once it has, whate
     enqueueNext(parts, rows);
   }
   assertEquals(queued, ["gather", false, true, "gather", "gather", false, true]);
+});
+
+Deno.test("the kernel that gives rows begins when all ahead of it have ended, as those who take them do not", () => {
+  const queued: (boolean | undefined)[] = [], calls = noting(queued);
+  const range = { buffer: {} as DeviceBuffer, offset: 0, bytes: 4096 };
+  const shape = { rows: 128, cols: 32, rowStride: 64, scaleStride: 0, tensorScale: 1, format: "bf16", suffix: "bf16" };
+  const more = { weight: range, scale: null, bias: null, biasFormat: 0, flags: 0 };
+  const linear = { ...shape, ...more } as GpuLinear;
+  const rows = { range, stride: 32, bf16: true, order: 0, scales: null } as const;
+  const products = { linears: [linear], outs: [{ range, stride: 128 }], x: rows, n: 128 } as const;
+  const to = { inboxes: range, marks: range, rank: 0, ranks: 2, room: 4096, tiles: 1 };
+  for (const overlaps of [true, false]) {
+    calls.overlaps = overlaps;
+    launchGive(calls, products, "gemm_bf16_wgmma", to);
+    queued.push(calls.overlaps);
+  }
+  assertEquals(queued, [false, true, false, false]);
 });
 
 Deno.test({

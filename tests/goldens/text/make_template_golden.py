@@ -72,8 +72,38 @@ EXPRESSIONS += [
     "'a-b-c'.partition('-')", "'a-b-c'.rpartition('-')", "'abc'.partition('-')", "'abc'.rpartition('-')", "'abab'.removeprefix('ab')",
     "'abab'.removesuffix('ab')", "', '.join(['a', 'b'])", "''.join({'a': 1})", "'abcabc'.rindex('a')", "'abc'.split(maxsplit=1, sep='b')",
 ]
+# What is called safe, formats, keys that are no texts, filters that choose, tests with arguments, numbers, tuples, comparisons in a row.
+EXPRESSIONS += [
+    "'a'|safe ~ '<b>'", "'a'|safe + '<b>'", "'<b>' + 'a'|safe", "['<'|safe]", "('<'|safe) == '<'", "(1|safe) + 1|string", "('a'|safe)|upper + '<'",
+    "('a,b'|safe).split(',')", "('ab'|safe).replace('b', '<')", "('-'|safe).join(['<', 'a'|safe])", "('ab'|safe)[0]", "('ab'|safe)|list", "('<'|safe) is escaped",
+    "'<&>\"'|e", "('<'|e)|e", "('<'|e)|forceescape", "[1,'<']|tojson|safe if [1] is sequence else 'x'|string", "{'a': '<'|safe}", "'<'|safe|tojson", "('a'|safe) * 2",
+    "'{} {}'.format(1, 'b')", "'{0}{1}{0}'.format('a', 2)", "'{a}-{b.n}-{c[0]}-{d[k]}'.format(a=1, b=messages[0], c=[5], d={'k': none})", "'{{}} {!r:>5}|'.format('a')",
+    "'{:>5}|{:<5}|{:^5}|{:*^5}|{:05}|{:+d}|{:x}|{:#b}'.format(1, 2, 3, 4, 5, 6, 255, 5)", "'{:.2f} {:.0f} {:.0f} {:e} {:g} {:%} {:,} {:_}'.format(2.675, 0.5, 1.5, 12345.678, 1e20, 0.25, 1234567, 1234567)",
+    "'{:.3} {:10} {:{}}'.format('abcdef', 'x', 5, 4)", "'{} {:d} {:5}|'.format(true, true, true)", "'{:.10g} {:.3e} {:G}'.format(0.1, 0.00012345, 1e-10)", "'{a}'.format_map({'a': 1})",
+    "'%s %d %5.1f %r %%' % ('a', 3.7, 2.25, 'b')", "'%(a)s' % {'a': none}", "'%05d|%-5s|%5s|%+d|% d' % (42, 'a', 'b', 1, 2)", "'%s'|format(1)", "'%(x)d'|format(x=5)", "'%e %g %G' % (0.5, 1e10, 1e-10)", "'%s' % [1]",
+    "{1: 'x', 2: 'y'}", "{1: 'x'}[1]", "{1: 'x', true: 'y', 1.0: 'z'}", "{none: 1, 2.5: 2, false: 3}", "{1: 'x'}['1'] is defined", "1 in {1: 2}", "{'a': 1}[undefinedvar] is defined", "{'a': 1}[[1]] is defined", "{'a': 1}[{}]|default(3)", "{'a': 1}.get(undefinedvar)", "{'a': 1}.get(undefinedvar, 5)", "'1' in {1: 2}", "{1: 2} == {1.0: 2}", "{1: [2], true: 3}|tojson",
+    "{none: 1, 1.5: 2, false: 3, 'a': 4}|tojson", "{2: 'b', 1: 'a'}|dictsort", "{2: 'b'}.items()|list", "{2: 'b'}|list", "{2: 'b'}.get(2.0)", "dict(a=1, b=[2])", "dict({1: 2}, a=3)", "dict([('a', 1), [2, 3]])",
+    "[1,2,3]|select('odd')|list", "[0,1,'',none]|select|list", "[1,2,3]|reject('divisibleby', 3)|list", "none|selectattr('a')|list", "[{'a':1},{'a':2}]|selectattr('a','gt',1)|list",
+    "[{'a':1},{'b':2}]|rejectattr('a','defined')|list", "['a','b']|map('upper')|list", "[1.25,2.5]|map('round', 1)|list", "['1','x']|map('int', default=7)|list", "[[1,2],[3]]|map('length')|list", "[{'a':{'b':1}},{}]|map(attribute='a.b', default={'b':2})|list",
+    "[3,1,2]|min", "[3,1,2]|max", "['b','A']|min", "['b','A']|min(case_sensitive=true)", "[]|max is defined", "[{'a':2},{'a':1}]|min(attribute='a')", "[1,2,3.5]|sum", "[{'a':1},{'a':2}]|sum(attribute='a', start=5)", "[]|sum(start=2.5)",
+    "[{'g':'X','n':1},{'g':'y','n':2},{'g':'x','n':3}]|groupby('g')", "[{'g':1},{}]|groupby('g', default=0)|map(attribute='list')|list", "[{'g':'b'},{'g':'a'}]|groupby('g')|map(attribute='grouper')|list",
+    "[{'a':2,'b':1},{'a':1,'b':2},{'a':1,'b':1}]|sort(attribute='a,b')", "[[2,'a'],[1,'b'],[1,'a']]|sort", "['a','A','b']|unique(true)|list", "[{'a':1},{'a':1}]|unique(attribute='a')|list", "[1,2,3,4,5]|batch(2, 0)|list", "[1,2,3,4,5]|slice(3)|list",
+    "[1,2,3,4,5]|slice(3, 'x')|list", "2.675|round(2)", "2.5|round", "-2.5|round", "3|round", "2.1|round(0, 'ceil')", "-2.15|round(1, 'floor')", "'ab'|center(7) ~ '|'", "'ab'.center(5, '*')", "'a b c d e f g'|truncate(5)", "'abcdefghijk'|truncate(5, true)",
+    "'abcdefg'|truncate(5, leeway=0)", "'a b_c d1'|wordcount", "'42'.zfill(5)", "'-42'.zfill(5)", "'a'.ljust(3) ~ '|'", "'a'.rjust(3, '-')", "'12'.isdigit()", "'a1'.isalnum()", "''.isalpha()", "' \t'.isspace()", "'Ab'.isupper()", "[1,2,1].count(1)", "[1,2].index(2)",
+    "4 is divisibleby 2", "4 is divisibleby(3)", "1 is in [1,2]", "none is sameas none", "1 is sameas true", "2 is gt 1", "2 is not le(1)", "'a' is eq 'a'", "'upper' is filter", "'nope' is test", "5 is ge 5 and 1", "1 is eq 1.0", "not 2 is lt 1",
+    "1 < 2 < 3", "3 > 2 > 2", "1 < 2 in [2]", "1 == 1.0 != 2 <= 2", "0 < 1 == true", "1e3", "1.5E-3", "2e2", "0x1F", "0b101", "0o17", "1_000", "1_0.5", "(1,)", "()", "1, 2", "1,", "(1, 2,)", "[1, 2,]", "{'a': 1,}",
+    "'a' 'b' \"c\"", "'\\x41\\u00e9\\101\\a\\q\\\n'", "'ab' * 3", "2 * [1]", "true + 1", "-true", "[1] < [1, 2]", "(1, 'a') >= (1, 'b')", "1 if false", "2 ** 3 ** 2", "-2 ** 2", "messages[0].list.0", "[[1]].0.0",
+    "not 1 == 2", "'b' if 0 else 'c' if 0 else 'd'", "[1,2,3][-2:]", "'a'|upper ~ 'b'|upper", "('a'|upper)[0]", "[1,2]|first + 1", "messages[0]['content'][0:2]|upper", "'a'.upper()|lower", "[3,1]|sort|first",
+]
 BLOCKS = [
-    "{% for i in [1,1,2] %}{{ loop.cycle is defined }}{{ loop.cycle('a','b') }}{{ loop.changed(i) }}{{ 'y' if loop.changed }}{% endfor %}",
+    "a{% raw %}{{ x }} {% if %}{% endraw %}b", "a\n  {% raw %}\n b {{\n  {% endraw %}\n c", "{%- raw -%} x {%- endraw -%} y", "{% raw %}{# a #}{% raw %}{% endraw %}", "  {%+ raw %} a {%+ endraw +%}\n b",
+    "{% with a = 1, b = 2 %}{{ a }}{{ b }}{% endwith %}{{ a is defined }}", "{% set a = 1 %}{% with a = 2, b = a %}{{ a }}{{ b }}{% set a = 3 %}{{ a }}{% endwith %}{{ a }}", "{% with %}{% set q = 1 %}{{ q }}{% endwith %}{{ q is defined }}",
+    "{% with a, b = (1, 2) %}{{ b }}{% endwith %}", "{% for i in [1, 2] %}{% with j = i %}{{ j }}{% if j == 1 %}{% continue %}{% endif %}x{% endwith %}{% endfor %}", "{% set x | upper | trim %} a {% endset %}[{{ x }}]", "{% set x | length %}abc{% endset %}{{ x + 1 }}",
+    "{% filter upper | replace('A', '<') %}a{% endfilter %}", "{% filter e %}<{{ 1 }}{% endfilter %}", "{% set ns = namespace(a=1) %}{% set ns.a, x = 2, 3 %}{{ ns.a }}{{ x }}", "{% set x = 1, %}{{ x }}", "{% set (a, b) = [1, 2] %}{{ a }}{{ b }}",
+    "{% for i in 1, 2 %}{{ i }}{% endfor %}", "{% for k, (a, b) in [(1, (2, 3))] %}{{ k }}{{ a }}{{ b }}{% endfor %}", "{% for k, v in {1: 'a', none: 'b'}.items() %}{{ k }}{{ v }}{% endfor %}", "{% for k in {2: 1} %}{{ k + 1 }}{% endfor %}",
+    "{% for g in [{'a': 'x', 'b': 1}, {'a': 'x', 'b': 2}]|groupby('a') %}{{ g.grouper }}{{ g.list|length }}{{ g[0] }}{{ g }}{% endfor %}", "{% for a, b in [{'a': 1}]|groupby('a') %}{{ a }}{{ b }}{% endfor %}", "{% print 1, 'a' %}", "{% if 1: %}a{% endif %}",
+    "{% macro f(kwargs) %}{{ kwargs }}{% endmacro %}{{ f(1) }}", "{% macro f(a) %}{{ a }}{% endmacro %}{{ f(*range(1)) }}{{ f(**dict(a=2)) }}",
+    "{% set a = messages[0].list | tojson | safe if messages[0].list is sequence else 'x' | string %}{{ a }}{{ a ~ '<' }}", "{% for i in [1,1,2] %}{{ loop.cycle is defined }}{{ loop.cycle('a','b') }}{{ loop.changed(i) }}{{ 'y' if loop.changed }}{% endfor %}",
     "{% for i in [1,1,2] %}{{ loop.changed(i, 'x') }}{{ loop.changed(i, 'x') }}{% endfor %}",
     "{{ 1 }}{-}\n", "a\ufeff{%- if true %}{% endif %}", "\u00a0{% if true %}x{% endif %}%}\ny", "a \u2028  {% if true %}x{% endif %}",
     "#}\n{{ [{'a': {}}] }}{{ '}}' }}{%- if true +%}\n x{{+ 'a' }}{ {%- endif %}",
@@ -129,7 +159,8 @@ def piece(depth):
     ])()
 
 
-while len(BLOCKS) < 340:
+STATIC = len(BLOCKS)
+while len(BLOCKS) < STATIC + 307:
     template = "".join(piece(2) for _ in range(5)) + words()
     try:
         _compile_jinja_template(template)

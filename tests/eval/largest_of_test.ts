@@ -1,0 +1,92 @@
+/** Where the most is: simulated layers whose largest is known, which layer is named, and what is said of it. */
+import { type Candidate, largestOf } from "../../src/eval/largest_of.ts";
+import { groupings, positiveRatio, skewedRatio, TRUTH } from "../../src/eval/intervals.ts";
+import { TAIL } from "../../src/eval/statistics.ts";
+import { shareOfGroups } from "../../src/eval/shares.ts";
+import { Random } from "../../src/session/random.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { dose } from "../soak.ts";
+import { Normal } from "./simulated.ts";
+
+const bound = (groups: Candidate["groups"], choices: number) => ({
+  low: positiveRatio(groups, TRUTH, TAIL / choices).low,
+  high: skewedRatio(groups).high,
+});
+
+/** Layers of these errors on texts of 40 tokens; a text is as hard for all layers, but for a part of its own. */
+function layers(truths: readonly number[], texts: number, own: number, normal: Normal): Candidate[] {
+  const shared = Array.from({ length: texts }, () => normal.next());
+  return truths.map((truth, layer) => {
+    const values = shared.map((hard) => {
+      const level = truth * Math.max(0, 1 + 0.1 * hard + own * normal.next());
+      return Float64Array.from({ length: 40 }, (_, i) => level * (1 + i % 5 / 10 - 0.2));
+    });
+    return { layer, operation: "o_proj", groups: groupings(values) };
+  });
+}
+
+Deno.test("the largest of layers that are alike is not as large as the one that luck made so", () => {
+  const normal = new Normal(new Random(43n)), truths = new Array<number>(24).fill(1), tries = dose(60, 1000);
+  for (const texts of [8, 96]) {
+    let held = 0, alone = 0, told = 0;
+    for (let i = 0; i < tries; i++) {
+      const candidates = layers(truths, texts, 0.2, normal),
+        { layer, interval, others } = largestOf(candidates, bound)!;
+      if (interval.low <= 1 && 1 <= interval.high) held++;
+      const own = skewedRatio(candidates[layer]!.groups);
+      if (own.low <= 1 && 1 <= own.high) alone++;
+      // Any of them is the largest: one that is left out is one told apart.
+      if (others.length < 23) told++;
+    }
+    assert(held >= 0.95 * tries, `${texts} texts: ${held} of ${tries}`);
+    assert(texts < 96 || alone < 0.85 * tries, `${texts} texts, by its own interval: ${alone} of ${tries}`);
+    assert(told <= 0.3 * tries, `${texts} texts: ${told} of ${tries}`);
+  }
+});
+
+Deno.test("the true largest is among those that are named, and its error in the interval", () => {
+  const normal = new Normal(new Random(47n)),
+    tries = dose(100, 1000),
+    truths = [1, 1.1, 0.5, 0.4, 0.95, 1.05, 0.3, 0.2];
+  for (const texts of [3, 8, 24]) {
+    let named = 0, right = 0, held = 0, far = 0;
+    for (let i = 0; i < tries; i++) {
+      const { layer, interval, others } = largestOf(layers(truths, texts, 0.1, normal), bound)!;
+      const set = [layer, ...others.map((other) => other.layer)];
+      if (layer === 1) right++;
+      if (set.includes(1)) named++;
+      if (interval.low <= Math.min(1.1, truths[layer]!) && 1.1 <= interval.high) held++;
+      far += set.filter((one) => truths[one]! < 0.6).length / tries;
+    }
+    assert(named >= 0.95 * tries && held >= 0.95 * tries, `${texts} texts: ${named} and ${held} of ${tries}`);
+    assert(texts > 3 || right < 0.9 * tries, `${right} of ${tries}`);
+    assert(texts === 3 || far < 0.2, `${texts} texts: ${far} that are half as large`);
+  }
+});
+
+Deno.test("largestOf() names what is largest, whatever each is relative to, and nothing of what is not finite", () => {
+  const candidate = (layer: number, error: number, signal: number): Candidate => {
+    const values = Array.from({ length: 8 }, (_, i) => Float64Array.from({ length: 64 }, () => 1 + i % 3 / 10));
+    const groups = groupings(values).map((group) =>
+      group.map(({ sum }, i) => ({ sum: error * signal * sum * (1 + i % 2 / 50), weight: signal * sum }))
+    );
+    return { layer, operation: "q_proj", groups };
+  };
+  const all = [candidate(0, 0, 1), candidate(1, 0.1, 1e6), candidate(2, 0.3, 1e-3), candidate(3, 0.1, 1)];
+  const found = largestOf(all, bound)!;
+  assertEquals([found.layer, found.operation, found.others], [2, "q_proj", []]);
+  assertEquals(found.interval, { low: bound(all[2]!.groups, 1).low, high: bound(all[2]!.groups, 1).high });
+  assertEquals(largestOf([all[0]!], bound), null);
+  assertEquals(largestOf([all[1]!, candidate(4, Infinity, 1)], bound), null);
+  // Twins cannot be told apart.
+  assertEquals(largestOf([all[1]!, all[3]!], bound)!.others.length, 1);
+});
+
+Deno.test("an interval for so many choices leaves the truth out as seldom, and reaches farther", () => {
+  const normal = new Normal(new Random(53n)), [{ groups }] = layers([0.02], 12, 0.3, normal) as [Candidate];
+  const share = [1, 2, 10].map((choices) => shareOfGroups(groups, TRUTH, choices));
+  const error = [1, 2, 10].map((choices) => positiveRatio(groups, TRUTH, TAIL / choices));
+  for (const [one, two, ten] of [share, error]) {
+    assert(ten!.low < two!.low && two!.low < one!.low && one!.high < two!.high && two!.high < ten!.high);
+  }
+});
