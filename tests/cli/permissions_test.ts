@@ -73,6 +73,14 @@ Deno.test("privileges() lets a GPU's self-tests be kept in a folder of their own
   assertEquals([await kept("generate"), await kept("devices"), await kept("eval")], [null, null, null]);
 });
 
+let cache: Promise<string> | undefined;
+
+/** Where Deno keeps the packages that this process has. */
+function denoDir(): Promise<string> {
+  return cache ??= new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output()
+    .then(({ stdout }) => JSON.parse(new TextDecoder().decode(stdout)).denoDir);
+}
+
 /** What a process with the given flags may still do once it has confined itself to what a command line needs. */
 async function confined(
   flags: readonly string[],
@@ -101,8 +109,8 @@ async function confined(
   try {
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", "--config", CONFIG, ...flags, script],
-      // What other tests of this process set is nothing to it.
-      env: { NO_COLOR: "1", XDG_CACHE_HOME: "/tmp/cache", MXOSS_SELF_TESTS: "" },
+      // What other tests of this process set is nothing to it. Deno would fetch all packages anew to XDG_CACHE_HOME.
+      env: { NO_COLOR: "1", XDG_CACHE_HOME: "/tmp/cache", MXOSS_SELF_TESTS: "", DENO_DIR: await denoDir() },
     }).output();
     assertEquals(new TextDecoder().decode(stderr), "");
     return JSON.parse(new TextDecoder().decode(stdout));
