@@ -59,10 +59,24 @@ export class Stopwatch {
   }
 }
 
-/** Parts of the whole, the largest first. */
-export function sharesOf(batches: readonly OperationTimes[]): Share[] {
-  const names = new Set(batches.flatMap((times) => [...times.keys()]));
-  const parts = batches.map((times) => {
+/**
+ * A run of several batches as one: a long prompt's chunks differ by where they stand in it and by their length, so that
+ * they are parts of one measurement and no repetitions of it.
+ */
+export function together(batches: readonly OperationTimes[]): OperationTimes {
+  const all = new Map<string, number>();
+  for (const times of batches) for (const [name, time] of times) all.set(name, (all.get(name) ?? 0) + time);
+  return all;
+}
+
+/**
+ * Parts of the whole, the largest first.
+ *
+ * @param runs Each all of its batches {@linkcode together}.
+ */
+export function sharesOf(runs: readonly OperationTimes[]): Share[] {
+  const names = new Set(runs.flatMap((times) => [...times.keys()]));
+  const parts = runs.map((times) => {
     const whole = times.values().reduce((sum, time) => sum + time, 0);
     return (name: string) => (times.get(name) ?? 0) / whole;
   });

@@ -4,7 +4,7 @@ import { type BenchResults, type Figure, subjectText } from "../bench/figures.ts
 import { cacheText } from "../session/cache_use.ts";
 import { type Artist, openArtist } from "../eval/report/draw.ts";
 import { card, page, plottedTable, section, SERIES, settings } from "../eval/report/html.ts";
-import { FIGURE_HEADS, figureRow, inOrder } from "./bench_tables.ts";
+import { FIGURE_HEADS, figureRow, inOrder, shareTable } from "./bench_tables.ts";
 
 /** Width of a chart, in pixels. */
 const WIDTH = 960;
@@ -33,8 +33,10 @@ export async function benchPage(results: BenchResults): Promise<string> {
     )]),
     section(
       "Where time goes",
-      "Measured operation by operation, beside the figures above.",
+      "Measured operation by operation, beside the figures above. The table has medians of the runs that were looked " +
+        "at with intervals, from the least to the largest of less than six.",
       card(shares(artist, figures)),
+      ...sharesTable(figures),
     ),
     section(
       "How it was measured",
@@ -80,6 +82,12 @@ function nearness({ Plot, draw }: Artist, figures: readonly Figure[]): string {
       Plot.dot(marks, { x: "part", y: "what", fill: "limit", r: 5 }),
     ],
   });
+}
+
+/** The shares in numbers; nothing where none were seen. */
+function sharesTable(figures: readonly Figure[]): string[] {
+  const { heads, rows, shown } = shareTable(figures);
+  return shown.length === 0 ? [] : [plottedTable({ heads, rows, right: shown.map((_, i) => i + 1), wraps: [] })];
 }
 
 /** Operations that are drawn; the others are one bar. */

@@ -1,6 +1,6 @@
 /** What `mxoss bench` prints. */
 import { bytesText, counted, durationText } from "../amounts.ts";
-import { type BenchResults, type Figure, type Skipped, subjectText } from "../bench/figures.ts";
+import { type BenchResults, type Figure, type Skipped, type Subject, subjectText } from "../bench/figures.ts";
 import {
   intervalText,
   medianText,
@@ -22,6 +22,7 @@ export function benchLines(results: BenchResults): string[] {
     "",
     ...tableLines([FIGURE_HEADS, ...figures.map(figureRow)], [1, 3, 4, 5, 6, 7, 8]),
     ...unsureLines(figures),
+    ...limitsNote(figures),
     ...(depth === null ? [] : ["", depth]),
     ...shareLines(figures),
     ...skippedLines(skipped),
@@ -103,13 +104,34 @@ export function figureRow(figure: Figure): string[] {
 
 /** Which intervals are of too few runs, or of runs too like those before them, for what intervals promise. */
 function unsureLines(figures: readonly Figure[]): string[] {
-  const unsure = figures.filter(({ tokens_per_second: { runs, coverage } }) => runs > 1 && coverage < WANTED_COVERAGE);
+  return coverageLines("intervals", figures.map(({ subject, tokens_per_second }) => [subject, tokens_per_second]));
+}
+
+/** The same of any medians. */
+function coverageLines(what: string, all: readonly (readonly [Subject, Spread])[]): string[] {
+  const unsure = all.filter(([, { runs, coverage }]) => runs > 1 && coverage < WANTED_COVERAGE);
   if (unsure.length === 0) return [];
-  const lines = unsure.map(({ subject, tokens_per_second: { runs, independent, coverage } }) => {
+  const lines = unsure.map(([subject, { runs, independent, coverage }]) => {
     const alike = independent < runs ? `, each like those before, which tell as much as ${independent}` : "";
-    return `  ${subjectText(subject)}: ${Math.floor(100 * coverage)}%, of ${counted(runs, "run")}${alike}`;
+    return `  ${subjectText(subject)}: ${coverageText(coverage)}, of ${counted(runs, "run")}${alike}`;
   });
-  return ["", "these intervals, from the least run to the largest, cover the median less often than 95%:", ...lines];
+  return ["", `these ${what}, from the least run to the largest, cover the median less often than 95%:`, ...lines];
+}
+
+const coverageText = (coverage: number): string => `${Math.floor(100 * coverage)}%`;
+
+/** How sure parts of the limits are, where that is less than 95%: each is a quotient of two figures. */
+function limitsNote(figures: readonly Figure[]): string[] {
+  const parts = figures.flatMap(({ of_limits: limits }) => limits === null ? [] : Object.values<Spread>(limits))
+    .filter(({ runs }) => runs > 1);
+  const least = Math.min(...parts.map(({ coverage }) => coverage));
+  if (!(least < WANTED_COVERAGE)) return [];
+  return [
+    "",
+    `of read, float32 and int8: intervals hold where that of the figure and that of the limit do, ${
+      coverageText(least)
+    } or more`,
+  ];
 }
 
 /** How much of its rate decoding keeps at the deepest context. */
@@ -118,14 +140,15 @@ function depthLine(figures: readonly Figure[]): string | null {
   const [first, last] = [single[0], single.at(-1)];
   if (first === undefined || last === undefined || first === last) return null;
   const kept = quotient(last.tokens_per_second, first.tokens_per_second);
-  return `${subjectText(last.subject)} : ${subjectText(first.subject)} = ${spreadText(kept)}`;
+  const sure = kept.runs > 1 && kept.coverage < WANTED_COVERAGE ? `, with ${coverageText(kept.coverage)} or more` : "";
+  return `${subjectText(last.subject)} : ${subjectText(first.subject)} = ${spreadText(kept)}${sure}`;
 }
 
 /** Shares below this, in every column, are left to the JSON; and the digits of the others. */
 const LEAST_SHARE = 0.01, SHARE_DIGITS = 2;
 
 /** Shares of the figures that differ most: prompts and contexts at both ends, and the largest batch. */
-function shareLines(figures: readonly Figure[]): string[] {
+export function shareTable(figures: readonly Figure[]): { heads: string[]; rows: string[][]; shown: Figure[] } {
   const seen = figures.filter(({ shares }) => shares !== null);
   const of = (which: (figure: Figure) => boolean) => seen.filter(which);
   const prompts = of(({ subject }) => subject.kind === "prefill");
@@ -133,7 +156,6 @@ function shareLines(figures: readonly Figure[]): string[] {
   const batches = of(({ subject }) => subject.kind === "decode" && subject.sequences > 1 && subject.logits !== "all");
   const shown = new Set([prompts[0], prompts.at(-1), single[0], single.at(-1), batches.at(-1)]);
   const columns = seen.filter((figure) => shown.has(figure));
-  if (columns.length === 0) return [];
   const share = ({ shares }: Figure, name: string) => shares!.find(({ operation }) => operation === name)?.share;
   const names = new Set(columns.flatMap(({ shares }) => shares!.map(({ operation }) => operation)));
   const rows = [...names].filter((name) => columns.some((figure) => (share(figure, name)?.median ?? 0) >= LEAST_SHARE))
@@ -144,8 +166,17 @@ function shareLines(figures: readonly Figure[]): string[] {
         return found === undefined ? "-" : partText(found, SHARE_DIGITS);
       }),
     ]);
-  const heads = ["share of time", ...columns.map(({ subject }) => subjectText(subject))];
-  return ["", ...tableLines([heads, ...rows], columns.map((_, i) => i + 1))];
+  return { heads: ["share of time", ...columns.map(({ subject }) => subjectText(subject))], rows, shown: columns };
+}
+
+function shareLines(figures: readonly Figure[]): string[] {
+  const { heads, rows, shown } = shareTable(figures);
+  return shown.length === 0 ? [] : [
+    "",
+    ...tableLines([heads, ...rows], shown.map((_, i) => i + 1)),
+    // A figure's shares are of the same runs.
+    ...coverageLines("shares", shown.map(({ subject, shares }) => [subject, shares![0]!.share])),
+  ];
 }
 
 function skippedLines(skipped: readonly Skipped[]): string[] {

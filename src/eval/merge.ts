@@ -8,6 +8,7 @@ import type { Bandwidth } from "./cost.ts";
 import { findDifference, type Indexed } from "./journal.ts";
 import { type Cell, cellKey, modelNames } from "./matrix.ts";
 import { comparedHeader } from "./compare_all.ts";
+import { stoppedTogether } from "./prediction_run.ts";
 import { summarizePredictions } from "./prediction_summary.ts";
 import { SequencePredictions } from "./predictions.ts";
 import { type KeyedPredictions, predictionsResult, rankingOf } from "./predictions_result.ts";
@@ -78,7 +79,9 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
     refuseGap(indices.slice(0, count), sequences, run, `predictions of ${found.key}`);
     return { key, sequences };
   });
-  const divergences = compared.map(({ key, found: { stopped, divergence } }, i) => ({
+  const runsOf = compared.map(({ found: { stopped, predictions: { sequences } } }) => ({ stopped, sequences }));
+  const stopped = predictions.length === 0 ? "asked" : stoppedTogether(predictions, runsOf);
+  const divergences = compared.map(({ key, found: { divergence } }, i) => ({
     key,
     predictions: predictionsResult(summarizePredictions(predictions[i]!.sequences)),
     stopped,

@@ -115,6 +115,31 @@ async function predictMissing(
 export const SETTLED = 0.0027;
 
 /**
+ * Why runs that were made apart have no more sequences, as far as that holds of all their settings together: each saw
+ * its own settings only, and of one that has more sequences than another the first ones are what is left.
+ *
+ * @param settings Their predictions, on the sequences that all have in common.
+ * @param runs Why each setting's run ended, and after how many sequences.
+ */
+export function stoppedTogether(
+  settings: readonly KeyedPredictions[],
+  runs: readonly { readonly stopped: Stopped; readonly sequences: number }[],
+): Stopped {
+  const common = settings[0]!.sequences.length, reasons = new Set(runs.map(({ stopped }) => stopped));
+  if (reasons.has("asked") || runs.some(({ sequences }) => sequences > common)) return "asked";
+  if (allApart(rankPredictions(settings))) return "settled";
+  // One has all there are, and the others have as many.
+  if (reasons.has("spent")) return "spent";
+  // What was precise enough for a run that told its settings apart is not known.
+  return reasons.has("settled") ? "asked" : "precise";
+}
+
+/** Whether typical divergence tells all settings apart, before there are no more sequences. */
+function allApart({ typical: { pairs } }: ReturnType<typeof rankPredictions>): boolean {
+  return pairs.length > 0 && pairs.every(({ pHolm }) => pHolm < SETTLED);
+}
+
+/**
  * Why enough is known: all settings are told apart by typical divergence, or the interval of every mean is as narrow as
  * wanted. A mean without a spread counts as known.
  */
@@ -122,8 +147,8 @@ export function stopsAt(
   settings: readonly KeyedPredictions[],
   precision: number,
 ): "settled" | "precise" | null {
-  const { part, typical } = rankPredictions(settings);
-  if (typical.pairs.length > 0 && typical.pairs.every(({ pHolm }) => pHolm < SETTLED)) return "settled";
+  const rankings = rankPredictions(settings), { part } = rankings;
+  if (allApart(rankings)) return "settled";
   const precise = settings.every(({ sequences }) => {
     const { value, low, high } = rareRatio(klGroups(sequences, part));
     return value === 0 || high - low <= 2 * precision * value;

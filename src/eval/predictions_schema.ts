@@ -83,8 +83,8 @@ const groups = z.array(z.array(z.string())).describe(
 
 /** Why no more sequences were computed. */
 export const Stopped = z.enum(["asked", "settled", "precise", "spent"]).describe(
-  "why there are not more sequences: so many were asked for; all settings are told apart; intervals are as narrow as " +
-    "wanted; there are no more",
+  "why there are not more sequences: so many were asked for, or runs that were joined have so many in common; all " +
+    "settings are told apart; intervals are as narrow as wanted; there are no more",
 );
 /** Why no more sequences were computed. */
 export type Stopped = z.infer<typeof Stopped>;

@@ -168,6 +168,37 @@ function takingTime(session: Session, took: (tokens: number) => void): Session {
   });
 }
 
+Deno.test("shares of a prompt in several chunks are of as many runs as were looked at", async () => {
+  // Nine chunks each: more than there are looks.
+  const choices = { chunk: 16, promptChunk: 16 };
+  const { figures } = await run(requestOf({ prefill: [130], contexts: [], batches: [], longest: 2000 }, choices));
+  const [{ shares }] = figures as [Figure];
+  assert(shares!.every(({ share: { runs } }) => runs <= 7), `${shares![0]!.share.runs} runs`);
+});
+
+Deno.test("what covers less often than 95% says so: shares, parts of limits, and what depth leaves", async () => {
+  const { computed, figures: [figure] } = await run(requestOf({ contexts: [4], batches: [] }));
+  const machine = { processor: null, threads: 1, memory_bytes: null, load: 3.5, system: "a test", deno: "0" };
+  const lines = (runs: number) => {
+    const spread = spreadOf(Array.from({ length: runs }, (_, i) => 100 + i * 5 % runs)), { coverage } = spread;
+    const found = ([4, 9] as const).map((context): Figure => ({
+      ...{ ...figure!, subject: { kind: "decode", sequences: 1, context }, tokens_per_second: spread },
+      of_limits: { read: spread, float32: spread, int8: { ...spread, coverage: coverage - 0.01 } },
+      shares: [{ operation: "router", share: { ...spread, median: 0.5, low: 0.4, high: 0.6 } }],
+    }));
+    return benchLines({
+      ...{ schema: "mxoss.bench", version: 1, mxoss: "0", machine, computed: computed!, limits: LIMITS },
+      ...{ figures: found, skipped: [], interrupted: false },
+    }).join("\n");
+  };
+  const few = lines(3), many = lines(8);
+  assertMatch(few, /these shares, from the least run to the largest, cover [^]*decode at 9: 75%, of 3 runs/);
+  assertMatch(few, /of read, float32 and int8: intervals hold where .* do, 74% or more/);
+  assertMatch(few, /decode at 9 : decode at 4 = .*\], with 50% or more/);
+  // 1 - 2 / 256 each.
+  assertEquals(/cover the median less|or more/.exec(many), null);
+});
+
 Deno.test("random weights suit every scheme, static scales of inputs included", () => {
   for (const scheme of SCHEME_NAMES) {
     const checkpoint = randomCheckpoint({ shape: SHAPES.tiny, ...layoutFor(scheme) });

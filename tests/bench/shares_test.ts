@@ -1,4 +1,4 @@
-import { sharesOf, Stopwatch } from "../../src/bench/shares.ts";
+import { sharesOf, Stopwatch, together } from "../../src/bench/shares.ts";
 import { assertEquals } from "../assert.ts";
 import { SetClock } from "../timers.ts";
 
@@ -24,6 +24,24 @@ Deno.test("sharesOf() takes the median over batches of a part of its batch, and 
       ["lm_head", 0.75, 0.9, 1, 3],
       ["router", 0, 0.1, 0.25, 3],
     ],
+  );
+});
+
+Deno.test("chunks of a prompt are one run together: each counts by its time, and none as a repetition", () => {
+  const run = (slower: number) =>
+    together([
+      new Map([["attention", 1 * slower], ["lm_head", 3 * slower]]),
+      new Map([["attention", 9 * slower], ["router", 1 * slower]]),
+      new Map([["attention", 2 * slower]]),
+    ]);
+  // Of all chunks attention has 12 of 16; of the middle one of three chunks it would have 9 of 10.
+  assertEquals(
+    sharesOf([run(1), run(7)]).map(({ operation, share: { low, median, high, runs } }) => ({
+      ...{ operation, low, median, high, runs },
+    })),
+    [["attention", 12 / 16], ["lm_head", 3 / 16], ["router", 1 / 16]].map(([operation, part]) => ({
+      ...{ operation, low: part, median: part, high: part, runs: 2 },
+    })),
   );
 });
 

@@ -55,6 +55,9 @@ Deno.test("report of runs made apart is what one run gives, and others are refus
     Deno.writeTextFileSync(at("other/results.json"), sealedNote(JSON.stringify(results)));
     return [at("a"), at("other")];
   };
+  // A run that told its own settings apart has not told them from those of another run.
+  changed((r) => r.divergences.forEach((one) => one.stopped = "settled"));
+  assertEquals(await report(at("other"), at("c")), await report(at("a"), at("c")));
   await refusal(
     /other\/results\.json: protocol\.text\.tokens is 12, not 13 as in .*a\n/,
     ...changed((r) => r.protocol.text.tokens = 12),

@@ -1,7 +1,8 @@
 import { groupings } from "../../src/eval/intervals.ts";
 import { rank } from "../../src/eval/ranking.ts";
 import { klGroups } from "../../src/eval/prediction_summary.ts";
-import { stopsAt } from "../../src/eval/prediction_run.ts";
+import type { Stopped } from "../../src/eval/predictions_schema.ts";
+import { stoppedTogether, stopsAt } from "../../src/eval/prediction_run.ts";
 import { rankingResult, rankPredictions } from "../../src/eval/predictions_result.ts";
 import type { SequencePredictions } from "../../src/eval/predictions.ts";
 import { rankingText } from "../../src/eval/report/prediction_tables.ts";
@@ -122,4 +123,20 @@ Deno.test("enough is known when all settings are told apart, or every mean is as
   const [farther, nearer] = settings(3), { pHolm } = rankPredictions([farther!, nearer!]).typical.pairs[0]!;
   assert(pHolm < 0.05 && pHolm > 0.0027, `${pHolm}`);
   assertEquals(stopsAt([farther!, nearer!], 1e-9), null);
+});
+
+Deno.test("runs that are joined have no more sequences for a reason that holds of all their settings", () => {
+  const [far, near, same] = settings(100), count = far!.sequences.length;
+  const together = (all: typeof far[], ...runs: [Stopped, number?][]) =>
+    stoppedTogether(all.map((one) => one!), runs.map(([stopped, sequences = count]) => ({ stopped, sequences })));
+  assertEquals(together([far!, near!], ["settled"], ["precise"]), "settled");
+  assertEquals(together([far!, near!], ["spent"], ["spent"]), "settled");
+  // Each was told from others, and the two were never compared.
+  assertEquals(together([near!, same!], ["settled"], ["settled"]), "asked");
+  assertEquals(together([near!, same!], ["settled"], ["precise"]), "asked");
+  assertEquals(together([near!, same!], ["precise"], ["precise"]), "precise");
+  assertEquals(together([near!, same!], ["spent"], ["precise"]), "spent");
+  // Of the first of more sequences none of what they were enough for is known, nor are they all there are.
+  assertEquals(together([near!, same!], ["spent", count + 1], ["spent", count + 1]), "asked");
+  assertEquals(together([far!, near!], ["asked"], ["settled"]), "asked");
 });
