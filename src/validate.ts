@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { InputError } from "./errors.ts";
 import { printable, show } from "./describe.ts";
-import { expectation } from "./expectation.ts";
+import { deepest, expectation, got as found } from "./expectation.ts";
 
 /** Bounds on what a config may ask for: far above any model, and low enough that all sizes stay exact integers. */
 export const MAX = { width: 1 << 24, layers: 1 << 12, experts: 1 << 16, positions: 1 << 30 } as const;
@@ -72,21 +72,18 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string):
 
 /** Reads values of a schema, whose errors {@linkcode firstIssue} takes apart. */
 export function reading<T>(schema: z.ZodType<T>): (value: unknown) => T {
-  return (value) => schema.parse(value, { error: expectation });
+  return (value) => schema.parse(value, { error: expectation(schema) });
 }
 
 /** As {@linkcode reading}, without throwing. */
 export function tryReading<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
-  return schema.safeParse(value, { error: expectation });
+  return schema.safeParse(value, { error: expectation(schema) });
 }
 
 /** The first thing that is wrong with a value; the key is empty where it is the value itself. */
 export function firstIssue(error: z.ZodError, value: unknown): { key: string; expected: string; got: string } {
-  const issue = error.issues[0]!, { path } = issue;
+  const issue = deepest(error.issues), { path } = issue;
   const expected = issue.code === "unrecognized_keys" ? `no key ${show(issue.keys[0])}` : issue.message;
-  const got = path.reduce<unknown>(
-    (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
-    value,
-  );
-  return { key: path.map((part) => printable(String(part))).join("."), expected, got: show(got) };
+  const key = path.map((part) => printable(String(part))).join(".");
+  return { key, expected, got: show(found(issue, value)) };
 }

@@ -23,11 +23,63 @@ Deno.test("firstIssue() says what was expected of every kind of issue", () => {
     [z.number().gt(0), 0, "expected a number above 0, got 0"],
     [z.string().max(1), "ab", 'expected a text of at most 1 character, got "ab"'],
     [z.array(z.int()).min(1), [], "expected a list of at least 1, got an array of 0"],
-    [z.union([z.string(), z.int()]), null, "expected a text or a number, got null"],
+    [z.union([z.string(), z.int()]), null, "expected a text or an integer, got null"],
     [z.discriminatedUnion("k", [z.object({ k: z.literal(1) })]), { k: 2 }, "k: expected 1, got 2"],
     [z.strictObject({}), { more: 1 }, 'expected no key "more", got an object'],
   ];
   for (const [schema, value, said] of cases) assertEquals(line(schema, value), said);
+});
+
+Deno.test("firstIssue() calls integers so, also where another check than theirs fails", () => {
+  const cases: [z.ZodType, unknown, string][] = [
+    [z.int(), "a", 'expected an integer, got "a"'],
+    [z.int().min(0), -1, "expected an integer of at least 0, got -1"],
+    [z.number().int().max(3), 4, "expected an integer of at most 3, got 4"],
+    [z.number().max(3), 4, "expected a number of at most 3, got 4"],
+    [
+      z.strictObject({ n: z.array(z.int().gt(1).nullish()) }),
+      { n: [null, 1] },
+      "n.1: expected an integer above 1, got 1",
+    ],
+    [z.array(z.union([z.string(), z.int().min(1)])), [0], "0: expected an integer of at least 1, got 0"],
+    [z.number(), JSON.parse("1e999"), "expected a finite number, got Infinity"],
+  ];
+  for (const [schema, value, said] of cases) assertEquals(line(schema, value), said);
+});
+
+Deno.test("firstIssue() says nothing in zod's own words", () => {
+  const cases: [z.ZodType, unknown, string][] = [
+    [z.tuple([z.string(), z.int()]), "a", 'expected a list, got "a"'],
+    [z.tuple([z.string(), z.int()]), ["a"], "expected a list of at least 2, got an array of 1"],
+    [z.array(z.int()).length(2), [1], "expected a list of 2, got an array of 1"],
+    [z.string().length(1), "", 'expected a text of 1 character, got ""'],
+    [z.null(), 1, "expected null, got 1"],
+    [z.never(), 1, "expected nothing, got 1"],
+    [z.string().regex(/^a$/), "b", 'expected a text of another form, got "b"'],
+    [z.number().multipleOf(32), 5, "expected a multiple of 32, got 5"],
+    [z.number().refine(() => false), 5, "expected another value, got 5"],
+    [z.record(z.string().regex(/^a$/, "a name like a"), z.int()), { b: 1 }, 'b: expected a name like a, got "b"'],
+  ];
+  for (const [schema, value, said] of cases) assertEquals(line(schema, value), said);
+});
+
+Deno.test("firstIssue() goes into the branch of a union that was meant, and otherwise names the kinds of all", () => {
+  const amount = z.union([z.int().min(0), z.strictObject({ precision: z.number() })]);
+  const content = z.union([z.string(), z.array(z.strictObject({ text: z.string() }))]);
+  const either = z.union([z.strictObject({ a: z.int() }), z.strictObject({ b: z.int() })]);
+  const cases: [z.ZodType, unknown, string][] = [
+    [amount, "x", 'expected an integer or an object, got "x"'],
+    [amount, -1, "expected an integer of at least 0, got -1"],
+    [amount, {}, "precision: expected a number, got nothing"],
+    [amount, { precision: "x" }, 'precision: expected a number, got "x"'],
+    [content, [{ text: 1 }], "0.text: expected a text, got 1"],
+    [content, [1], "0: expected an object, got 1"],
+    [z.strictObject({ c: content }), { c: 1 }, "c: expected a text or a list, got 1"],
+    [either, 1, "expected an object, got 1"],
+  ];
+  for (const [schema, value, said] of cases) assertEquals(line(schema, value), said);
+  const { error } = tryReading(amount, {});
+  assertEquals(error?.issues[0]?.message, "an integer or an object", "also where nobody looks into the branches");
 });
 
 Deno.test("firstIssue() leaves to a schema what it says itself, also where that reads like zod's own words", () => {

@@ -9,8 +9,10 @@
  * the lock counts; before the command is run for the first time, its packages are fetched and their hashes compared.
  *
  * Where the command is a shell script, it refuses a stdout that was closed, which the program cannot see.
+ *
+ * The command is a script that looks for `deno` on the PATH: where the task itself is run by npx, there may be none.
  */
-import { dirname } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { reason } from "../src/errors.ts";
 import { withOpenStdout } from "./package/closed_stdout.ts";
 import { inRepository } from "./package/files.ts";
@@ -27,10 +29,25 @@ async function deno(...args: readonly string[]): Promise<void> {
   if (code !== 0) Deno.exit(code);
 }
 
-/** Where Deno puts the configuration of a command that it installs. */
-function ownFolder(name: string): string {
+/** Where Deno puts commands that it installs. */
+function commands(): string {
   const root = Deno.env.get("DENO_INSTALL_ROOT") ?? `${Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE")}/.deno`;
-  return `${root}/bin/.${name}`;
+  return `${root}/bin`;
+}
+
+/** Whether the command will find `deno`: in its own folder, or on the PATH without what npx puts there for a while. */
+function findsDeno(): boolean {
+  const name = Deno.build.os === "windows" ? "deno.exe" : "deno";
+  const lasting = (Deno.env.get("PATH") ?? "").split(delimiter).filter((dir) =>
+    !/[/\\]node_modules[/\\]/.test(`${dir}/`)
+  );
+  return [commands(), ...lasting].filter((dir) => dir !== "").some((dir) => {
+    try {
+      return Deno.statSync(join(dir, name)).isFile;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Makes what was installed run with the packages of the checkout's lock and no others. */
@@ -46,11 +63,18 @@ async function pin(folder: string): Promise<void> {
 }
 
 if (import.meta.main) {
+  if (!findsDeno()) {
+    console.error(
+      "error: PATH: expected deno, which the installed command is run by, got none; npm install --global deno puts " +
+        "it there, and a package for npm needs none (docs/install.md)",
+    );
+    Deno.exit(2);
+  }
   const permissions = [...PERMISSIONS, WRITE_PERMISSION, NET_PERMISSION];
   await deno(
     ...["install", "--global", "--force", "--name", "mxoss", "--config", "deno.json", ...permissions, "main.ts"],
   );
-  const folder = ownFolder("mxoss"), script = `${dirname(folder)}/mxoss`;
+  const folder = `${commands()}/.mxoss`, script = `${dirname(folder)}/mxoss`;
   if (Deno.build.os !== "windows") Deno.writeTextFileSync(script, withOpenStdout(Deno.readTextFileSync(script)));
   try {
     await pin(folder);

@@ -177,8 +177,12 @@ export function refuseSpecial(path: string): Deno.FileInfo | null {
     throw cannotWrite(path, thrown);
   }
   if (found.isFile) return found;
-  const got = found.isDirectory ? "a directory" : found.isSymlink ? "a link" : "a device or pipe";
-  throw InputError.of("unreadable", { file: path, name: "cannot be written" }, "a regular file or none", got);
+  throw InputError.of("unreadable", { file: path, name: "cannot be written" }, "a regular file or none", kindOf(found));
+}
+
+/** What is in a place, as messages say that it was got. */
+export function kindOf({ isFile, isDirectory, isSymlink }: Deno.FileInfo): string {
+  return isFile ? "a file" : isDirectory ? "a directory" : isSymlink ? "a link" : "a device or pipe";
 }
 
 /** Removes a file, if it is there. */
@@ -222,7 +226,7 @@ export function cannotWrite(path: string, thrown: unknown): unknown {
  * {@linkcode makeDirectory}, and a file in it that is removed again: what cannot be written is refused before anything
  * is computed, by the name that was given.
  *
- * @throws {InputError} if it cannot be made, is a file, or takes no files.
+ * @throws {InputError} if it cannot be made, is a file, takes no files, or does not show what it has.
  * @throws {FailureError} when the disk is full or fails.
  */
 export function makeWritableDirectory(path: string): void {
@@ -236,6 +240,14 @@ export function makeWritableDirectory(path: string): void {
     if (refused === thrown || !(refused instanceof InputError)) throw refused;
     const subject = { option: "out", file: path };
     throw InputError.of("unreadable", subject, `a directory that can be written to: ${systemReason(thrown)}`);
+  }
+  // What lies there from before is looked at, too.
+  try {
+    for (const _ of Deno.readDirSync(path)) break;
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    const subject = { option: "out", file: path };
+    throw InputError.of("unreadable", subject, `a directory that can be read: ${systemReason(thrown)}`);
   }
 }
 
@@ -251,17 +263,18 @@ export function makeDirectory(path: string): void {
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
     if (thrown instanceof Deno.errors.AlreadyExists) {
-      throw InputError.of("wrong_value", subject, "a directory", isLink(path) ? "a link that leads to none" : "a file");
+      throw InputError.of("wrong_value", subject, "a directory", inPlaceOfDirectory(path));
     }
     throw InputError.of("unreadable", subject, `a directory that can be written to: ${systemReason(thrown)}`);
   }
 }
 
-/** Whether a path is a link; false where the system does not say. */
-function isLink(path: string): boolean {
+/** What is where no directory is, or could be made. */
+function inPlaceOfDirectory(path: string): string {
   try {
-    return Deno.lstatSync(path).isSymlink;
-  } catch {
-    return false;
+    return kindOf(Deno.statSync(path));
+  } catch (thrown) {
+    // A link that leads to nothing is in the way, too.
+    return thrown instanceof Deno.errors.NotFound ? "a link that leads to none" : "a file";
   }
 }

@@ -4,6 +4,7 @@ import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { commitsOf, isDirectory, MAIN, refsOf, repositoryOf } from "../checkpoint/hub/repository.ts";
 import { weightBytes } from "../checkpoint/weight_bytes.ts";
 import { InputError } from "../errors.ts";
+import { readable } from "../read.ts";
 import { foreignFile, foreignNames } from "../foreign.ts";
 import { Costs } from "../model/work.ts";
 import { DEFAULTS, planSetting } from "../session/setting.ts";
@@ -31,6 +32,8 @@ export interface Listed {
   readonly problem: string | null;
 }
 
+/** What is not known of a model that cannot be opened. */
+const UNKNOWN = { layout: null, scheme: null, weight_bytes: null, cache_bytes: null } as const;
 /** Tokens of a conversation that memory has to hold. */
 const CONTEXT = 4096;
 /** How deep directories are looked into: DIR/org/name. */
@@ -38,10 +41,24 @@ const DEPTH = 2;
 
 /** The snapshots of all models in a cache. */
 export function listHub(cache: string): Listed[] {
-  return names(cache).flatMap((entry) => {
-    const folder = joined(cache, entry), repository = repositoryOf(entry);
-    return repository === null ? [] : listRepository(folder, repository);
-  });
+  return orProblem(cache, () =>
+    isDirectory(cache)
+      ? names(cache).flatMap((entry) => {
+        const folder = joined(cache, entry), repository = repositoryOf(entry);
+        return repository === null ? [] : orProblem(folder, () => listRepository(folder, repository));
+      })
+      : []);
+}
+
+/** What was found in a directory, or the directory itself with why it cannot be looked into: others still can. */
+function orProblem(dir: string, find: () => Listed[]): Listed[] {
+  try {
+    return find();
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+    const place = { name: dir, path: dir, repository: null, commit: null, refs: [] };
+    return [{ ...place, ...UNKNOWN, file_bytes: fileBytes(dir), problem: problemOf(dir, thrown) }];
+  }
 }
 
 function listRepository(folder: string, repository: string): Listed[] {
@@ -62,6 +79,10 @@ export function listDirectory(dir: string): Listed[] {
 }
 
 function below(dir: string, depth: number): Listed[] {
+  return orProblem(dir, () => belowOf(dir, depth));
+}
+
+function belowOf(dir: string, depth: number): Listed[] {
   const entries = names(dir), repository = repositoryOf(dir);
   if (repository !== null && entries.includes("snapshots")) {
     return listRepository(dir, repository).map((listed) => ({ ...listed, name: `${dir}@${listed.commit}` }));
@@ -80,7 +101,6 @@ type Place = Pick<Listed, "name" | "path" | "repository" | "commit" | "refs">;
 
 /** Opens a model as `mxoss inspect` does. */
 function look(place: Place): Listed {
-  const unknown = { layout: null, scheme: null, weight_bytes: null, cache_bytes: null };
   const files = { file_bytes: fileBytes(place.path) };
   try {
     const checkpoint = openCheckpoint(place.path, { checkScales: false });
@@ -97,7 +117,7 @@ function look(place: Place): Listed {
     };
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
-    return { ...place, ...unknown, ...files, problem: problemOf(place.path, thrown) };
+    return { ...place, ...UNKNOWN, ...files, problem: problemOf(place.path, thrown) };
   }
 }
 
@@ -121,11 +141,7 @@ function fileBytes(path: string, depth = DEPTH): number {
   }
 }
 
-/** Names in a directory, in their order; none where it cannot be read. */
+/** Names in a directory, in their order. */
 function names(dir: string): string[] {
-  try {
-    return [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
-  } catch {
-    return [];
-  }
+  return readable(dir, () => [...Deno.readDirSync(dir)]).map(({ name }) => name).sort();
 }

@@ -1,11 +1,13 @@
 /** Places that the command line names, looked at before anything is computed for them. */
-import { TemporaryFile } from "../checkpoint/atomic.ts";
+import { dirname } from "node:path";
+import { kindOf, TemporaryFile } from "../checkpoint/atomic.ts";
 import { refuseTarget } from "../checkpoint/write_safetensors.ts";
 import { InputError, type Subject } from "../errors.ts";
 import { UsageError } from "./spelling.ts";
 
 /**
- * Refuses a file that must not be written, or cannot be: one beside it is made and removed.
+ * Refuses a file that must not be written, or cannot be: one beside it is made and removed. Of a model's files none is
+ * replaced, by force neither, nor are there weights added.
  *
  * @throws {UsageError} as {@linkcode refuseTarget} and {@linkcode TemporaryFile}, with the option's name.
  * @throws {FailureError} when the disk is full or fails.
@@ -13,10 +15,42 @@ import { UsageError } from "./spelling.ts";
 export function refuseOut(path: string, force: boolean): void {
   try {
     refuseTarget(path, force);
+    if (isWeights(path) || exists(path)) refuseModel(dirname(path), path);
     new TemporaryFile(path)[Symbol.dispose]();
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
     throw new UsageError({ ...thrown.mistake, subject: { option: "out", ...thrown.subject } });
+  }
+}
+
+/**
+ * Refuses a directory that has a model: results do not belong among its files, which are copied and hashed as a whole.
+ *
+ * @param out What `--out` is, for messages.
+ * @throws {UsageError} if it has a config and weights.
+ */
+export function refuseModel(dir: string, out = dir): void {
+  let names: readonly string[];
+  try {
+    names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    // Whoever writes there says so.
+    return;
+  }
+  if (!names.includes("config.json") || !names.some(isWeights)) return;
+  throw UsageError.of("occupied", { option: "out", file: out }, "a place outside a model's directory", "one in it");
+}
+
+const isWeights = (path: string): boolean => path.endsWith(".safetensors");
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    return false;
   }
 }
 
@@ -38,9 +72,8 @@ export function refuseAbsent(path: string, asked: Pick<Subject, "option"> = {}):
  */
 export function refuseNoDirectory(path: string, asked: Pick<Subject, "option"> = {}): void {
   const subject = { ...asked, file: path };
-  if (lookAt(path, subject)?.isDirectory === false) {
-    throw UsageError.of("wrong_value", subject, "a directory", "a file");
-  }
+  const found = lookAt(path, subject);
+  if (found?.isDirectory === false) throw UsageError.of("wrong_value", subject, "a directory", kindOf(found));
 }
 
 /**
@@ -57,7 +90,7 @@ export function refuseFile(path: string, asked: Pick<Subject, "option">): void {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
     return;
   }
-  if (!found.isDirectory) throw UsageError.of("wrong_value", { ...asked, file: path }, "a directory", "a file");
+  if (!found.isDirectory) throw UsageError.of("wrong_value", { ...asked, file: path }, "a directory", kindOf(found));
 }
 
 /** Null where the system does not say: whoever reads or writes there will. */

@@ -7,7 +7,7 @@ import { missingScales } from "../plan/planned.ts";
 import type { Plan } from "../plan/plan.ts";
 import { furtherLoss } from "../plan/scheme_weights.ts";
 import { Sources } from "../quantize/hashes.ts";
-import { Journal } from "../quantize/journal.ts";
+import { Journal, makeRoom } from "../quantize/journal.ts";
 import type { Observed } from "../quantize/observe.ts";
 import { quantize } from "../quantize/quantize.ts";
 import { type InputScales, planTargets, type Recipe, type Targets } from "../quantize/targets.ts";
@@ -53,6 +53,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   if (text) checkTokens(text, checkpoint);
 
   const settings = await identity(checkpoint, recipe, plan, options, text);
+  makeRoom(options.out);
   using interrupt = new Interrupt();
   const sources = await readSources(checkpoint, interrupt);
   if (sources === null) return interruptedBefore();

@@ -7,7 +7,7 @@ import * as z from "zod";
 import {
   cannotWrite,
   isTemporaryName,
-  makeDirectory,
+  makeWritableDirectory,
   removeIfThere,
   syncDirectory,
   writeWhole,
@@ -75,7 +75,7 @@ export class Journal implements Disposable {
    *   it.
    */
   static open(dir: string, run: Run): Journal {
-    makeDirectory(dir);
+    makeWritableDirectory(dir);
     const lock = lockDirectory(dir);
     try {
       return Journal.#opened(dir, lock, run);
@@ -87,16 +87,8 @@ export class Journal implements Disposable {
 
   static #opened(dir: string, lock: Deno.FsFile | null, { settings, sources }: Run): Journal {
     const run = { run: settings, sources: Object.fromEntries(sources.hashes) };
-    const names = readable(dir, () => [...Deno.readDirSync(dir)].map(({ name }) => name));
+    const names = ownNames(dir);
     if (!names.includes(JOURNAL)) {
-      if (names.length > 0) {
-        throw InputError.of(
-          "occupied",
-          { option: "out", file: dir },
-          "a new or empty directory, or one of an interrupted run",
-          counted(names.length, "other file"),
-        );
-      }
       const journal = new Journal(dir, lock, run, { observed: null, finished: {} });
       journal.#write();
       return journal;
@@ -191,6 +183,28 @@ export class Journal implements Disposable {
   [Symbol.dispose](): void {
     this.#lock?.close();
   }
+}
+
+/**
+ * Makes the directory, if it is not there, and refuses one that can hold no checkpoint, as {@linkcode Journal.open}
+ * will after the weights were hashed.
+ *
+ * @throws {InputError} where it has other files, or takes none.
+ */
+export function makeRoom(dir: string): void {
+  makeWritableDirectory(dir);
+  ownNames(dir);
+}
+
+/** Names of the files in a directory that is empty, or of an interrupted run. */
+function ownNames(dir: string): string[] {
+  const subject = { option: "out", file: dir };
+  const names = readable(dir, () => [...Deno.readDirSync(dir)].map(({ name }) => name));
+  if (names.length > 0 && !names.includes(JOURNAL)) {
+    const expected = "a new or empty directory, or one of an interrupted run";
+    throw InputError.of("occupied", subject, expected, counted(names.length, "other file"));
+  }
+  return names;
 }
 
 /**

@@ -7,6 +7,7 @@ import { Cache } from "../checkpoint/hub_tree.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { inProcess, replaced } from "./in_process.ts";
 import { TINY } from "./program.ts";
+import { withoutPrivileges } from "./without_privileges.ts";
 
 interface Model {
   readonly name: string;
@@ -94,6 +95,7 @@ Deno.test("mxoss list names other tools' files as what they are, in directories 
   assertEquals(file!.problem, "a GGUF file, as llama.cpp and Ollama read");
 });
 
+const MODEL_FILES = ["config.json", "generation_config.json", "model.safetensors"];
 const LFS = "a git-LFS pointer, in place of the file itself (git lfs pull fetches it)";
 
 Deno.test("mxoss list says where it looked when there is nothing", async () => {
@@ -123,4 +125,28 @@ Deno.test("fits() counts weights, cache and what is left alone", () => {
   const available = { bytes: 1000 + 64 * 2 ** 20, by: "test" };
   assert(fits({ weights: 900, cache: 100, work: 0 }, available));
   assert(!fits({ weights: 900, cache: 100, work: 1 }, available));
+});
+
+Deno.test("mxoss list says which directories it cannot look into, and lists the others", async () => {
+  using dir = new TemporaryDirectory();
+  for (const name of ["a", "b", "c/d", "hub/models--org--shut/snapshots"]) {
+    Deno.mkdirSync(`${dir.path}/${name}`, { recursive: true });
+  }
+  for (const name of MODEL_FILES) Deno.copyFileSync(`${TINY}/${name}`, `${dir.path}/b/${name}`);
+  const shut = ["a", "c/d", "hub/models--org--shut/snapshots"].map((name) => `${dir.path}/${name}`);
+  for (const path of shut) Deno.chmodSync(path, 0o000);
+  const { code, stdout } = await withoutPrivileges(["list", dir.path, `${dir.path}/hub`]);
+  for (const path of shut) Deno.chmodSync(path, 0o755);
+  assertEquals(code, 0);
+  const [, ...rows] = stdout.trimEnd().split("\n").map((line) => line.replaceAll(`${dir.path}/`, ""));
+  const denied = "0 B - [^ ].*Permission denied \\(os error 13\\)$";
+  const expected = [
+    `^a - - ${denied}`,
+    "^b hf_mxfp4 w_mxfp4 10.9 MB yes$",
+    `^c/d - - ${denied}`,
+    `^hub/models--org--shut - - ${denied}`,
+  ];
+  const twice = [...expected, expected[3]!];
+  assertEquals(rows.length, twice.length);
+  for (const [i, row] of rows.entries()) assertMatch(row.replaceAll(/ +/g, " "), new RegExp(twice[i]!));
 });

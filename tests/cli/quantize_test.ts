@@ -150,6 +150,11 @@ Deno.test("mxoss quantize refuses an empty text", async () => {
   assertEquals(code, 2);
 });
 
+async function codeAndErrors(args: readonly string[]): Promise<[number, string]> {
+  const { code, stderr } = await withoutPrivileges(args);
+  return [code, stderr];
+}
+
 Deno.test("mxoss quantize takes source files that nobody may write, as an ordinary user", async () => {
   using dir = new TemporaryDirectory();
   for (const { name } of [...Deno.readDirSync(TINY)].filter(({ isFile }) => isFile)) {
@@ -158,7 +163,7 @@ Deno.test("mxoss quantize takes source files that nobody may write, as an ordina
   }
   const out = `${dir.path}/to`, from = `${dir.path}/from`;
   const args = ["quantize", "--model", from, "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out];
-  assertEquals(await withoutPrivileges(args), { code: 0, stderr: "" });
+  assertEquals(await codeAndErrors(args), [0, ""]);
   assertEquals(Deno.readFileSync(`${out}/tokenizer.json`), Deno.readFileSync(`${TINY}/tokenizer.json`));
   if (!SOAK) return;
   // And its resume, after a run whose files were copied with their mode.
@@ -167,7 +172,7 @@ Deno.test("mxoss quantize takes source files that nobody may write, as an ordina
   interrupted.child.kill("SIGKILL");
   await interrupted.ended;
   Deno.copyFileSync(`${from}/tokenizer.json`, `${again}/tokenizer.json`);
-  assertEquals(await withoutPrivileges([...args.slice(0, -1), again]), { code: 0, stderr: "" });
+  assertEquals(await codeAndErrors([...args.slice(0, -1), again]), [0, ""]);
   assertEquals(contents(again), contents(out));
 });
 

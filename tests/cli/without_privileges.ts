@@ -8,10 +8,10 @@ const MAIN = new URL("../../main.ts", import.meta.url).pathname;
  */
 export async function withoutPrivileges(
   args: readonly string[],
-): Promise<{ readonly code: number; readonly stderr: string }> {
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   const root = Deno.build.os === "linux" && Deno.uid() === 0;
   const deno = [Deno.execPath(), "run", "--no-prompt", "--allow-read", "--allow-write", "--allow-ffi", MAIN, ...args];
   const [first, ...rest] = root ? ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", ...deno] : deno;
-  const { code, stderr } = await new Deno.Command(first!, { args: rest, env: { NO_COLOR: "1" } }).output();
-  return { code, stderr: new TextDecoder().decode(stderr) };
+  const { code, stdout, stderr } = await new Deno.Command(first!, { args: rest, env: { NO_COLOR: "1" } }).output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }

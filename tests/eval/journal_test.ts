@@ -133,7 +133,7 @@ Deno.test("Journal says in words which field of a line is not a result's", () =>
     const not = "not a result that this program wrote: ";
     assertEquals(refused(lines[0]!, lines[1]!), `${path}:3: ${not}text: expected a text, got an array of 1`);
     assertEquals(refused(lines[2]!), `${path}:2: ${not}expected no key "more", got an object`);
-    assertEquals(refused("{}"), `${path}:2: ${not}index: expected a number, got nothing`);
+    assertEquals(refused("{}"), `${path}:2: ${not}index: expected an integer, got nothing`);
   });
 });
 

@@ -1,5 +1,4 @@
 /** `deno task install` from a checkout, into an empty home. Needs the npm registry, for the packages of deno.json. */
-import { dirname } from "node:path";
 import { assertEquals, assertMatch } from "../assert.ts";
 import { SOAK } from "../soak.ts";
 import { inRepository } from "../../tools/package/files.ts";
@@ -14,10 +13,15 @@ Deno.test({
     inDirectory(async (dir) => {
       const env = { ...surroundings(), HOME: `${dir}/home`, NO_COLOR: "1" };
       Deno.mkdirSync(env.HOME);
-      const installed = await run([Deno.execPath(), "task", "install"], { cwd: inRepository("."), env });
-      assertEquals(installed.code, 0, installed.stderr);
       // Its script looks for Deno where the user has it.
-      const PATH = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
+      const PATH = `${dir}/bin:${Deno.env.get("PATH")}`;
+      Deno.mkdirSync(`${dir}/bin`);
+      Deno.symlinkSync(Deno.execPath(), `${dir}/bin/deno`);
+      const installed = await run([Deno.execPath(), "task", "install"], {
+        cwd: inRepository("."),
+        env: { ...env, PATH },
+      });
+      assertEquals(installed.code, 0, installed.stderr);
       const mxoss = (...args: readonly string[]) =>
         run([`${env.HOME}/.deno/bin/mxoss`, ...args], { cwd: dir, env: { ...env, PATH } });
       // Nothing but the lock's packages will do, now and later.
@@ -40,3 +44,24 @@ Deno.test({
       assertMatch(changed.stderr, /checksum did not match .* for zod@/i);
     }),
 });
+
+Deno.test("deno task install by npx puts nothing anywhere where the command would find no deno", () =>
+  inDirectory(async (dir) => {
+    const bin = `${dir}/_npx/0/node_modules/.bin`;
+    Deno.mkdirSync(bin, { recursive: true });
+    Deno.symlinkSync(Deno.execPath(), `${bin}/deno`);
+    const PATH = ["/usr/bin", "/bin"].filter((one) => !hasDeno(one)).concat(bin).join(":");
+    const env = { ...Deno.env.toObject(), DENO_INSTALL_ROOT: `${dir}/root`, NO_COLOR: "1", PATH };
+    const refused = await run(["deno", "task", "--quiet", "install"], { cwd: inRepository("."), env });
+    assertEquals([refused.code, refused.stdout], [2, ""]);
+    assertMatch(refused.stderr, /^error: PATH: expected deno, which [^\n]*, got none; [^\n]*\n$/);
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["_npx"]);
+  }));
+
+function hasDeno(dir: string): boolean {
+  try {
+    return Deno.lstatSync(`${dir}/deno`) !== null;
+  } catch {
+    return false;
+  }
+}

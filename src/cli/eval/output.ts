@@ -4,6 +4,7 @@ import { joined } from "../../paths.ts";
 import { quotedPath, UsageError } from "../spelling.ts";
 import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
+import { refuseModel } from "../places.ts";
 import { readWhole } from "../../read.ts";
 import { InputError } from "../../errors.ts";
 import { firstDifference } from "../../eval/journal.ts";
@@ -30,14 +31,14 @@ export interface ResultsKind<Protocol> {
 const Head = z.object({ schema: z.string(), protocol: z.unknown() });
 
 /**
- * Refuses a directory whose results a run would overwrite though they are of something else.
+ * Refuses a directory that has a model, or results that a run would overwrite though they are of something else.
  *
  * @param own Identity of the run's own results.
  * @throws {InputError} naming the file and what differs, or what is there instead of a file.
  */
 export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKind<Protocol>, own: unknown): void {
-  const { schema } = kind;
-  const path = `${directory}/results.json`;
+  const { schema } = kind, path = `${directory}/results.json`;
+  refuseModel(directory);
   const [found] = [path, `${directory}/report.html`].map(refuseSpecial);
   if (found === null) return;
   let there: unknown, json: unknown;

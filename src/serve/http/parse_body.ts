@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { show } from "../../describe.ts";
 import { reason } from "../../errors.ts";
-import { alternatives, expectation } from "../../expectation.ts";
+import { deepest, expectation, got } from "../../expectation.ts";
 import { parseWithNames } from "../../json_numbers.ts";
 import { isObject } from "../../text/tokenizer_file.ts";
 import { ApiError } from "../api_error.ts";
@@ -54,50 +54,16 @@ function withParameters(tool: unknown, written: unknown): unknown {
 
 /** As {@linkcode parseBody}, of a value that was read. */
 function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value, { error: expectation });
+  const result = schema.safeParse(value, { error: expectation(schema) });
   if (result.success) return result.data;
   const issue = deepest(result.error.issues), unknown = issue.code === "unrecognized_keys" ? issue.keys[0]! : null;
   const path = [...issue.path, ...(unknown === null ? [] : [unknown])].map(String);
   const field = path.length === 0 ? "body" : path.join(".");
-  const got = issue.path.reduce<unknown>(
-    (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
-    value,
-  );
   const complaint = issue.code === "unrecognized_keys" || issue.code === "custom"
     ? issue.message
-    : `expected ${issue.message}, got ${show(got)}`;
+    : `expected ${issue.message}, got ${show(got(issue, value))}`;
   throw new ApiError(400, `${field}: ${complaint}`, {
     param: field,
     code: unknown === null ? "invalid_value" : "unknown_field",
   });
-}
-
-/** The issue of a union that got farthest: its other branches were not meant. */
-function deepest(issues: readonly z.core.$ZodIssue[], path: readonly PropertyKey[] = []): z.core.$ZodIssue {
-  const [issue] = issues as [z.core.$ZodIssue], at = [...path, ...issue.path];
-  if (issue.code === "invalid_union" && issue.errors.length > 0) {
-    const all = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => farther(b.path, a.path));
-    const [farthest] = all as [z.core.$ZodIssue];
-    if (farthest.path.length > at.length) return { ...farthest, message: alternativesOf(farthest, all) };
-  }
-  return { ...issue, path: at };
-}
-
-/** What was expected where several branches got equally far: a value of any of them. */
-function alternativesOf(farthest: z.core.$ZodIssue, all: readonly z.core.$ZodIssue[]): string {
-  const equal = all.filter(({ path }) => path.join() === farthest.path.join());
-  if (valuesOf(farthest).length === 0 || equal.length < 2) return farthest.message;
-  return alternatives([...new Set(equal.flatMap(valuesOf))]);
-}
-
-/** Values that were expected, where there are some only. */
-function valuesOf(issue: z.core.$ZodIssue): readonly unknown[] {
-  if (issue.code === "invalid_value") return issue.values;
-  // Of a union that a field decides, no branch was tried: `options` are the field's values.
-  return issue.code === "invalid_union" && "options" in issue && Array.isArray(issue.options) ? issue.options : [];
-}
-
-/** Orders paths by how far into the value they lead. */
-function farther(a: readonly PropertyKey[], b: readonly PropertyKey[]): number {
-  return a.length - b.length || Number(a.at(-1)) - Number(b.at(-1)) || 0;
 }

@@ -1,0 +1,96 @@
+/** Where `--out` must not lead: into a model, to a pipe, to where rights are missing; said before anything is read. */
+import { assertEquals } from "../assert.ts";
+import { Sources } from "../../src/quantize/hashes.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { inProcess, replaced } from "./in_process.ts";
+import { TINY } from "./program.ts";
+import { withoutPrivileges } from "./without_privileges.ts";
+
+const DATA = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+
+/** Commands whose --out is a directory. */
+function commands(text: string): string[][] {
+  return [
+    ["eval", "gsm8k", "--data", DATA, "--limit", "1"],
+    ["eval", "perplexity", "--text", text],
+    ["compare", "--text", text, "--b", "scheme=w_mxfp4_a_mxfp4"],
+    ["quantize", "--scheme", "w_mxfp4_a_mxfp4"],
+  ];
+}
+
+function modelIn(dir: TemporaryDirectory): { readonly path: string; state(): string[] } {
+  const path = `${dir.path}/a model`;
+  Deno.mkdirSync(path);
+  for (const { name, isFile } of Deno.readDirSync(TINY)) {
+    if (isFile) Deno.copyFileSync(`${TINY}/${name}`, `${path}/${name}`);
+  }
+  const file = (name: string) => `${name} ${Deno.statSync(`${path}/${name}`).mtime?.getTime()}`;
+  return { path, state: () => [...Deno.readDirSync(path)].map(({ name }) => file(name)).sort() };
+}
+
+Deno.test("no --out leads into a model's directory", async () => {
+  using dir = new TemporaryDirectory();
+  const model = modelIn(dir), before = model.state();
+  const text = dir.write("text.txt", "Wen has 14 peaches.");
+  const outside = "expected a place outside a model's directory, got one in it\n";
+  for (const command of commands(text)) {
+    for (const dry of command[0] === "quantize" ? [[]] : [[], ["--dry-run"]]) {
+      const got = await inProcess([...command, ...dry, "--model", model.path, "--out", model.path]);
+      const said = command[0] === "quantize"
+        ? `expected a new or empty directory, or one of an interrupted run, got ${before.length} other files\n`
+        : outside;
+      assertEquals(got, { code: 2, stdout: "", stderr: `error: --out: ${model.path}: ${said}` });
+    }
+  }
+  const bench = ["bench", "--model", model.path, "--seconds", "1", "--force"];
+  const logits = ["logits", "--model", model.path, "--prompt", "Hi", "--force"];
+  const files: [string[], string][] = [
+    [bench, "config.json"],
+    [bench, "model.safetensors"],
+    [logits, "model.safetensors"],
+    // Readers would take it for a part of the model.
+    [logits, "logits.safetensors"],
+  ];
+  for (const [command, name] of files) {
+    const out = `${model.path}/${name}`, got = await inProcess([...command, "--out", out]);
+    assertEquals(got, { code: 2, stdout: "", stderr: `error: --out: ${out}: ${outside}` });
+  }
+  assertEquals(model.state(), before);
+});
+
+Deno.test("--out at a pipe says so", async () => {
+  using dir = new TemporaryDirectory();
+  const pipe = `${dir.path}/pipe`, text = dir.write("text.txt", "Wen has 14 peaches.");
+  assertEquals(new Deno.Command("mkfifo", { args: [pipe] }).outputSync().code, 0);
+  for (const command of commands(text)) {
+    for (const dry of command[0] === "quantize" ? [[]] : [[], ["--dry-run"]]) {
+      const { code, stderr } = await inProcess([...command, ...dry, "--out", pipe]);
+      assertEquals([code, stderr], [2, `error: --out: ${pipe}: expected a directory, got a device or pipe\n`]);
+    }
+  }
+});
+
+Deno.test("--out where rights are missing is named with the option by all commands", async () => {
+  using dir = new TemporaryDirectory();
+  const text = dir.write("text.txt", "Wen has 14 peaches."), denied = "Permission denied (os error 13)\n";
+  for (const [name, mode, lacks] of [["shut", 0o555, "written to"], ["blind", 0o333, "read"]] as const) {
+    const out = `${dir.path}/${name}`;
+    Deno.mkdirSync(out);
+    Deno.chmodSync(out, mode);
+    for (const command of commands(text)) {
+      const { code, stderr } = await withoutPrivileges([...command, "--out", out]);
+      assertEquals([code, stderr], [2, `error: --out: ${out}: expected a directory that can be ${lacks}: ${denied}`]);
+    }
+    Deno.chmodSync(out, 0o755);
+  }
+});
+
+Deno.test("quantize refuses its --out before it hashes the weights", async () => {
+  using dir = new TemporaryDirectory();
+  dir.write("notes.txt", "mine");
+  const read = () => Promise.reject(new Error("hashed"));
+  using _replaced = replaced([Sources, { read }]);
+  const { code, stderr } = await inProcess(["quantize", "--scheme", "w_mxfp4_a_mxfp4", "--out", dir.path]);
+  const expected = "expected a new or empty directory, or one of an interrupted run, got 1 other file";
+  assertEquals([code, stderr], [2, `error: --out: ${dir.path}: ${expected}\n`]);
+});
