@@ -119,14 +119,19 @@ export function plainNumbers(value: unknown): unknown {
  * A JSON value as Rust's serde_json writes what it has read: integers of up to 64 bits stay, all other numbers are
  * floats, which have a point or an exponent.
  */
-export function rustJson(value: unknown): string {
-  if (isRawJSON(value)) return rustNumber(value.rawJSON);
-  if (typeof value === "number" && Number.isFinite(value)) return rustNumber(String(value));
-  if (Array.isArray(value)) return `[${value.map(rustJson).join(",")}]`;
+export const rustJson = (value: unknown): string => compactJson(value, rustNumber);
+
+/** A JSON value with its numbers and the order of its names as they are written. */
+export const writtenJson = (value: unknown): string => compactJson(value, (text) => text);
+
+function compactJson(value: unknown, number: (text: string) => string): string {
+  if (isRawJSON(value)) return number(value.rawJSON);
+  if (typeof value === "number" && Number.isFinite(value)) return number(String(value));
+  if (Array.isArray(value)) return `[${value.map((inner) => compactJson(inner, number)).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   const held = value as Readonly<Record<string, unknown>>;
   const names = (writtenNames(value) ?? Object.keys(value)).filter((name) => held[name] !== undefined);
-  return `{${names.map((name) => `${JSON.stringify(name)}:${rustJson(held[name])}`).join(",")}}`;
+  return `{${names.map((name) => `${JSON.stringify(name)}:${compactJson(held[name], number)}`).join(",")}}`;
 }
 
 function rustNumber(text: string): string {

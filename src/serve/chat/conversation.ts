@@ -1,4 +1,5 @@
 /** A conversation as a prompt, by the chat template of the model's checkpoint, or in harmony where it has none. */
+import { writtenJson } from "../../json_numbers.ts";
 import { wrongField } from "../api_error.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { type ChatMessage, ChatRenderer } from "../../text/chat.ts";
@@ -149,5 +150,5 @@ function formatSection({ name, description, schema }: AnswerFormat): string {
   // Blanks with a line break among them; a pattern that says so takes a time that grows as the square of their number.
   const line = description?.replaceAll(/\s+/g, (blanks) => blanks.includes("\n") ? " " : blanks);
   const about = line === undefined ? [] : [`// ${line}`];
-  return ["# Response Formats", "", `## ${name}`, "", ...about, JSON.stringify(schema)].join("\n");
+  return ["# Response Formats", "", `## ${name}`, "", ...about, writtenJson(schema)].join("\n");
 }

@@ -5,9 +5,9 @@
  */
 import { ANY_OBJECT } from "../../grammar/json.ts";
 import { all, ANYTHING, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
-import { plainNumbers } from "../../json_numbers.ts";
 import type { GrammarSource } from "./grammar_source.ts";
 import type { FunctionTool } from "../../text/harmony_tools.ts";
+import { plainSchema } from "./written_schema.ts";
 
 /** A function that the model may call. */
 export interface ChatTool extends FunctionTool {
@@ -103,7 +103,7 @@ async function formatNode(format: Format, make: MakeGrammar): Promise<Node> {
     case "object":
       return ANY_OBJECT;
     case "schema":
-      return await make({ schema: format.schema }, format.where);
+      return await make({ schema: plainSchema(format.schema, format.where) }, format.where);
     case "choice":
       return await make({ texts: format.texts }, format.where);
     case "pattern":
@@ -114,5 +114,6 @@ async function formatNode(format: Format, make: MakeGrammar): Promise<Node> {
 async function argumentsNode({ name, parameters, strict }: ChatTool, make: MakeGrammar): Promise<Node> {
   if (!strict) return ANY_OBJECT;
   const none = { type: "object", properties: {}, additionalProperties: false };
-  return await make({ schema: plainNumbers(parameters ?? none) }, `tools.${name}.parameters`);
+  const where = `tools.${name}.parameters`;
+  return await make({ schema: plainSchema(parameters ?? none, where) }, where);
 }

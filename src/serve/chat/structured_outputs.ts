@@ -1,5 +1,6 @@
 /** The format that a chat or a completion asks for: by OpenAI's `response_format` or vLLM's `structured_outputs`. */
 import { reason } from "../../errors.ts";
+import { parseAsPython } from "../../json_numbers.ts";
 import { wrongField } from "../api_error.ts";
 import type { FormatFields, StructuredOutputs } from "../endpoints/format_fields.ts";
 import { refuseLarge } from "../http/refuse_large.ts";
@@ -47,5 +48,5 @@ function schemaOf(json: string | Record<string, unknown>): unknown {
   // The body's own values were looked at when it was read.
   refuseLarge({ [`${FIELD}.json`]: schema });
   refuseHalves(schema, json, `${FIELD}.json`);
-  return schema;
+  return parseAsPython(json);
 }

@@ -4,7 +4,7 @@ import { show } from "../../describe.ts";
 import { reason } from "../../errors.ts";
 import { deepest, expectation, got } from "../../expectation.ts";
 import { parseWithNames } from "../../json_numbers.ts";
-import { isObject } from "../../text/tokenizer_file.ts";
+import { isObject, type JsonObject } from "../../json_object.ts";
 import { ApiError } from "../api_error.ts";
 import { refuseLarge } from "./refuse_large.ts";
 import { refuseHalves } from "./whole_texts.ts";
@@ -26,14 +26,40 @@ export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
   return parseValue(schema, withWrittenNumbers(value, text));
 }
 
+/** Where a schema stands that a reply is held to: in chats, in responses, and where vLLM has it. */
+const FORMATS: readonly (readonly string[])[] = [
+  ["response_format", "json_schema", "schema"],
+  ["text", "format", "schema"],
+  ["structured_outputs", "json"],
+];
+
 /**
- * The body with the numbers of its tools' parameters as they are written, and names that are numbers where they stand:
- * a model is shown 1.0 where a client says so, and JavaScript has no such number and puts such names first.
+ * The body with the numbers of its schemas as they are written, and names that are numbers where they stand: a model is
+ * shown 1.0 where a client says so; JavaScript has no such number, nor most integers of 17 digits, and puts such names
+ * first.
  */
 function withWrittenNumbers(body: unknown, text: string): unknown {
-  if (!isObject(body) || !Array.isArray(body["tools"])) return body;
-  const { tools } = body, written = parseWithNames(text) as { readonly tools: readonly unknown[] };
-  return { ...body, tools: tools.map((tool, i) => withParameters(tool, written.tools[i])) };
+  if (!isObject(body)) return body;
+  const tools = Array.isArray(body["tools"]) ? body["tools"] : null, formats = FORMATS.filter((path) => at(body, path));
+  if (tools === null && formats.length === 0) return body;
+  const written = parseWithNames(text) as JsonObject;
+  return {
+    ...formats.reduce((whole, path) => withPart(whole, written, path), body),
+    ...(tools === null
+      ? {}
+      : { tools: tools.map((tool, i) => withParameters(tool, (written["tools"] as unknown[])[i])) }),
+  };
+}
+
+/** Whether there is an object. */
+function at(body: JsonObject, path: readonly string[]): boolean {
+  return isObject(path.reduce<unknown>((value, key) => isObject(value) ? value[key] : undefined, body));
+}
+
+/** An object with the part of another one at a place that both have. */
+function withPart(whole: JsonObject, other: JsonObject, [key, ...rest]: readonly string[]): JsonObject {
+  const part = other[key!];
+  return { ...whole, [key!]: rest.length === 0 ? part : withPart(whole[key!] as JsonObject, part as JsonObject, rest) };
 }
 
 /** A tool with the parameters of its written form: its own, those of its `function`, and those of tools within it. */
