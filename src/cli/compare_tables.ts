@@ -5,6 +5,7 @@ import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import { comparedCosts } from "../eval/report/cost_tables.ts";
 import { flipLines, operationLines } from "../eval/report/divergence_tables.ts";
 import { roughPercent, small } from "../eval/report/numbers.ts";
+import { orMoreNote } from "../eval/report/places.ts";
 import { errorText, flipsText, predictionRows } from "../eval/report/prediction_tables.ts";
 import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
@@ -40,6 +41,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
     ...linesOf(layerTable(d)),
     "",
     "total error: with all that came before; own: of the operation alone, on equal inputs; relative, ||B - A|| / ||A||",
+    ...(d.largest === undefined ? [] : [orMoreNote([d])]),
     "",
     ...tableLines([
       ...predictionRows(logits.all),

@@ -112,9 +112,11 @@ export interface Divergence {
 
 /** What is known about the rows of an operation besides its sums. */
 export interface RowDetails {
-  /** Lowest position whose own error is more than can be explained, or null; and the share of such rows. */
+  /** Lowest position whose own error is more than can be explained, or null. */
   readonly firstPosition: number | null;
+  /** Share of such rows, and its 95% interval; null where there are none. */
   readonly affectedRows: number;
+  readonly affectedInterval: Interval | null;
   /** Own relative error per expert, for operations inside the experts. */
   readonly experts: ReadonlyMap<number, number>;
 }

@@ -74,7 +74,9 @@ const LargestPlace = z.strictObject({
     "relative errors of operations; of quantizing the inputs of linears, and the share of these that becomes zero, " +
       "both of B, or of A where only that quantizes them and layers of one linear are compared",
   ),
-  among: text("the operation or linear whose layers are compared; null: all of them").nullable(),
+  among: text(
+    "the operation or linear whose layers are compared, or `layer 3`, whose operations are; null: all of them",
+  ).nullable(),
   ...Place,
   low: number("lower end of a 95% interval that allows for the choice: of what is there, and of the largest there is"),
   high: number("upper end; null where the data do not bound it"),
@@ -119,7 +121,7 @@ export const DivergenceResult = z.strictObject({
     evidence: z.enum(["own", "estimated"]).describe(
       "own: measured on equal inputs; estimated: from the errors of its inputs",
     ),
-    hints: z.array(z.string()).describe("what is known besides"),
+    hints: z.array(z.string()).describe("what is known besides; shares and errors with their 95% intervals"),
   })).describe("operations whose own error is far above what the settings explain, in the order of the pass"),
   operations: z.array(z.strictObject({
     layer: z.int().describe("layer; -1 before the first, the number of layers after the last"),
@@ -133,7 +135,7 @@ export const DivergenceResult = z.strictObject({
       channel: count("column of the result"),
       magnitude: number("RMS of the channel over the RMS of the tensor"),
       error_share: number("its part of the squared error"),
-    })).describe("channels that stand out"),
+    })).describe("channels that stand out among the tokens at hand; of others nothing is said: there are no intervals"),
   })).describe("every operation of every layer, in the order of the pass"),
   router: z.strictObject({
     decisions: count("tokens times layers"),
@@ -187,8 +189,12 @@ export const DivergenceResult = z.strictObject({
       b: InputShares.nullable().describe("under B; null where it is not quantized"),
       ...changed("input"),
       ...CHANGED_INTERVALS,
-      outlier_channels: count("channels whose RMS is four times that of the tensor or more, eight at most"),
-      loudest: z.number().describe("RMS of the loudest of them over that of the tensor; 0 where there is none"),
+      outlier_channels: count(
+        "channels whose RMS is four times that of the tensor or more, eight at most; of the tokens at hand",
+      ),
+      loudest: z.number().describe(
+        "RMS of the loudest of them over that of the tensor, likewise; 0 where there is none",
+      ),
     }).describe("what they multiply"),
     output: z.strictObject({
       own: number("relative error on equal inputs; null where unknown"),

@@ -2,6 +2,7 @@
 import type { LargestPlace, PooledShare } from "./comparison.ts";
 import { type Groupings, positiveRatio, skewedRatio, TRUTH } from "./intervals.ts";
 import { type Bound, type Candidate, largestOf } from "./largest_of.ts";
+import { withoutEmpty } from "./observed_errors.ts";
 import { type OperationSums, reroutedRatio } from "./operation_sums.ts";
 import type { QuantizedChanges } from "./quantized_changes.ts";
 import type { CountedShare, QuantizedCounter } from "./quantized_tensors.ts";
@@ -18,11 +19,17 @@ export interface CountedTensor {
 }
 
 /** Of errors, whose squares are what is compared. */
-const error = (ratio: typeof skewedRatio): Bound => (groups, choices) => ({
-  low: Math.sqrt(positiveRatio(groups, TRUTH, TAIL / choices).low),
-  high: Math.sqrt(ratio(groups).high),
-});
+const error = (ratio: typeof skewedRatio): Bound => (groups, choices) => {
+  const compared = withoutEmpty(groups);
+  return {
+    low: Math.sqrt(positiveRatio(compared, TRUTH, TAIL / choices).low),
+    high: Math.sqrt(ratio(compared).high),
+  };
+};
 const share: Bound = (groups, choices) => shareOfGroups(groups, TRUTH, choices);
+
+/** What results call the operations of a layer, which are compared with one another. */
+const layerName = (layer: number): string => `layer ${layer}`;
 
 const INPUT = ".input";
 
@@ -52,10 +59,17 @@ export function largestPlaces(sums: readonly OperationSums[], tensors: readonly 
       if (layers.length > 1) add(what, layers, bound, operation);
     }
   };
-  const own = candidates("own");
+  const addLayers = (what: LargestPlace["what"], all: readonly Candidate[], bound: Bound) => {
+    for (const [layer, operations] of Map.groupBy(all, (candidate) => candidate.layer)) {
+      add(what, operations, bound, layerName(layer));
+    }
+  };
+  const own = candidates("own"), total = candidates("total");
   add("own_error", own, error(skewedRatio));
   addEach("own_error", own, error(skewedRatio));
-  add("total_error", candidates("total"), error(reroutedRatio));
+  addLayers("own_error", own, error(skewedRatio));
+  add("total_error", total, error(reroutedRatio));
+  addLayers("total_error", total, error(reroutedRatio));
   add("input_error", inputsOf(tensors, (counter) => counter.errors(), "b"), error(skewedRatio));
   addEach("input_error", inputsOf(tensors, (counter) => counter.errors(), "any"), error(skewedRatio));
   add("input_to_zero", inputsOf(tensors, (counter) => counter.shares("flushed"), "b"), share);

@@ -14,7 +14,7 @@ export class ObservedErrors {
     addTo(this.#blocks, `${sequence} ${Math.floor(position / BLOCK)}`, row);
   }
 
-  /** Squares of the error, and of what it is relative to. */
+  /** Squares of the error, and of what it is relative to; both are 0 where nothing was compared. */
   groups(): Groupings {
     return [this.#sequences, this.#blocks].map((sums) =>
       Array.from(sums.values(), ({ signal, error }: RowSums): Observation => ({ sum: error, weight: signal }))
@@ -27,9 +27,14 @@ export class ObservedErrors {
    * @param ratio Of sums: how few tokens may own it.
    */
   interval(ratio: (groups: Groupings) => Estimate): Interval | null {
-    const { low, high } = ratio(this.groups());
+    const { low, high } = ratio(withoutEmpty(this.groups()));
     return Number.isFinite(high) ? { low: Math.sqrt(low), high: Math.sqrt(high) } : null;
   }
+}
+
+/** Observations of which there is anything: others say nothing of how sure a ratio is. */
+export function withoutEmpty(groups: Groupings): Groupings {
+  return groups.map((observations) => observations.filter(({ sum, weight }) => weight > 0 || sum > 0));
 }
 
 /** Adds to the sums of a key. */

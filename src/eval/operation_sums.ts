@@ -6,6 +6,7 @@ import { operation, type OperationName } from "../model/operations.ts";
 import { ErrorSums, relativeErrorOf, type RowSums } from "./error_sums.ts";
 import { type Estimate, FEWEST, type Groupings, skewedRatio } from "./intervals.ts";
 import { addTo, ObservedErrors } from "./observed_errors.ts";
+import { ObservedShares } from "./observed_shares.ts";
 
 /**
  * A ratio that few tokens may own because they went to other experts: settings that are close to one another differ
@@ -21,6 +22,9 @@ export function reroutedRatio(groups: Groupings): Estimate {
 /** One over the part of itself that a ratio may be above its estimate where that is near. */
 const NEAR = 4;
 
+/** What a row without a counterpart adds. */
+const NOTHING: RowSums = { signal: 0, error: 0 };
+
 /** Sums of one operation in one layer. */
 export class OperationSums {
   readonly #free: ErrorSums;
@@ -29,6 +33,7 @@ export class OperationSums {
   readonly #perExpert = new Map<number, RowSums>();
   readonly #freeObserved = new ObservedErrors();
   readonly #forcedObserved = new ObservedErrors();
+  readonly #affectedObserved = new ObservedShares(["affected"]);
   #unmatched = 0;
   #affected = 0;
   #firstPosition: number | null = null;
@@ -49,8 +54,12 @@ export class OperationSums {
   addFree(pair: Pair, config: ModelConfig, sequence: number): void {
     const perToken = this.#rowsPerToken(config);
     forEachRow(pair, config, (atA, atB, a, b, row) => {
-      if (atB === null) this.#unmatched++;
-      else this.#freeObserved.add(sequence, pair.start + Math.floor(row / perToken), this.#free.add(a, atA, b, atB));
+      const position = pair.start + Math.floor(row / perToken);
+      if (atB === null) {
+        this.#unmatched++;
+        // So that a block of which nothing is left still stands beside that of another operation.
+        this.#freeObserved.add(sequence, position, NOTHING);
+      } else this.#freeObserved.add(sequence, position, this.#free.add(a, atA, b, atB));
     });
   }
 
@@ -62,7 +71,9 @@ export class OperationSums {
       const sums = this.#forced.add(a, atA, b, atB), position = pair.start + Math.floor(row / perToken);
       this.#forcedObserved.add(sequence, position, sums);
       if (perToken > 1) this.#addExpert(pair.expertsA![row]!, sums);
-      if (relativeErrorOf(sums) <= this.tolerance) return;
+      const explained = relativeErrorOf(sums) <= this.tolerance;
+      this.#affectedObserved.add({ sequence, start: pair.start, perToken }, row, { affected: explained ? 0 : 1 });
+      if (explained) return;
       this.#affected++;
       this.#firstPosition = Math.min(this.#firstPosition ?? position, position);
     });
@@ -72,7 +83,10 @@ export class OperationSums {
     addTo(this.#perExpert, expert, { signal, error });
   }
 
-  /** Squares of the errors of all that came before, and of its own; null where that is not known. */
+  /**
+   * Squares of the errors of all that came before, and of its own; null where that is not known. All operations on the
+   * same tokens have the same observations, also where nothing of one was compared.
+   */
   observed(): { readonly total: Groupings; readonly own: Groupings | null } {
     return { total: this.#freeObserved.groups(), own: this.#forced.rows > 0 ? this.#forcedObserved.groups() : null };
   }
@@ -98,6 +112,7 @@ export class OperationSums {
     return {
       firstPosition: this.#firstPosition,
       affectedRows: this.#forced.rows === 0 ? 0 : this.#affected / this.#forced.rows,
+      affectedInterval: this.#affectedObserved.interval("affected"),
       experts: new Map([...this.#perExpert].map(([expert, sums]) => [expert, relativeErrorOf(sums)])),
     };
   }

@@ -5,8 +5,10 @@
  * one operation to the next, and a defect shows where it is and nowhere else.
  */
 import { median } from "../median.ts";
-import { roughPercent, times } from "./report/numbers.ts";
-import type { OperationDivergence, RowDetails, Side, Suspect, TensorCounts } from "./comparison.ts";
+import { finite } from "./finite.ts";
+import { measured, measuredShare } from "./report/numbers.ts";
+import type { MeasuredError, OperationDivergence, RowDetails, Side, Suspect, TensorCounts } from "./comparison.ts";
+import type { Interval } from "./statistics.ts";
 import { sameInputFormat } from "../formats/input.ts";
 import { type LinearName, linearsNamed, type LinearSource, type ModelSource } from "../checkpoint/source.ts";
 import { inputsOf, operation as operationOf, type OperationName } from "../model/operations.ts";
@@ -97,14 +99,28 @@ function judgeOwn(operations: readonly OperationDivergence[], o: OperationDiverg
   const excess = error === 0 ? 0 : error / Math.max(o.explained, floor / EXCESS);
   if (!(excess <= EXCESS)) return { error, excess, evidence: "own", hints: [] };
   // Formats differ here by intention, but this layer suffers more than its peers.
-  const peers = operations
-    .filter((p) => p.operation === o.operation && p.layer !== o.layer && p.own !== null)
-    .map((p) => p.own!.relativeError);
+  const peers = operations.filter((p) => p.operation === o.operation && p.layer !== o.layer && p.own !== null);
   if (peers.length === 0 || o.explained === 0) return null;
-  const usual = median(peers);
+  const usual = median(peers.map((p) => p.own!.relativeError));
   if (error <= EXCESS / 2 * Math.max(usual, o.explained)) return null;
-  const hints = [`${times(error / usual)} times the median of the other layers`];
-  return { error, excess, evidence: "own", hints };
+  return { error, excess, evidence: "own", hints: [peersHint(o, peers.map(({ own }) => own!))] };
+}
+
+/**
+ * How many times the median of its peers an error is. A median lies between those of the lower and of the upper ends
+ * where all intervals hold, so that the quotient's is wider than it needs to be.
+ */
+function peersHint({ own }: OperationDivergence, peers: readonly MeasuredError[]): string {
+  const middle = (end: (error: MeasuredError) => number) => median(peers.map(end));
+  const low = middle(({ interval }) => interval?.low ?? 0), high = middle(({ interval }) => interval?.high ?? Infinity);
+  const { relativeError: error, interval } = own!, usual = middle(({ relativeError }) => relativeError);
+  if (usual === 0) return "most of the other layers have none";
+  const ratio = {
+    value: finite(error / usual),
+    low: (interval?.low ?? 0) / high,
+    high: interval === null || low === 0 ? null : interval.high / low,
+  };
+  return `${measured(ratio)} times the median of the other layers`;
 }
 
 function judgeTotal(operations: readonly OperationDivergence[], at: number, floor: number): Judged | null {
@@ -127,7 +143,7 @@ const MUCH_MORE = 2;
 
 function hintsFor(
   o: OperationDivergence,
-  { firstPosition, affectedRows, experts }: RowDetails,
+  { firstPosition, affectedRows, affectedInterval, experts }: RowDetails,
   tensors: readonly TensorCounts[],
   limit: number,
   expertCount: number,
@@ -139,7 +155,7 @@ function hintsFor(
   }
   if (firstPosition !== null && firstPosition > 0 && bad.length === 0) hints.push(`from position ${firstPosition} on`);
   if (affectedRows > 0 && affectedRows < 0.5 && bad.length === 0) {
-    hints.push(`${roughPercent(affectedRows)} of rows`);
+    hints.push(`${shareText(affectedRows, affectedInterval)} of rows`);
   }
   if (o.own !== null && o.own.nonFinite > 0) {
     const sides = Object.entries(o.own.nonFiniteIn).filter(([, count]) => count > 0);
@@ -159,7 +175,7 @@ function hintsFor(
     }
     if (a === null || b === null) {
       const [side, counts] = a === null ? ["B", b!] as const : ["A", a] as const;
-      if (counts.clipped > 0) hints.push(`${name}: ${side} clips ${roughPercent(counts.clipped, counts.elements)}`);
+      if (counts.clipped > 0) hints.push(`${name}: ${side} clips ${clippedText(counts)}`);
       continue;
     }
     if (a.scale !== b.scale) {
@@ -167,13 +183,21 @@ function hintsFor(
     }
     const clips = [a.clipped / a.elements, b.clipped / b.elements] as const;
     if (Math.max(...clips) > MUCH_MORE * Math.min(...clips)) {
-      hints.push(`${name}: A clips ${roughPercent(a.clipped, a.elements)}, B ${roughPercent(b.clipped, b.elements)}`);
+      hints.push(`${name}: A clips ${clippedText(a)}, B ${clippedText(b)}`);
     }
     if (Math.max(a.error, b.error) > MUCH_MORE * Math.min(a.error, b.error)) {
-      hints.push(
-        `${name} loses ${roughPercent(a.error)} under A, ${roughPercent(b.error)} under B`,
-      );
+      hints.push(`${name} loses ${lossText(a)} under A, ${lossText(b)} under B`);
     }
   }
   return hints;
 }
+
+/** A share with its interval; both ends are open where there is none. */
+const shareText = (value: number, interval: Interval | null): string =>
+  measuredShare({ value: finite(value), low: finite(interval?.low ?? NaN), high: finite(interval?.high ?? NaN) });
+
+type Counts = NonNullable<TensorCounts["a"]>;
+
+const clippedText = ({ clipped, elements, intervals }: Counts): string =>
+  shareText(clipped / elements, intervals.clipped);
+const lossText = ({ error, errorInterval }: Counts): string => shareText(error, errorInterval);

@@ -1,8 +1,15 @@
 /** The sums of one operation of one layer, counted by hand on a few rows. */
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import type { Pair } from "../../src/eval/lockstep.ts";
-import { OperationSums } from "../../src/eval/operation_sums.ts";
-import { assertEquals } from "../assert.ts";
+import { OperationSums, reroutedRatio } from "../../src/eval/operation_sums.ts";
+import type { Groupings } from "../../src/eval/intervals.ts";
+import { assert, assertEquals } from "../assert.ts";
+
+/** The interval of a relative error. */
+function intervalOf(groups: Groupings) {
+  const { low, high } = reroutedRatio(groups);
+  return { low: Math.sqrt(low), high: Math.sqrt(high) };
+}
 
 const CONFIG = { topK: 2, experts: 4 } as ModelConfig;
 
@@ -24,14 +31,46 @@ Deno.test("slot rows are compared with the row of the same expert, and counted w
   assertEquals(total.relativeError, Math.sqrt(2 / (1 + 4 + 16 + 16 + 4)));
   // Nothing was computed on equal inputs.
   assertEquals(own, null);
-  assertEquals(sums.details(), { firstPosition: null, affectedRows: 0, experts: new Map() });
+  assertEquals(sums.details(), { firstPosition: null, affectedRows: 0, affectedInterval: null, experts: new Map() });
+});
+
+Deno.test("operations keep step block by block where all of a block went to other experts", () => {
+  // Two texts of 33 tokens: the last one of either is a block of its own.
+  const observed = (reroutedIn: number) => {
+    const sums = new OperationSums(1, "experts.down_proj", 1, 0, 0.3);
+    for (const sequence of [0, 1]) {
+      const rows = 66,
+        experts = (other: boolean) => Int32Array.from({ length: rows }, (_, i) => i % 2 + (other && i >= 64 ? 2 : 0));
+      const values = (by: number) => Float32Array.from({ length: rows }, (_, i) => 1 + by * (1 + i % 3));
+      sums.addFree(
+        {
+          ...{ layer: 1, operation: "experts.down_proj", start: 0, rows, width: 1, a: values(0), b: values(0.1) },
+          ...{ expertsA: experts(false), expertsB: experts(sequence === reroutedIn) },
+        },
+        CONFIG,
+        sequence,
+      );
+    }
+    return sums;
+  };
+  const [first, second, none] = [0, 1, 2].map(observed), blocks = (sums: OperationSums) => sums.observed().total[1]!;
+  assertEquals([first, second, none].map((sums) => blocks(sums!).map(({ weight }) => weight)), [
+    [64, 0, 64, 2],
+    [64, 2, 64, 0],
+    [64, 2, 64, 2],
+  ]);
+  // What is not there says nothing of how sure the error is: three blocks bound it, as if there had been no fourth.
+  const three = blocks(first!).filter(({ weight }) => weight > 0), groups = [first!.observed().total[0]!, three];
+  assertEquals(first!.result().total.interval, intervalOf(groups));
 });
 
 Deno.test("rows off by more than what is explained are found by expert, share and first position", () => {
   const sums = new OperationSums(1, "experts.down_proj", 1, 0.01, 0.3);
   sums.addForced(SLOTS, CONFIG, 0);
   // Off by a quarter and by a half; the row without a counterpart is in no sum.
-  assertEquals(sums.details(), {
+  const { affectedInterval, ...details } = sums.details();
+  assert(affectedInterval!.low < 1 / 5 && affectedInterval!.high > 1 / 5);
+  assertEquals(details, {
     firstPosition: 12,
     affectedRows: 1 / 5,
     experts: new Map([[0, 0], [1, 0], [2, 0], [3, Math.sqrt(2 / 20)]]),
@@ -45,7 +84,8 @@ Deno.test("rows off by more than what is explained are found by expert, share an
     const rows = { a: Float32Array.of(1, 1, 1), b: Float32Array.of(1, 2, 1.3) };
     tokens.addForced({ ...SLOTS, operation: "o_proj", start, rows: 3, ...rows }, CONFIG, 0);
   }
-  assertEquals(tokens.details(), { firstPosition: 6, affectedRows: 2 / 6, experts: new Map() });
+  const { firstPosition, affectedRows, experts } = tokens.details();
+  assertEquals([firstPosition, affectedRows, experts], [6, 2 / 6, new Map()]);
 });
 
 Deno.test("the same choice of experts in another order is no difference of the routing", () => {

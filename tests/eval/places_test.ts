@@ -1,7 +1,9 @@
 /** Where the most is, as tables say it. */
 import type { DivergenceResult } from "../../src/eval/divergence_schema.ts";
 import { divergenceLines } from "../../src/eval/report/divergence_tables.ts";
-import { largestPlace, layersText, placesText } from "../../src/eval/report/places.ts";
+import { sizeOf, sizeOfShare } from "../../src/eval/report/numbers.ts";
+import { largestPlace, layersText, orMoreNote, placesText } from "../../src/eval/report/places.ts";
+import { layerTable } from "../../src/eval/report/tensor_tables.ts";
 import { inputNote, linearTable, sourceTable } from "../../src/eval/report/where_from.ts";
 import { TERMINAL } from "../../src/eval/report/table.ts";
 import { exceeds } from "../../src/cli/compare_gate.ts";
@@ -57,6 +59,33 @@ Deno.test("tables say where the most is with the interval that allows for its ch
   const table = linearTable(found, TERMINAL), row = table.rows.find(([name]) => name === operation)!;
   assert(row.includes("25.0%") && row.includes("0.12"), row.join());
   assertEquals([inputNote([found]), inputNote([{ projections: given.projections }]).length], [[], 1]);
+});
+
+Deno.test("the operation with a layer's largest error stands beside those that a test does not tell apart", () => {
+  const given = divergence(0.1), own = given.operations.find((o) => o.layer === 0 && (o.own?.relative_error ?? 0) > 0)!;
+  const cells = (largest?: DivergenceResult["largest"]) => {
+    const { heads, rows } = layerTable({ ...given, largest });
+    const row = rows.find(([name]) => name === "0")!, of = (head: string) => row[heads.indexOf(head)];
+    return [of("largest total"), of("largest own"), of("of")];
+  };
+  const place = { among: "layer 0", layer: 0, operation: own.operation, low: 0.01, high: 0.5 };
+  const two = [at(0, "o_proj"), at(0, "q_proj")];
+  const wide = cells([{ ...place, what: "own_error", others: two }, { ...place, what: "total_error", others: [] }]);
+  assertEquals(wide, ["0.1", "0.1", `${own.operation} or 2 more`]);
+  assertEquals(cells([{ ...place, what: "own_error", others: [] }])[2], own.operation);
+  // Files of earlier versions name one, by an interval of its own.
+  assertEquals(cells(), ["0.10", "0.10", given.operations.find((o) => o.layer === 0 && o.own !== null)!.operation]);
+  assertEquals([orMoreNote([given]), orMoreNote([{ largest: [] }])].map((note) => note.split(" by ")[1]), [
+    "intervals",
+    "paired tests",
+  ]);
+});
+
+Deno.test("numbers that have no interval are written as their size", () => {
+  assertEquals([9.04, 12.6, 0.137, 0, null].map(sizeOf), ["9", "10", "0.1", "0", "-"]);
+  assertEquals([0.5, 0.137, 0.0042, 0.949, 0.96, 0.9999, 1, null].map(sizeOfShare), [
+    ...["50%", "10%", "0.4%", "90%", ">90%", ">90%", "100%", "-"],
+  ]);
 });
 
 Deno.test("a gate's largest error exceeds a limit that the interval of a choice does not hold", () => {

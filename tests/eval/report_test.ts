@@ -46,9 +46,11 @@ for (
       const page = await compareReport(results);
       assertPage(page);
       assertEquals(page.includes("not finite"), error === null);
+      // Two perplexities do not tell A from B: their paired difference stands beside them.
+      assertStringIncludes(page, "more nats per token");
       assertStringIncludes(page, "&lt;b&gt;&amp;&quot;evil&quot;.txt");
       const text = compareTables(results, true).join("\n");
-      assertStringIncludes(text, "3 (9.0 x RMS, 50% of error)");
+      assertStringIncludes(text, "3 (9 x RMS, 50% of error)");
       assertStringIncludes(
         text,
         "mxoss 1.2.3; models/tiny, weights aaaaaaaaaaaaaaaa, config and headers ffffffffffffffff",

@@ -4,7 +4,11 @@ import type { OperationDivergence, RowDetails, Side, TensorCounts } from "../../
 import { cacheNoise, inputNoise } from "../../src/eval/noise.ts";
 import { explainedError, findSuspects } from "../../src/eval/suspects.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
-import { assertAlmostEquals, assertEquals } from "../assert.ts";
+import { groupings, skewedRatio } from "../../src/eval/intervals.ts";
+import { Random } from "../../src/session/random.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { dose } from "../soak.ts";
+import { Normal } from "./simulated.ts";
 
 /** A setting whose experts have these inputs. */
 function side(inputs: readonly InputFormat[], kvFormat: Side["kvFormat"] = "bf16", engine = "emulate"): Side {
@@ -33,11 +37,13 @@ Deno.test("experts with the largest scale of all are a choice, on either side; o
   assertEquals(explainedError(1, "experts.down_proj", merged, own), 0);
 });
 
+const NONE: RowDetails = { firstPosition: null, affectedRows: 0, affectedInterval: null, experts: new Map() };
+
 /** One operation whose own error is far too large; its hints. */
 function hints(details: Partial<RowDetails>, tensors: readonly TensorCounts[] = [], nonFinite = [0, 0]): string[] {
   const own = { relativeError: 1, nonFinite: nonFinite[0]! + nonFinite[1]!, nonFiniteIn: { a: 0, b: nonFinite[0] } };
   const operation = { layer: 0, operation: "experts.down_proj", own, total: own, explained: 0, outliers: [] };
-  const all = { firstPosition: null, affectedRows: 1, experts: new Map<number, number>(), ...details };
+  const all = { ...NONE, affectedRows: 1, ...details };
   const [one] = findSuspects([operation as unknown as OperationDivergence], () => all, tensors, side([]), side([]));
   return [...one!.hints];
 }
@@ -51,7 +57,10 @@ Deno.test("a quarter of the experts, or one, are said to be the only ones that e
 });
 
 Deno.test("the first position and the share of rows are said where they are not the first and less than half", () => {
-  assertEquals(hints({ firstPosition: 1, affectedRows: 0.25 }), ["from position 1 on", "25% of rows"]);
+  const affected = { firstPosition: 1, affectedRows: 0.2516, affectedInterval: { low: 0.21, high: 0.3 } };
+  assertEquals(hints(affected), ["from position 1 on", "25% [21, 30] of rows"]);
+  // Of one text nothing is known but the size.
+  assertEquals(hints({ ...affected, affectedInterval: null }), ["from position 1 on", "25% [-, -] of rows"]);
   assertEquals([hints({ firstPosition: 0 }), hints({ affectedRows: 0.5 }), hints({ affectedRows: 0 })], [[], [], []]);
   // Where it is some experts it is their rows.
   const experts = new Map([[1, 0.1], [2, 0]]);
@@ -65,17 +74,21 @@ Deno.test("what is not finite is said by sides, and what overflows only between 
 });
 
 Deno.test("of an operation's input it is said what one side loses more than twice as much of", () => {
-  const counts = (clipped: number, error: number, scale = 2) => ({ scale, elements: 100, clipped, error });
+  const around = (value: number) => ({ low: 0.9 * value, high: 1.2 * value });
+  const counts = (clipped: number, error: number, scale = 2) => ({
+    ...{ scale, elements: 100, clipped, error },
+    ...{ intervals: { clipped: around(clipped / 100) }, errorInterval: around(error) },
+  });
   const input = (a: object | null, b: object | null, name = "experts.down_proj.input", layer = 0) =>
     hints({}, [{ name, layer, a, b, changes: null } as unknown as TensorCounts]);
   const said = "experts.down_proj.input";
   assertEquals([input(counts(10, 0.2), counts(20, 0.1)), input(counts(0, 0), counts(0, 0))], [[], []]);
-  assertEquals(input(counts(10, 0.1), counts(21, 0.1)), [`${said}: A clips 10%, B 21%`]);
-  assertEquals(input(counts(0, 0.21), counts(0, 0.1)), [`${said} loses 21% under A, 10% under B`]);
+  assertEquals(input(counts(10, 0.1), counts(21, 0.1)), [`${said}: A clips 10% [9, 12], B 21% [18, 26]`]);
+  assertEquals(input(counts(0, 0.21), counts(0, 0.1)), [`${said} loses 21% [18, 26] under A, 10% [9, 12] under B`]);
   assertEquals(input(counts(0, 0), counts(0, 0, 3)), [`${said}: scale 2.000 under A, 3.000 under B`]);
   assertEquals([input(null, counts(7, 0)), input(counts(7, 0), null), input(null, counts(0, 1))], [
-    [`${said}: B clips 7.0%`],
-    [`${said}: A clips 7.0%`],
+    [`${said}: B clips 7% [6, 9]`],
+    [`${said}: A clips 7% [6, 9]`],
     [],
   ]);
   assertEquals([input(null, counts(7, 0), said, 1), input(null, counts(7, 0), "cache.key")], [[], []]);
@@ -84,15 +97,19 @@ Deno.test("of an operation's input it is said what one side loses more than twic
 Deno.test("a layer is suspect whose formats explain its error, but not that it is twice its peers'", () => {
   const suspects = (errors: number[], explained: number) => {
     const operations = errors.map((relativeError, layer) => {
-      const own = { relativeError, nonFinite: 0 };
+      const own = { relativeError, interval: { low: 0.8 * relativeError, high: relativeError / 0.8 }, nonFinite: 0 };
       return { layer, operation: "q_proj", own, total: own, explained, outliers: [] } as unknown as OperationDivergence;
     });
-    const none = { firstPosition: null, affectedRows: 0, experts: new Map<number, number>() };
-    return findSuspects(operations, () => none, [], side([]), side([], "bf16", "reference"))
+    return findSuspects(operations, () => NONE, [], side([]), side([], "bf16", "reference"))
       .map(({ layer, evidence, hints }) => [layer, evidence, ...hints]);
   };
   // Explained by 0.1, up to four times it; peers have 0.1 in the middle.
-  assertEquals(suspects([0.1, 0.09, 0.21, 0.1], 0.1), [[2, "own", "2.1 times the median of the other layers"]]);
+  assertEquals(suspects([0.1, 0.09, 0.21, 0.1], 0.1), [[
+    2,
+    "own",
+    "2.1 [1.3, 3.3] times the median of the other layers",
+  ]]);
+  assertEquals(suspects([0, 0, 0.21], 0.1), [[2, "own", "most of the other layers have none"]]);
   assertEquals([suspects([0.1, 0.09, 0.2, 0.1], 0.1), suspects([0.2, 0.2, 0.39], 0.1)], [[], []]);
   assertEquals(suspects([0.1, 0.09, 0.41, 0.1], 0.1), [[2, "own"]]);
   // Where nothing is explained rounding alone is, up to 1e-4; a layer alone has no peers.
@@ -101,4 +118,30 @@ Deno.test("a layer is suspect whose formats explain its error, but not that it i
     [[2, "own"]],
     [],
   ]);
+});
+
+Deno.test("how many times its peers' median an error is lies in the interval that is said, 95 times of 100", () => {
+  const normal = new Normal(new Random(61n)), tries = dose(60, 1000), truths = [0.09, 0.1, 0.23, 0.11, 0.1];
+  let said = 0, held = 0;
+  for (let i = 0; i < tries; i++) {
+    // Texts are as hard for all layers, but for a part of each layer's own.
+    const hard = Array.from({ length: 8 }, () => normal.next());
+    const operations = truths.map((truth, layer) => {
+      const squares = hard.map((text) => {
+        const level = truth ** 2 * Math.exp(0.3 * text + 0.5 * normal.next() - 0.17);
+        return Float64Array.from({ length: 64 }, (_, token) => level * (1 + (token % 5 - 2) / 10));
+      });
+      const { value, low, high } = skewedRatio(groupings(squares));
+      const own = { relativeError: Math.sqrt(value), interval: { low: Math.sqrt(low), high: Math.sqrt(high) } };
+      return { layer, operation: "q_proj", own, total: own, explained: 0.1, outliers: [] };
+    });
+    const found = findSuspects(operations as unknown as OperationDivergence[], () => NONE, [], side([]), side([]));
+    const hint = found.find(({ layer }) => layer === 2)?.hints[0];
+    if (hint === undefined) continue;
+    const [, low, high] = /^\S+ \[(\S+), (\S+)\] times the median/.exec(hint)!;
+    said++;
+    if (Number(low) <= 2.3 && 2.3 <= Number(high)) held++;
+  }
+  // It is said only where luck does not hide it.
+  assert(said > tries / 2 && held >= 0.95 * said, `${held} of ${said}`);
 });

@@ -22,6 +22,7 @@ import {
 import { accuracyTable, flexiblePairTable, rankTable } from "../../eval/report/accuracy_tables.ts";
 import { divergenceLines } from "../../eval/report/divergence_tables.ts";
 import { measuredValue } from "../../eval/report/numbers.ts";
+import { orMoreNote } from "../../eval/report/places.ts";
 import type { NamedDivergence } from "../../eval/report/plot_parts.ts";
 import { errorDigits, predictionLines, promptLines, ranked, rankingText } from "../../eval/report/prediction_tables.ts";
 import type { RankingResult, Stopped } from "../../eval/predictions_schema.ts";
@@ -196,7 +197,7 @@ function divergenceSection(
     ...linesOf(divergenceLines(named)),
     "",
     "own error: of an operation on equal inputs; residual error: of what leaves the last layer; both relative",
-    "or more: operations whose own error may be the largest as well, by their intervals",
+    orMoreNote(divergences.map(({ divergence }) => divergence)),
     "",
     ...linesOf(sourceTable(named, TERMINAL)),
     "",

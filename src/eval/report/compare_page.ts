@@ -139,6 +139,7 @@ export function compareAnswer(
         `${perplexityText(all.next, "a")} → ${perplexityText(all.next, "b")}`,
         "perplexity",
       ],
+      ...(all.next === null ? [] : [[measured(all.next.nll_increase), "more nats per token"] as [string, string]]),
       [errorText(residualOperation(d)?.total), "residual error"],
       [flipsText(d.router), "router flips"],
       [`${sizeText(cost.a.weight_bytes)} → ${sizeText(cost.b.weight_bytes)}`, "weights"],

@@ -14,6 +14,7 @@ import { divergenceTable, flipTable, operationTable, suspectTable } from "./dive
 import { card, folded, remark, samplesLink, section, tableHtml } from "./html.ts";
 import { PAGE } from "./table.ts";
 import { tensorTable } from "./tensor_tables.ts";
+import { orMoreNote } from "./places.ts";
 import { APART_NOTE, inputNote, sourceTable } from "./where_from.ts";
 
 /** Comparisons of an evaluation with its first setting, by the settings' names, the closest first. */
@@ -122,7 +123,7 @@ export function whereFrom(artist: Artist, comparisons: Comparisons): string[] {
     ),
     card(
       tableHtml(divergenceTable(named)) +
-        `<p class="soft">Or more: operations whose own error may be the largest as well, by their intervals.</p>`,
+        `<p class="soft">O${orMoreNote(named.map(({ divergence }) => divergence)).slice(1)}.</p>`,
     ),
   ];
 }

@@ -2,7 +2,7 @@
 import type { DivergenceResult } from "../divergence_schema.ts";
 import { chosen, largestPlace, worstText } from "./places.ts";
 import { operationName, residualOperation, suspectError, worstOperation } from "../summary.ts";
-import { decibels, measured, percent, small, times } from "./numbers.ts";
+import { decibels, measured, sizeOf, sizeOfShare, small } from "./numbers.ts";
 import { errorEstimate, errorText, flipsText } from "./prediction_tables.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
@@ -129,7 +129,7 @@ export function operationTable({ operations }: DivergenceResult): Table {
 }
 
 function outlierText(outliers: Operation["outliers"], unit: string): string {
-  return outliers.map((c) => `${c.channel} (${times(c.magnitude)}${unit}, ${percent(c.error_share ?? 0, 0)} of error)`)
+  return outliers.map((c) => `${c.channel} (${sizeOf(c.magnitude)}${unit}, ${sizeOfShare(c.error_share)} of error)`)
     .join(", ");
 }
 

@@ -69,9 +69,15 @@ export function noticeable(difference: number): string {
   return difference >= 1 ? "any" : points < 0.05 ? points.toPrecision(1) : points.toFixed(points < 9.95 ? 1 : 0);
 }
 
-/** How many times something else a number is. */
-export function times(value: number | null): string {
-  return (value ?? 0).toFixed(1);
+/** A number of the tokens at hand that has no interval: its size, which is one digit. */
+export function sizeOf(value: number | null): string {
+  return value === null ? "-" : `${Number(value.toPrecision(1))}`;
+}
+
+/** A part of a whole in percent, likewise. */
+export function sizeOfShare(share: number | null): string {
+  // A part that is not all is not written as if it were.
+  return share === null ? "-" : share < 1 && share >= 0.95 ? ">90%" : `${sizeOf(100 * share)}%`;
 }
 
 /** A number that a tick of an axis stands for, as {@linkcode small} would write it, without zeros at its end. */

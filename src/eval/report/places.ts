@@ -40,6 +40,17 @@ export function layersText({ layer, others }: { readonly layer: number; readonly
   return before.length === 0 ? `${last}` : `${before.reverse().join(", ")} or ${last}`;
 }
 
+/** The operations of the largest of one layer alone: `o_proj`, `o_proj or 2 more`. */
+export function operationsText({ operation, others }: LargestPlace): string {
+  return others.length === 0 ? operation : `${operation} or ${others.length} more`;
+}
+
+/** What "or 5 more" says of operations: in files of earlier versions intervals told them apart. */
+export function orMoreNote(divergences: readonly Pick<DivergenceResult, "largest">[]): string {
+  const tested = divergences.every(({ largest }) => largest !== undefined);
+  return `or more: operations whose own error may be the largest as well, by ${tested ? "paired tests" : "intervals"}`;
+}
+
 /** The operation with the largest own error, and those that may have it as well; empty where there is none. */
 export function worstText(divergence: DivergenceResult): string {
   const place = largestPlace(divergence, "own_error");

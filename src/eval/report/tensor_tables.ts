@@ -2,8 +2,9 @@
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { Estimated } from "../predictions_schema.ts";
 import { operationName } from "../summary.ts";
-import { brief, measured, measuredShare, measuredShareValue, percent, small } from "./numbers.ts";
-import { errorDigits, layerFlips } from "./prediction_tables.ts";
+import { brief, measured, measuredShare, measuredShareValue, measuredValue, percent, small } from "./numbers.ts";
+import { chosen, largestPlace, operationsText } from "./places.ts";
+import { errorDigits, errorEstimate, layerFlips } from "./prediction_tables.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
 type Tensor = DivergenceResult["tensors"][number];
@@ -67,8 +68,11 @@ type Operation = DivergenceResult["operations"][number];
 interface Layer {
   readonly name: string;
   readonly operations: readonly Operation[];
-  readonly worstTotal: Operation;
-  readonly worstOwn: Operation;
+  /** The largest errors, with intervals that allow for their choice where these are known. */
+  readonly worstTotal: Estimated;
+  readonly worstOwn: Estimated;
+  /** Which operations may have the largest own error. */
+  readonly worst: string;
   /** Null before and after the layers. */
   readonly inside: { readonly flips: Estimated; readonly clipped: number } | null;
 }
@@ -81,15 +85,15 @@ const LAYER: readonly Column<Layer>[] = [
   { head: "layer", cell: ({ name }) => name },
   { head: "after attention", kind: "right", cell: ofResidual("attentionResidual") },
   { head: "after experts", kind: "right", cell: ofResidual("mlpResidual") },
-  { head: "largest total", kind: "right", cell: ({ worstTotal }) => errorDigits(worstTotal.total) },
+  { head: "largest total", kind: "right", cell: ({ worstTotal }) => measuredValue(worstTotal) },
   {
     head: "largest own",
     kind: "right",
-    cell: (layer) => ownKnown(layer) ? errorDigits(layer.worstOwn.own) : "-",
+    cell: (layer) => ownKnown(layer) ? measuredValue(layer.worstOwn) : "-",
   },
   {
     head: "of",
-    cell: (layer) => ownKnown(layer) && layer.worstOwn.own?.relative_error !== 0 ? layer.worstOwn.operation : "",
+    cell: (layer) => ownKnown(layer) && layer.worstOwn.value !== 0 ? layer.worst : "",
   },
   {
     head: "flips",
@@ -100,23 +104,30 @@ const LAYER: readonly Column<Layer>[] = [
 ];
 
 /** One row for each layer: the residual stream after attention and after experts, and the largest own error. */
-export function layerTable({ operations, router, tensors }: DivergenceResult): Table {
+export function layerTable(divergence: DivergenceResult): Table {
+  const { operations, router, tensors } = divergence;
   const layers = [...new Set(operations.map((o) => o.layer))].sort((x, y) => x - y);
   const rows = layers.map((layer): Layer => {
     const own = operations.filter((o) => o.layer === layer);
     const flips = router.per_layer[layer] === undefined ? undefined : layerFlips(router, layer);
     const clipped = tensors.filter((t) => t.layer === layer)
       .reduce((sum, { a, b }) => sum + Math.max(a?.clipped ?? 0, b?.clipped ?? 0), 0);
+    const total = largest(own, (o) => o.total.relative_error), worst = largest(own, (o) => o.own?.relative_error ?? 0);
+    const place = (what: "own_error" | "total_error") => largestPlace(divergence, what, `layer ${layer}`);
+    const ownPlace = place("own_error");
     return {
       name: flips !== undefined ? `${layer}` : layer < 0 ? "before" : "after",
       operations: own,
-      worstTotal: largest(own, (o) => o.total.relative_error),
-      worstOwn: largest(own, (o) => o.own?.relative_error ?? 0),
+      worstTotal: chosen(place("total_error"), errorEstimate(total.total)),
+      worstOwn: worst.own === null ? UNKNOWN : chosen(ownPlace, errorEstimate(worst.own)),
+      worst: ownPlace === undefined ? worst.operation : operationsText(ownPlace),
       inside: flips === undefined ? null : { flips, clipped },
     };
   });
   return makeTable(LAYER, rows, TERMINAL);
 }
+
+const UNKNOWN: Estimated = { value: null, low: null, high: null };
 
 function largest(operations: readonly Operation[], error: (o: Operation) => number | null): Operation {
   return operations.reduce((worst, o) => (error(o) ?? Infinity) > (error(worst) ?? Infinity) ? o : worst);

@@ -2,7 +2,16 @@
 import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
 import type { Estimated } from "../predictions_schema.ts";
-import { brief, measured, measuredShare, measuredShareValue, measuredValue, roughPercent, small } from "./numbers.ts";
+import {
+  brief,
+  measured,
+  measuredShare,
+  measuredShareValue,
+  measuredValue,
+  roughPercent,
+  sizeOf,
+  small,
+} from "./numbers.ts";
 import { chosen, largestPlace, layersText, placesText } from "./places.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { errorEstimate, errorText } from "./prediction_tables.ts";
@@ -131,7 +140,7 @@ export function linearNote(divergence: DivergenceResult): string[] {
     "errors: the largest of all layers, with the digits that are sure",
     "3 or 1: layers that a paired test does not tell from the one with the largest own error",
     "shares: of all layers together; inputs: of B, or of A where only that quantizes them",
-    "loud: channels of the input with four times its RMS; own: of the product on equal inputs",
+    "loud: channels of the input with four times its RMS on these tokens; own: of the product on equal inputs",
     ...inputNote([divergence]),
   ];
 }
@@ -205,7 +214,7 @@ export function projectionTable({ projections, operations }: DivergenceResult, m
         head: "loud channels",
         kind: "right",
         cell: ({ input: { outlier_channels: count, loudest } }) =>
-          count === 0 ? "0" : `${count} (${loudest.toFixed(1)} x)`,
+          count === 0 ? "0" : `${count} (${sizeOf(loudest)} x)`,
       },
       { head: "own error", kind: "right", cell: (p) => errorText(operationOf(p)?.own ?? undefined) },
       { head: "total error", kind: "right", cell: (p) => errorText(operationOf(p)?.total) },
