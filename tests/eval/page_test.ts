@@ -57,6 +57,14 @@ function ranked(): [Gsm8kResults, CellName[]] {
   }, labels.map((scheme) => ({ model: null, scheme, kvCacheDtype: null, tp: null, ep: null }))];
 }
 
+Deno.test("closer than every other one is said with the p-value of the one that is hardest to tell", async () => {
+  const [results, names] = ranked(), ranking = results.ranking!, ps = [0.002, 0.031, 0.001];
+  const pairs = ranking.pairs.map((pair, i) => ({ ...pair, typical_p: ps[i]! }));
+  const told = { ...results, ranking: { ...ranking, typical: { ...ranking.typical, groups: [] }, pairs } };
+  const [answer] = readPage(await gsm8kReport(told, names)).texts("#first .note");
+  assertMatch(answer!, /close stays closest to .* with 95% confidence \(p = 0\.031 against far, corrected for 3 pairs/);
+});
+
 Deno.test("the picture of costs has no bar where nothing differs, though nothing bounds what might", async () => {
   const settings = [["w_mxfp4", 0, 0], ["bf16", 0, null], ["fp8", 1e-9, 2e-9]] as const;
   const svg = costPlot(

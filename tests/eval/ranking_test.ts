@@ -88,6 +88,31 @@ Deno.test("the ranking is said in sentences, both orders, with what would be nee
   assert(pair.typical_ratio.low! < 3 && 3 < pair.typical_ratio.high! && pair.mean_difference.low! > 0);
 });
 
+Deno.test("two settings that cannot be told apart are said to be so also where no run of neighbours holds both", () => {
+  // The first two go up and down together, the last goes its own way: it is told from neither.
+  const random = new Random(67n), texts = 12, level = Array.from({ length: texts }, () => random.fraction());
+  const of = (key: string, at: (hard: number, i: number) => number) => ({
+    key,
+    values: groupings(level.map((hard, i) => Float64Array.from({ length: 64 }, () => at(hard, i)))),
+  });
+  const ranking = rank([
+    of("low", (hard) => 10 * hard),
+    of("middle", (hard, i) => 10 * hard + 0.4 + 0.1 * (i % 3)),
+    of("high", (hard, i) => 10 * (1 - hard) + 10 * (2 * level.reduce((sum, x) => sum + x) / texts - 1) + 2 + i % 2),
+  ]);
+  const apart = Object.fromEntries(ranking.pairs.map(({ a, b, pHolm }) => [`${a} ${b}`, pHolm < APART]));
+  const result = rankingResult({ part: "all", typical: ranking, mean: ranking }, 64 * texts);
+  assertEquals(Object.values(apart).filter(Boolean).length, 1, JSON.stringify(apart));
+  for (const name of ["typical", "mean"]) {
+    for (const { a, b, pHolm } of ranking.pairs) {
+      const together = rankingText(result, "asked", (key) => key).some((line) =>
+        line.startsWith(`By ${name} KL these`) && line.includes(a) && line.includes(b)
+      );
+      assertEquals(together, pHolm >= APART, `${name}: ${a} and ${b}, ${JSON.stringify(apart)}`);
+    }
+  }
+});
+
 Deno.test("the fewest tokens that are said to tell settings apart are no more than do, 95 times of 100", () => {
   const random = new Random(43n), normal = new Normal(random), tries = dose(100, 1000), shift = 0.1, count = 20;
   const drawn = () => {

@@ -163,10 +163,16 @@ export function rankingText(
 ): string[] {
   const list = (keys: readonly string[]) => keys.map(label).join(" | ");
   const what = part === "reply" ? "tokens of replies" : "tokens";
-  const groups = (name: string, { groups }: { readonly groups: readonly (readonly string[])[] }) =>
-    groups.length === 0
-      ? [`By ${name} KL all ${typical.order.length} settings can be told apart.`]
-      : groups.map((group) => `By ${name} KL these cannot be told apart: ${list(group)}.`);
+  const groups = (name: "typical" | "mean", { groups, order }: RankingResult["typical"]) => {
+    // Two need not be told apart where one of them is told from a third between them, which it is more like.
+    const further = pairs.filter((pair) => (pair[`${name}_p`] ?? 1) >= APART).map(({ a, b }) => [a, b])
+      .filter((pair) => !groups.some((group) => pair.every((key) => group.includes(key))))
+      .map((pair) => order.filter((key) => pair.includes(key)));
+    const open = [...groups, ...further];
+    return open.length === 0
+      ? [`By ${name} KL all ${order.length} settings can be told apart.`]
+      : open.map((group) => `By ${name} KL these cannot be told apart: ${list(group)}.`);
+  };
   const fewest = (pair: (typeof pairs)[number]) => fewestTokens(pair, { tokens });
   const undecided = pairs.filter((pair) => (pair.typical_p ?? 1) >= APART && fewest(pair) !== null);
   const hardest = undecided.toSorted((a, b) => fewest(b)! - fewest(a)!)[0];

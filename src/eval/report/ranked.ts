@@ -206,10 +206,12 @@ export function conclusion(
     if (next === undefined) {
       return { text: `${on}, ${but}${best.label} is the only setting that does not (${distance}).`, kind: "good" };
     }
-    const p = pairOf(ranking, best.key, next.key)?.typical_p ?? null;
+    // The one from which it is told the least surely, which need not be the next in order.
+    const p = (other: RankedSetting) => pairOf(ranking, best.key, other.key)?.typical_p ?? null;
+    const hardest = rest.slice(1).reduce((most, other) => (p(other) ?? 1) > (p(most) ?? 1) ? other : most, next);
     const text =
       `${on}, ${but}${best.label} stays closest to ${first} (${distance}), closer than every other one with ` +
-      `95% confidence (p ${certainty(p)} against ${next.label}, corrected for ${pairs} pairs).`;
+      `95% confidence (p ${certainty(p(hardest))} against ${hardest.label}, corrected for ${pairs} pairs).`;
     return { text, kind: "good" };
   }
   const tokens = Math.max(...close.map((key) => fewestTokens(pairOf(ranking, best.key, key)!, ranking) ?? 0));
