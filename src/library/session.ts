@@ -76,7 +76,7 @@ export interface Session extends AsyncDisposable {
    * @throws {InputError} if an id is outside the vocabulary, the sequence outgrows the context, a weight file changed,
    *   or a logit is NaN or infinite because a tensor of the checkpoint is, which it names.
    * @throws {FailureError} if a logit is NaN or infinite for another reason.
-   * @throws {TypeError} if another call of this session has not ended.
+   * @throws {TypeError} if another call of this session has not ended, or the session is closed.
    */
   logits(tokens: ArrayLike<number>): Promise<Float32Array[]>;
   /**
@@ -90,7 +90,10 @@ export interface Session extends AsyncDisposable {
    * @throws {TypeError} as {@linkcode Session.logits}.
    */
   generate(prompt: ArrayLike<number>, options?: GenerateOptions): AsyncGenerator<number, Finish, void>;
-  /** Stops worker threads and frees memory; `await using` calls it. */
+  /**
+   * Waits for a call of `logits`, ends a reply after the token that is being computed, stops worker threads and frees
+   * memory; `await using` calls it. To close a second time does nothing.
+   */
   close(): Promise<void>;
 }
 
@@ -139,10 +142,30 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
   return new LoadedModel(opened, setting.planned.plan, computing);
 }
 
+/**
+ * Refuses ids that no token has: they would change nothing, in silence.
+ *
+ * @throws {InputError} naming the option and the first of them.
+ */
+function refuseStrayIds(logitBias: ReadonlyMap<number, number>, stopIds: Iterable<number>, vocab: number): void {
+  if (typeof logitBias.keys !== "function") {
+    throw InputError.of("wrong_value", { name: "logitBias" }, "a Map from token ids to numbers", show(logitBias));
+  }
+  for (const [name, ids] of [["logitBias", logitBias.keys()], ["stopIds", stopIds]] as const) {
+    for (const id of ids) {
+      if (Number.isInteger(id) && id >= 0 && id < vocab) continue;
+      throw InputError.of("wrong_value", { name }, `token ids from 0 to ${vocab - 1}`, show(id));
+    }
+  }
+}
+
 class LoadedModel implements Session {
   readonly #opened: Opened;
   readonly #computing: Computing;
   #busy = false;
+  /** Ends what is computed; resolves when nothing is. */
+  #end: () => Promise<unknown> = () => Promise.resolve();
+  #closed: Promise<void> | null = null;
 
   constructor(opened: Opened, readonly plan: Plan, computing: Computing) {
     this.#opened = opened;
@@ -156,7 +179,12 @@ class LoadedModel implements Session {
   async logits(tokens: ArrayLike<number>): Promise<Float32Array[]> {
     using _turn = this.#begin();
     const rows: Float32Array[] = [];
-    await this.#computing.feed({ slot: 0, tokens, logits: "all" }, (_position, logits) => rows.push(logits.slice()));
+    const fed = this.#computing.feed(
+      { slot: 0, tokens, logits: "all" },
+      (_position, logits) => rows.push(logits.slice()),
+    );
+    this.#end = () => fed;
+    await fed;
     refuseChanged(this.#opened.identity);
     return rows;
   }
@@ -164,28 +192,49 @@ class LoadedModel implements Session {
   async *generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, Finish, void> {
     if (prompt.length === 0) throw InputError.of("missing", { name: "prompt" }, "at least one token", "none");
     refuseUnknown(options, GENERATE_NAMES);
-    const { maxTokens = Infinity, stopIds = this.#opened.config.eosTokenIds, ...sampling } = options;
+    const { maxTokens = Infinity, stopIds, ...sampling } = options, { eosTokenIds, vocab } = this.#opened.config;
     if (maxTokens !== Infinity && !(Number.isSafeInteger(maxTokens) && maxTokens >= 0)) {
       throw InputError.of("wrong_value", { name: "maxTokens" }, "a whole number of at least 0", show(maxTokens));
     }
+    const stops = new Set(stopIds ?? eosTokenIds);
+    refuseStrayIds(sampling.logitBias ?? new Map(), stopIds === undefined ? [] : stops, vocab);
     const picker = new Sampler(sampling, prompt);
     using _turn = this.#begin();
-    const request = { session: this.#computing, slot: 0, prompt, picker, stopIds: new Set(stopIds), maxTokens };
-    const finish = yield* generate(request);
-    refuseChanged(this.#opened.identity);
-    return finish;
+    const request = { session: this.#computing, slot: 0, prompt, picker, stopIds: stops, maxTokens };
+    const reply = generate(request), end = async () => await reply.return(undefined as never);
+    this.#end = end;
+    try {
+      for (;;) {
+        this.#refuseClosed();
+        const { done, value } = await reply.next();
+        if (done) {
+          refuseChanged(this.#opened.identity);
+          return value;
+        }
+        yield value;
+      }
+    } finally {
+      await end();
+    }
   }
 
   /** Begins a sequence, whose turn ends when the result is disposed of. */
   #begin(): Disposable {
+    this.#refuseClosed();
     if (this.#busy) throw new TypeError("session: expected one call at a time, got a second before the first ended");
     this.#busy = true;
     this.#computing.reset(0);
     return { [Symbol.dispose]: () => this.#busy = false };
   }
 
+  #refuseClosed(): void {
+    if (this.#closed !== null) throw new TypeError("session: expected an open one, got a call after it was closed");
+  }
+
   close(): Promise<void> {
-    return this.#computing.close();
+    // Memory that is computed with, a device's above all, must not go before that has ended. How it ended is said to
+    // who called.
+    return this.#closed ??= this.#end().catch(() => {}).then(() => this.#computing.close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {

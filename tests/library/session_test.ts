@@ -2,7 +2,7 @@
 import { openCheckpoint as openInside } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint, plan } from "../../src/library/checkpoint.ts";
 import { InputError } from "../../src/library/errors.ts";
-import { openSession } from "../../src/library/session.ts";
+import { openSession, type Session } from "../../src/library/session.ts";
 import { openSession as openInsideSession } from "../session/open_session.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
@@ -48,6 +48,17 @@ Deno.test("library: logits and replies are those of the program's session, in an
   for (const maxTokens of [-1, 1.5, NaN, "9" as never]) {
     await assertRejects(() => session.generate(IDS, { maxTokens }).next(), InputError, "maxTokens: expected a whole");
   }
+  for (const logitBias of [new Map([[256, 1]]), new Map([[-1, 1]])]) {
+    await assertRejects(() => session.generate(IDS, { logitBias }).next(), InputError, "logitBias: expected token ids");
+  }
+  const bias = { logitBias: { 5: 1 } as never };
+  await assertRejects(() => session.generate(IDS, bias).next(), InputError, "logitBias: expected a Map from token ids");
+  const stray = { stopIds: [5, 256] };
+  await assertRejects(
+    () => session.generate(IDS, stray).next(),
+    InputError,
+    "stopIds: expected token ids from 0 to 255",
+  );
   assertEquals((await session.logits(IDS)).map(bits), expected);
 
   Deno.utimeSync(`${dir.path}/config.json`, 1, 1);
@@ -76,4 +87,45 @@ Deno.test("library: choices that make no model are refused before weights are lo
   await refused({ device: 0 }, "device: expected with backend hip or cuda, got backend emulate");
   await refused({ fp8Scales: "all" as "own" }, 'fp8Scales: expected merged or own, got "all"');
   assert(plan(checkpoint).linears.length > 0);
+});
+
+Deno.test("library: a session that is closed computes no more, and is closed when a call has ended", async () => {
+  using dir = new TemporaryDirectory();
+  writeRandomCheckpoint(dir.path, { shape: SHAPES.tiny, layout: "hf_mxfp4", seed: 3 });
+  const checkpoint = openCheckpoint(dir.path);
+  for (const backend of ["emulate", "reference"] as const) {
+    const open = () => openSession(checkpoint, { context: 32, backend });
+    const refusesAll = async (session: Session) => {
+      const calls = [() => session.logits(IDS), () => session.generate(IDS).next()];
+      for (const call of calls) await assertRejects(call, TypeError, "session: expected an open one");
+      await Promise.all([session.close(), session[Symbol.asyncDispose]()]);
+    };
+    // At rest, and between two tokens of a reply, which nobody goes on with.
+    const session = await open(), expected = (await session.logits(IDS)).map(bits);
+    const reply = session.generate(IDS, { stopIds: [] });
+    await reply.next();
+    await session.close();
+    await assertRejects(() => reply.next(), TypeError, "session: expected an open one");
+    await refusesAll(session);
+    // While it computes: logits are those of the whole sequence, and the token is handed out.
+    const busy = await open(), logits = busy.logits(IDS);
+    let ended = false;
+    logits.then(() => ended = true);
+    await busy.close();
+    assert(ended);
+    assertEquals((await logits).map(bits), expected);
+    await refusesAll(busy);
+    const late = await open(), last = late.generate(IDS, { stopIds: [] }), first = last.next();
+    await late.close();
+    assertEquals((await first).done, false);
+    await assertRejects(() => last.next(), TypeError, "session: expected an open one");
+  }
+  // Stop ids that can be looked at once only.
+  await using session = await openSession(checkpoint, { context: 32, threads: 2 });
+  const stops = function* () {
+    yield* [...Array(256).keys()];
+  };
+  const ids: number[] = [];
+  for await (const id of session.generate(IDS, { stopIds: stops() })) ids.push(id);
+  assertEquals(ids.length, 1);
 });
