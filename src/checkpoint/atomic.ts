@@ -2,7 +2,7 @@
  * Files that are either whole or not there: written under a temporary name that cannot be guessed and must be new,
  * brought to the disk, renamed. Links are never followed, and nothing but a regular file is ever replaced.
  */
-import { openStored, type StoredFile } from "../stored_files.ts";
+import { type FileFacts, openStored, type StoredFile } from "../stored_files.ts";
 import { FailureError, InputError, systemReason } from "../errors.ts";
 
 /** Tells this process's temporary files from everybody else's, 16 hexadecimal digits. */
@@ -181,7 +181,7 @@ export function refuseSpecial(path: string): Deno.FileInfo | null {
 }
 
 /** What is in a place, as messages say that it was got. */
-export function kindOf({ isFile, isDirectory, isSymlink }: Deno.FileInfo): string {
+export function kindOf({ isFile, isDirectory, isSymlink }: FileFacts): string {
   return isFile ? "a file" : isDirectory ? "a directory" : isSymlink ? "a link" : "a device or pipe";
 }
 
@@ -273,8 +273,8 @@ export function makeDirectory(path: string): void {
 function inPlaceOfDirectory(path: string): string {
   try {
     return kindOf(Deno.statSync(path));
-  } catch (thrown) {
-    // A link that leads to nothing is in the way, too.
-    return thrown instanceof Deno.errors.NotFound ? "a link that leads to none" : "a file";
+  } catch {
+    // A link that leads to nothing, or to itself, is in the way, too.
+    return "a link that leads to none";
   }
 }

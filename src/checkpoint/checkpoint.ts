@@ -1,6 +1,7 @@
 /**
  * A directory on disk becomes a validated config and named packed tensors; its layout is detected, never asked for.
  */
+import { kindOf } from "./atomic.ts";
 import { joined } from "../paths.ts";
 import { entriesStored, type FileFacts, statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
@@ -207,7 +208,7 @@ function checkDirectory(dir: string): void {
     throw thrown;
   }
   if (!found.isDirectory) {
-    throw InputError.of("wrong_value", { file: dir }, "a checkpoint directory", foreignFile(dir) ?? "a file");
+    throw InputError.of("wrong_value", { file: dir }, "a checkpoint directory", foreignFile(dir) ?? kindOf(found));
   }
 }
 

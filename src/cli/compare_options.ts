@@ -5,6 +5,8 @@ import { type CommandSpec, decimal, integer, option, text, toggle } from "./opti
 
 /** What `--fail-above` can watch. */
 const WATCHED = ["kl", "max-kl", "error", "own-error", "disagreement", "flips", "nll", "suspects"] as const;
+/** Shares among these: no comparison exceeds a limit of 1, which somebody meant in percent. */
+const SHARES: readonly string[] = ["disagreement", "flips"] satisfies (typeof WATCHED)[number][];
 /** One of {@linkcode WATCHED}. */
 export type Watched = (typeof WATCHED)[number];
 
@@ -17,13 +19,16 @@ export interface Limit {
 /** Schema of limits, `kl=1e-3,error=0.05`; a number alone is one of the mean KL. */
 function limits() {
   const number = decimal("a number of at least 0", (n) => n >= 0);
+  const share = decimal("a share of at least 0 and below 1", (n) => n >= 0 && n < 1);
   return text("limits such as kl=1e-3").transform((words, context): readonly Limit[] => {
     const found = words.split(",").map((word): Limit | string => {
       const equals = word.indexOf("="), name = equals < 0 ? "kl" : word.slice(0, equals);
       const what = WATCHED.find((known) => known === name.trim());
       if (what === undefined) return `expected ${WATCHED.join(", ")} before the =`;
-      const above = number.safeParse(word.slice(equals + 1).trim());
-      return above.success ? { what, above: above.data } : `expected ${what}=NUMBER, a number of at least 0`;
+      const isShare = SHARES.includes(what),
+        above = (isShare ? share : number).safeParse(word.slice(equals + 1).trim());
+      if (above.success) return { what, above: above.data };
+      return `expected ${what}=NUMBER, ${isShare ? "a share of at least 0 and below 1" : "a number of at least 0"}`;
     });
     const names = found.map((limit) => typeof limit === "string" ? limit : limit.what);
     const twice = names.find((name, i) => names.indexOf(name) < i);

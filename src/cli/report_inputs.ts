@@ -1,12 +1,13 @@
 /** What the directories of `mxoss report` hold: finished runs, and parts of runs. */
 import { z } from "zod";
 import { InputError } from "../errors.ts";
+import { kindOf } from "../checkpoint/atomic.ts";
 import { checkedResults } from "../eval/results_file.ts";
 import { shardOfDirectory, shardsIn } from "../eval/shards/attempts.ts";
 import { shardName } from "../eval/shards/division.ts";
 import type { NotedShard, UnfinishedShard } from "../eval/shards/join.ts";
 import { readNote, runsOf, type ShardNote, sharedPart } from "../eval/shards/note.ts";
-import { readWhole } from "../read.ts";
+import { readable, readWhole } from "../read.ts";
 import { firstIssue, tryReading } from "../validate.ts";
 import { MAX_RESULTS_BYTES } from "./eval/output.ts";
 import { quoted, UsageError } from "./spelling.ts";
@@ -39,8 +40,11 @@ const Head = z.looseObject({ schema: z.string() });
  */
 export function findRuns(given: string): Found[] {
   const dir = given.replace(/(?<=.)[/\\]+$/, "");
-  if (statOf(dir)?.isFile) {
-    throw InputError.of("wrong_value", { file: dir }, "the directory that eval or compare wrote", "a file");
+  const there = statOf(dir);
+  // Where nothing is, no parts are looked for either.
+  if (there === null) return [readResults(dir)];
+  if (there?.isDirectory === false) {
+    throw InputError.of("wrong_value", { file: dir }, "the directory that eval or compare wrote", kindOf(there));
   }
   if (shardOfDirectory(dir) !== null) {
     const part = readPart(dir);
@@ -55,7 +59,8 @@ function statOf(path: string): Deno.FileInfo | null | undefined {
   try {
     return Deno.statSync(path);
   } catch (thrown) {
-    return thrown instanceof Deno.errors.NotFound ? null : undefined;
+    const { NotFound, NotADirectory } = Deno.errors;
+    return thrown instanceof NotFound || thrown instanceof NotADirectory ? null : undefined;
   }
 }
 
@@ -66,7 +71,7 @@ function readPart(dir: string): FoundPart | null {
 
 /** Whether results lie beside the answers that one process gave. */
 function hasAnswers(dir: string): boolean {
-  const names = Array.from(Deno.readDirSync(dir), ({ name }) => name);
+  const names = readable(dir, () => Array.from(Deno.readDirSync(dir), ({ name }) => name));
   return names.includes("results.json") && names.some((name) => /^(answers|nll)\..*\.jsonl$/.test(name));
 }
 

@@ -172,6 +172,8 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--fail-above", "kl=high"], /--fail-above: expected kl=NUMBER, a number of at least 0, got "kl=high"/],
   [["--fail-above", "kl=-1"], /--fail-above: expected kl=NUMBER, a number of at least 0, got "kl=-1"/],
   [["--fail-above", "kl=1=2"], /--fail-above: expected kl=NUMBER, a number of at least 0, got "kl=1=2"/],
+  [["--fail-above", "disagreement=2"], /--fail-above: expected disagreement=NUMBER, a share of at least 0 and below 1/],
+  [["--fail-above", "kl=2,flips=1"], /--fail-above: expected flips=NUMBER, a share of at least 0 and below 1, got "kl/],
   [["--fail-above", "kl=1, kl=2"], /--fail-above: expected kl once, got "kl=1, kl=2"/],
   [["--fail-above", "1,kl=2"], /--fail-above: expected kl once, got "1,kl=2"/],
   [["--fail-above", "loss=1"], /--fail-above: expected kl, max-kl, .* got "loss=1"/],

@@ -58,7 +58,7 @@ Deno.test("no --out leads into a model's directory", async () => {
   assertEquals(model.state(), before);
 });
 
-Deno.test("--out at a pipe says so", async () => {
+Deno.test("--out at a pipe, or at a link that leads to itself, says so", async () => {
   using dir = new TemporaryDirectory();
   const pipe = `${dir.path}/pipe`, text = dir.write("text.txt", "Wen has 14 peaches.");
   assertEquals(new Deno.Command("mkfifo", { args: [pipe] }).outputSync().code, 0);
@@ -67,6 +67,12 @@ Deno.test("--out at a pipe says so", async () => {
       const { code, stderr } = await inProcess([...command, ...dry, "--out", pipe]);
       assertEquals([code, stderr], [2, `error: --out: ${pipe}: expected a directory, got a device or pipe\n`]);
     }
+  }
+  const link = `${dir.path}/link`;
+  Deno.symlinkSync("link", link);
+  for (const command of commands(text)) {
+    const { code, stderr } = await inProcess([...command, "--out", link]);
+    assertEquals([code, stderr], [2, `error: --out: ${link}: expected a directory, got a link that leads to none\n`]);
   }
 });
 
@@ -77,7 +83,7 @@ Deno.test("--out where rights are missing is named with the option by all comman
     const out = `${dir.path}/${name}`;
     Deno.mkdirSync(out);
     Deno.chmodSync(out, mode);
-    for (const command of commands(text)) {
+    for (const command of [...commands(text), ["chat"]]) {
       const { code, stderr } = await withoutPrivileges([...command, "--out", out]);
       assertEquals([code, stderr], [2, `error: --out: ${out}: expected a directory that can be ${lacks}: ${denied}`]);
     }

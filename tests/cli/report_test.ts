@@ -175,3 +175,22 @@ Deno.test("report says of a file that is not as it was written what is wrong, in
     /shard\.json: schema: expected "mxoss\.shard", which this version of mxoss writes, got nothing\n$/,
   );
 });
+
+Deno.test("report and inspect say what is in the place of a directory, or that nothing is", async () => {
+  using dir = new TemporaryDirectory();
+  const pipe = `${dir.path}/pipe`, file = dir.write("file", "x");
+  assertEquals(new Deno.Command("mkfifo", { args: [pipe] }).outputSync().code, 0);
+  const wanted = "expected the directory that eval or compare wrote, got";
+  const missing = "results.json: no such file; mxoss eval and mxoss compare write it with --out";
+  const cases: [string[], string][] = [
+    [["report", pipe], `${pipe}: ${wanted} a device or pipe`],
+    [["report", file], `${file}: ${wanted} a file`],
+    [["report", `${file}/x`], `${file}/x/${missing}`],
+    [["report", `${dir.path}/none`], `${dir.path}/none/${missing}`],
+    [["inspect", "--model", pipe], `${pipe}: expected a checkpoint directory, got a device or pipe`],
+    [["inspect", "--model", file], `${file}: expected a checkpoint directory, got a file`],
+  ];
+  for (const [args, said] of cases) {
+    assertEquals(await run(args), { code: 2, stdout: "", stderr: `error: ${said}\n` });
+  }
+});

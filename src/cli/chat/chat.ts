@@ -11,6 +11,7 @@ import type { Tokenizer } from "../../text/tokenizer.ts";
 import { refuseUndrawn, showAnalysis } from "../generate.ts";
 import { openModel, openRenderer, openTokenizer, warnOfSystem } from "../open_model.ts";
 import type { OptionValues } from "../options.ts";
+import { makeWritableDirectory } from "../../checkpoint/atomic.ts";
 import { refuseNoDirectory } from "../places.ts";
 import { ChatReply } from "../reply.ts";
 import { choicesOf, planOnce, refuseLonger } from "../settings.ts";
@@ -55,7 +56,10 @@ export class Chat {
   static async open(options: ChatOptions): Promise<Chat> {
     refuseUndrawn(options);
     const choices = choicesOf(options), { load: file, out } = options;
-    if (out !== undefined) refuseNoDirectory(out, { option: "out" });
+    if (out !== undefined) {
+      refuseNoDirectory(out, { option: "out" });
+      makeWritableDirectory(out);
+    }
     const loaded = file === undefined ? null : Conversation.load(file, `--load: ${file}`);
     const checkpoint = await openModel(options.model, true);
     await using _started = await warmUp(choices);
