@@ -83,8 +83,8 @@ export function answer(
     card(
       tableHtml(rankedTable(reference!, settings, results.ranking), "stack") +
         `<p class="soft">Where its error comes from: in brackets the part of the squares of all own errors, as small ` +
-        "and as large as their intervals allow. Not separable: a paired test on the same tokens, corrected for all " +
-        "pairs, finds no difference of typical KL.</p>" +
+        "and as large as their intervals allow; or more: operations that by these may have as much. Not separable: a " +
+        "paired test on the same tokens, corrected for all pairs, finds no difference of typical KL.</p>" +
         (samples === null ? "" : samplesLink(samples)),
     ),
     card(

@@ -41,8 +41,8 @@ function notApart(ranking: RankingResult, key: string): string[] {
 
 /**
  * Where most of a setting's error comes from, in a few words: a suspect if there is one, else the linear or the cache
- * with the largest own errors, which of its operands was made coarser, and its share of the squares of all own errors
- * with its interval.
+ * with the largest own errors, how many others may have as large ones by their intervals, which of its operands was
+ * made coarser, and its share of the squares of all own errors with its interval.
  */
 export function sourceText({ suspects, operations, projections }: DivergenceResult): string {
   const [suspect] = suspects;
@@ -63,11 +63,14 @@ export function sourceText({ suspects, operations, projections }: DivergenceResu
   const most = (of: (p: DivergenceResult["projections"][number]) => number | null | undefined) =>
     Math.max(0, ...layers.map((p) => of(p) ?? 0));
   const weights = most((p) => p.weights.relative_error), inputs = most((p) => p.input.b?.relative_error);
-  if (weights === 0 && inputs === 0) return `${worst}${share}`;
+  const rivals =
+    [...squares.values()].filter((other) => other !== square && other.value > 0 && other.high >= square.low).length;
+  const name = rivals === 0 || !Number.isFinite(square.value) ? worst : `${worst} or ${rivals} more`;
+  if (weights === 0 && inputs === 0) return `${name}${share}`;
   const { weights: { format_b: weightFormat }, input: { b } } = layers[0]!;
   return inputs > weights
-    ? `${worst}: inputs as ${b?.format ?? "other numbers"}${share}`
-    : `${worst}: weights as ${weightFormat}${share}`;
+    ? `${name}: inputs as ${b?.format ?? "other numbers"}${share}`
+    : `${name}: weights as ${weightFormat}${share}`;
 }
 
 /** Squares of relative errors, and what the ends of their intervals come to. */
