@@ -19,6 +19,18 @@ const ELEMENT_BYTES: Readonly<Record<WrittenDtype, number>> = {
   F8_E4M3FNUZ: 1,
 };
 
+/** Typed arrays that hold elements of each dtype; bytes may be of any. */
+const ARRAYS: Readonly<Record<WrittenDtype, readonly string[]>> = {
+  F32: ["Float32Array"],
+  I32: ["Int32Array"],
+  BF16: ["Uint16Array"],
+  F16: ["Uint16Array", "Float16Array"],
+  U8: [],
+  F8_E4M3: [],
+  F8_E4M3FNUZ: [],
+};
+const BYTES: readonly string[] = ["Uint8Array", "DataView"];
+
 /** A tensor to be written, row-major. */
 export interface WrittenTensor {
   /** Name in the header. */
@@ -44,6 +56,7 @@ export interface WriteOptions {
 
 /** A tensor's place in the file. */
 interface Place {
+  readonly dtype: WrittenDtype;
   readonly start: number;
   readonly bytes: number;
   written: number;
@@ -105,8 +118,9 @@ export class SafetensorsWriter implements Disposable {
    * Appends little-endian elements to a tensor.
    *
    * @param name The tensor's name.
-   * @param elements The elements that follow those appended before.
+   * @param elements The elements that follow those appended before: a typed array of the dtype, or bytes.
    * @throws {RangeError} for a name that was not declared, or more bytes than its shape has.
+   * @throws {TypeError} for elements of another kind.
    * @throws {FailureError} when the disk is full or fails.
    */
   append(name: string, elements: ArrayBufferView<ArrayBufferLike>): void {
@@ -114,6 +128,7 @@ export class SafetensorsWriter implements Disposable {
     if (place === undefined || place.written + elements.byteLength > place.bytes) {
       throw new RangeError(`tensor ${name}: ${elements.byteLength} bytes more than were declared`);
     }
+    refuseOthers(name, place.dtype, elements);
     const bytes = new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
     this.#file.write(bytes, place.start + place.written);
     place.written += elements.byteLength;
@@ -140,6 +155,15 @@ export class SafetensorsWriter implements Disposable {
   }
 }
 
+/** Refuses elements whose bytes would be read as other numbers: float32 for bf16, integers for floats. */
+function refuseOthers(name: string, dtype: WrittenDtype, elements: ArrayBufferView<ArrayBufferLike>): void {
+  // The kind, also of what is made from such an array, as Node's Buffer is.
+  const kind = Object.prototype.toString.call(elements).slice("[object ".length, -1);
+  const expected = [...ARRAYS[dtype], ...BYTES];
+  if (expected.includes(kind)) return;
+  throw new TypeError(`tensor ${name}: expected ${expected.join(" or ")} for ${dtype}, got ${kind}`);
+}
+
 /**
  * Header bytes, and where each tensor's data goes: wide elements first, so that every tensor is aligned to its element.
  */
@@ -150,10 +174,13 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
   // Without a prototype, so that any name is one of its own.
   const entries: Record<string, unknown> = Object.create(null);
   if (metadata !== undefined) entries[METADATA] = metadata;
-  const sizes: { name: string; start: number; bytes: number }[] = [];
+  const sizes: { name: string; dtype: WrittenDtype; start: number; bytes: number }[] = [];
   let end = 0;
   for (const tensor of ordered) {
     const { name, dtype, shape } = tensor, bytes = writtenBytes(tensor);
+    if (!Object.hasOwn(ELEMENT_BYTES, dtype)) {
+      throw new RangeError(`tensor ${name}: expected ${Object.keys(ELEMENT_BYTES).join(", ")}, got ${dtype}`);
+    }
     if (name === METADATA || Object.hasOwn(entries, name)) {
       throw new RangeError(
         `tensor ${name}: ${name === METADATA ? "the name of the header's texts" : "declared twice"}`,
@@ -163,7 +190,7 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
       throw new RangeError(`tensor ${name}: ${shapeText(shape)} is no shape`);
     }
     entries[name] = { dtype, shape, data_offsets: [end, end + bytes] };
-    sizes.push({ name, start: end, bytes });
+    sizes.push({ name, dtype, start: end, bytes });
     end += bytes;
   }
   const text = new TextEncoder().encode(JSON.stringify(entries));
@@ -171,8 +198,8 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
   const header = new Uint8Array(8 + padded).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
   header.set(text, 8);
-  const places = sizes.map(({ name, start, bytes }) =>
-    [name, { start: header.length + start, bytes, written: 0 }] as const
+  const places = sizes.map(({ name, dtype, start, bytes }) =>
+    [name, { dtype, start: header.length + start, bytes, written: 0 }] as const
   );
   return { header, places: new Map<string, Place>(places) };
 }

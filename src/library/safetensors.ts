@@ -105,7 +105,8 @@ export interface TensorData {
  * @param tensors Tensors by name.
  * @param options Whether a file that is there is replaced, and texts for the header.
  * @throws {InputError} if the file is there and `force` is not set, or its directory cannot be written to.
- * @throws {RangeError} if a tensor's data is not as long as its shape says.
+ * @throws {RangeError} if a tensor's data is not as long as its shape says, or its name, dtype or shape is none.
+ * @throws {TypeError} if a tensor's data is a typed array of another dtype.
  * @throws {FailureError} if the disk is full or fails.
  *
  * @example

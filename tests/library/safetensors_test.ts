@@ -1,4 +1,5 @@
 /** Reading and writing safetensors files by the library. */
+import { Buffer } from "node:buffer";
 import { InputError } from "../../src/library/errors.ts";
 import { readSafetensors, writeSafetensors } from "../../src/library/safetensors.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
@@ -28,4 +29,32 @@ Deno.test("library: what is written is read back", () => {
 
   writeSafetensors(path, { halves: { ...more.halves, shape: [2] } }, { force: true });
   assertThrows(() => file.numbers("halves"), InputError, "changed while it was");
+});
+
+Deno.test("library: elements of another kind than the dtype's are refused, whose bytes would be other numbers", () => {
+  using dir = new TemporaryDirectory();
+  const path = `${dir.path}/a.safetensors`;
+  const write = (dtype: string, data: ArrayBufferView<ArrayBufferLike>, elements: number) =>
+    writeSafetensors(path, { a: { dtype: dtype as "F32", shape: [elements], data } }, { force: true });
+  for (
+    const [dtype, data, elements] of [
+      ["F32", Int32Array.of(1), 1],
+      ["I32", Float32Array.of(1), 1],
+      ["BF16", Float32Array.of(1), 2],
+      ["F16", new Int16Array(2), 2],
+      ["U8", Uint16Array.of(1), 2],
+      ["F32", Float64Array.of(1), 2],
+    ] as const
+  ) {
+    const { message } = assertThrows(() => write(dtype, data, elements), TypeError);
+    assertEquals([message.startsWith("tensor a: expected "), message.includes(`for ${dtype}, got `)], [true, true]);
+  }
+  assertThrows(() => write("F64", Float64Array.of(1), 1), RangeError, "tensor a: expected F32, I32, BF16");
+  assertEquals(Deno.readDirSync(dir.path).next().done, true);
+  for (
+    const data of [Float32Array.of(1.5), new Uint8Array(Float32Array.of(1.5).buffer), Buffer.from([0, 0, 192, 63])]
+  ) {
+    write("F32", data, 1);
+    assertEquals([...readSafetensors(path).numbers("a")], [1.5]);
+  }
 });
