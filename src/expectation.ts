@@ -119,7 +119,7 @@ export function deepest(
 ): z.core.$ZodIssue {
   const [issue] = issues as [z.core.$ZodIssue], at = [...path, ...issue.path];
   if (issue.code === "invalid_union" && issue.errors.length > 0) {
-    const all = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => farther(b.path, a.path));
+    const all = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => compareIssues(a, b, at));
     const [farthest] = all as [z.core.$ZodIssue];
     if (farthest.path.length > at.length) return { ...farthest, message: alternativesOf(farthest, all) };
   }
@@ -138,6 +138,9 @@ export function got({ code, path }: z.core.$ZodIssue, value: unknown): unknown {
 /** What was expected where several branches got equally far: a value of any of them. */
 function alternativesOf(farthest: z.core.$ZodIssue, all: readonly z.core.$ZodIssue[]): string {
   const equal = all.filter(({ path }) => path.join() === farthest.path.join());
+  if (equal.length > 1 && equal.every(({ code }) => code === "invalid_type")) {
+    return [...new Set(equal.map(({ message }) => message))].join(" or ");
+  }
   if (valuesOf(farthest).length === 0 || equal.length < 2) return farthest.message;
   return alternatives([...new Set(equal.flatMap(valuesOf))]);
 }
@@ -149,7 +152,13 @@ function valuesOf(issue: z.core.$ZodIssue): readonly unknown[] {
   return issue.code === "invalid_union" && "options" in issue && Array.isArray(issue.options) ? issue.options : [];
 }
 
-/** Orders paths by how far into the value they lead. */
-function farther(a: readonly PropertyKey[], b: readonly PropertyKey[]): number {
-  return a.length - b.length || Number(a.at(-1)) - Number(b.at(-1)) || 0;
+/**
+ * Orders issues of a union's branches by how far into the value at a path they lead, the farthest first; of those that
+ * lead equally far, a branch comes last that is of another `type`, by which OpenAI tells objects apart.
+ */
+function compareIssues(a: z.core.$ZodIssue, b: z.core.$ZodIssue, at: readonly PropertyKey[]): number {
+  const isOther = (issue: z.core.$ZodIssue) =>
+    Number(issue.path.length === at.length + 1 && issue.path.at(-1) === "type" && valuesOf(issue).length > 0);
+  return b.path.length - a.path.length || isOther(a) - isOther(b) ||
+    Number(b.path.at(-1)) - Number(a.path.at(-1)) || 0;
 }

@@ -67,6 +67,11 @@ Deno.test("firstIssue() goes into the branch of a union that was meant, and othe
   const amount = z.union([z.int().min(0), z.strictObject({ precision: z.number() })]);
   const content = z.union([z.string(), z.array(z.strictObject({ text: z.string() }))]);
   const either = z.union([z.strictObject({ a: z.int() }), z.strictObject({ b: z.int() })]);
+  const typed = z.union([
+    z.strictObject({ type: z.literal("a"), x: z.string() }),
+    z.strictObject({ type: z.literal("b"), y: z.string() }),
+  ]);
+  const texts = z.union([z.string(), z.array(z.string()), z.array(z.int())]);
   const cases: [z.ZodType, unknown, string][] = [
     [amount, "x", 'expected an integer or an object, got "x"'],
     [amount, -1, "expected an integer of at least 0, got -1"],
@@ -76,6 +81,11 @@ Deno.test("firstIssue() goes into the branch of a union that was meant, and othe
     [content, [1], "0: expected an object, got 1"],
     [z.strictObject({ c: content }), { c: 1 }, "c: expected a text or a list, got 1"],
     [either, 1, "expected an object, got 1"],
+    [typed, { type: "b" }, "y: expected a text, got nothing"],
+    [typed, { type: "a" }, "x: expected a text, got nothing"],
+    [typed, { type: "c" }, 'type: expected "a" or "b", got "c"'],
+    [texts, [1.5], "0: expected a text or an integer, got 1.5"],
+    [texts, ["a", 1], "1: expected a text, got 1"],
   ];
   for (const [schema, value, said] of cases) assertEquals(line(schema, value), said);
   const { error } = tryReading(amount, {});

@@ -100,3 +100,14 @@ Deno.test("quantize refuses its --out before it hashes the weights", async () =>
   const expected = "expected a new or empty directory, or one of an interrupted run, got 1 other file";
   assertEquals([code, stderr], [2, `error: --out: ${dir.path}: ${expected}\n`]);
 });
+
+Deno.test("a file in the place of the parts of a run is called so", async () => {
+  using dir = new TemporaryDirectory();
+  const shards = dir.write("shards", "x"), text = dir.write("text.txt", "Wen has 14 peaches.");
+  for (
+    const args of [["eval", "perplexity", "--text", text, "--shard", "1/2", "--out", dir.path], ["report", dir.path]]
+  ) {
+    const { code, stderr } = await inProcess(args);
+    assertEquals([code, stderr], [2, `error: ${shards}: expected a directory, got a file\n`]);
+  }
+});

@@ -34,6 +34,7 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
   [{}, 400, "prompt", /^prompt: expected a text or a list, got nothing$/],
   [{ prompt: "" }, 400, "prompt", /^prompt: expected at least one token, got none$/],
   [{ prompt: [] }, 400, "prompt", /^prompt: expected a text or a list of at least 1, got an array of 0$/],
+  [{ prompt: [1.5] }, 400, "prompt.0", /^prompt\.0: expected a text or an integer or a list, got 1\.5$/],
   [{ prompt: [1, "a"] }, 400, "prompt.1", /^prompt\.1: expected an integer, got "a"$/],
   [{ prompt: [1, 1024] }, 400, "prompt", /^prompt: expected token ids from 0 to 1023, got 1024$/],
   [{ prompt: "a", model: "gpt-4" }, 404, "model", /^model: expected one of tiny-gpt-oss, got "gpt-4"$/],

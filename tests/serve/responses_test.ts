@@ -229,6 +229,8 @@ Deno.test("responses: what cannot be done is refused by name", async () => {
     [{ input: "x", conversation: "c" }, "conversation", "is not supported"],
     [{ input: "x", include: ["file_search_call.results"] }, "include.0", 'expected "message.output_text.logprobs"'],
     [{ input: "x", tools: [{ type: "web_search" }] }, "tools.0.type", 'expected "function" or "custom"'],
+    [{ input: [{ type: "function_call" }] }, "input.0.call_id", "expected a text, got nothing"],
+    [{ input: "x", tool_choice: { type: "allowed_tools", mode: "x" } }, "tool_choice.mode", 'expected "auto" or "req'],
     [
       { input: [{ type: "function_call_output", call_id: "c", output: "x" }] },
       "input.0.call_id",

@@ -55,6 +55,9 @@ function namesIn(dir: string): string[] {
     return Array.from(Deno.readDirSync(dir), ({ name }) => name);
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotFound) return [];
+    if (thrown instanceof Deno.errors.NotADirectory) {
+      throw InputError.of("wrong_value", { file: dir }, "a directory", "a file");
+    }
     throw unreadable(dir, thrown);
   }
 }
