@@ -8,7 +8,7 @@ import type { Generation, Outcome, ScoredToken, TokenMask } from "../engine/job.
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
 import { refuseLongPrompt, refuseManyTokens } from "../text/prompt_length.ts";
-import { ReplyText } from "../text/reply_text.ts";
+import { charactersOf, ReplyText } from "../text/reply_text.ts";
 import type { CompletionRequest } from "./completions_schema.ts";
 import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 
@@ -30,7 +30,7 @@ export interface Piece {
   readonly of: "prompt" | "reply" | "end";
   readonly text: string;
   readonly tokens: readonly ScoredToken[];
-  /** UTF-16 units that each token adds to the text. */
+  /** Characters (code points) that each token adds to the text. */
   readonly lengths: readonly number[];
 }
 
@@ -116,7 +116,7 @@ export async function* piecesOf(
     const tokens = await generation.prompt, decoder = new StreamDecoder(tokenizer, "keep");
     const texts = Array.from(prompt, (id) => decoder.push(id));
     texts[texts.length - 1] += decoder.flush();
-    const lengths = tokens.map((_, i) => texts[i]!.length);
+    const lengths = tokens.map((_, i) => charactersOf(texts[i]!));
     yield { of: "prompt", text: texts.join(""), tokens, lengths };
   }
   for await (const token of generation) {

@@ -67,7 +67,7 @@ export const LogProbs = z.strictObject({
   token_logprobs: z.array(z.number().nullable()),
   /** The likeliest tokens, and the one that is there. */
   top_logprobs: z.array(z.record(z.string(), z.number()).nullable()),
-  /** Where each token begins, in UTF-16 units of the text. */
+  /** Where each token begins, in characters of the text (code points). */
   text_offset: z.array(z.int()),
 });
 /** Log probabilities of the tokens of a text. */

@@ -21,7 +21,7 @@ export class LogProbWriter {
   /** @param asIds Whether tokens are called `token_id:ID`. */
   constructor(readonly tokenizer: TokenBytes, readonly asIds: boolean) {}
 
-  /** @param lengths UTF-16 units that each token adds to the text. */
+  /** @param lengths Characters (code points) that each token adds to the text. */
   write(tokens: readonly ScoredToken[], lengths: readonly number[]): TokenLogProbs {
     const name = (id: number) => this.asIds ? `token_id:${id}` : tokenText(this.tokenizer, id);
     return {

@@ -16,8 +16,13 @@ export interface ReplyTextOptions {
 export interface TokenText {
   /** What may be shown now: less where a stop string may have begun, more where one did not come about. */
   readonly shown: string;
-  /** UTF-16 units that are the token's own. */
+  /** Characters that are the token's own. */
   readonly length: number;
+}
+
+/** Characters of a text as Python counts them: code points, of which some are two units of a string here. */
+export function charactersOf(text: string): number {
+  return text.length - (text.match(/[\ud800-\udbff]/g)?.length ?? 0);
 }
 
 /**
@@ -48,7 +53,7 @@ export class ReplyText {
   readonly watch = (id: number): boolean => {
     const own = this.#stopIds.has(id) ? "" : this.#decoder.push(id);
     const shown = ++this.#tokens > this.#minTokens ? this.#stops.push(own) : own;
-    this.#texts.push({ shown, length: own.length });
+    this.#texts.push({ shown, length: charactersOf(own) });
     return this.#stops.found !== null;
   };
 
