@@ -272,9 +272,9 @@ export function makeDirectory(path: string): void {
 /** What is where no directory is, or could be made. */
 function inPlaceOfDirectory(path: string): string {
   try {
-    return kindOf(Deno.statSync(path));
+    const found = Deno.lstatSync(path);
+    return found.isSymlink ? "a link that leads to none" : kindOf(found);
   } catch {
-    // A link that leads to nothing, or to itself, is in the way, too.
-    return "a link that leads to none";
+    return "a file";
   }
 }

@@ -7,7 +7,7 @@ import { UsageError } from "./spelling.ts";
 
 /**
  * Refuses a file that must not be written, or cannot be: one beside it is made and removed. Of a model's files none is
- * replaced, by force neither, nor are there weights added.
+ * replaced, by force neither.
  *
  * @throws {UsageError} as {@linkcode refuseTarget} and {@linkcode TemporaryFile}, with the option's name.
  * @throws {FailureError} when the disk is full or fails.
@@ -15,7 +15,7 @@ import { UsageError } from "./spelling.ts";
 export function refuseOut(path: string, force: boolean): void {
   try {
     refuseTarget(path, force);
-    if (isWeights(path) || exists(path)) refuseModel(dirname(path), path);
+    if (exists(path)) refuseModel(dirname(path), path);
     new TemporaryFile(path)[Symbol.dispose]();
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
