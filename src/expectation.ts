@@ -39,7 +39,7 @@ export function expectation(schema: z.core.$ZodType): (issue: z.core.$ZodRawIssu
         return sizeOf(issue, issue.maximum, issue.inclusive ? "of at most" : "below", areInteger(issue.inst));
       case "invalid_union":
         if (issue.errors.length === 0 && Array.isArray(issue.options)) return alternatives(issue.options);
-        return [...new Set(issue.errors.map(kindOfBranch))].join(" or ");
+        return kindsOf(issue.errors);
       case "invalid_key":
         return issue.issues[0]?.message ?? "another name";
       case "unrecognized_keys":
@@ -62,6 +62,10 @@ function kindOf({ expected, inst, received }: z.core.$ZodRawIssue<z.core.$ZodIss
   if (expected === "number" && received !== undefined) return "a finite number";
   return NAMES[expected] ?? expected;
 }
+
+/** What the branches of a union take. */
+const kindsOf = (branches: readonly (readonly z.core.$ZodIssue[])[]): string =>
+  [...new Set(branches.map(kindOfBranch))].join(" or ");
 
 /** What a branch of a union takes: where something in a value is wrong, values of that kind. */
 function kindOfBranch([issue]: readonly z.core.$ZodIssue[]): string {
@@ -118,7 +122,8 @@ export function deepest(
   path: readonly PropertyKey[] = [],
 ): z.core.$ZodIssue {
   const [issue] = issues as [z.core.$ZodIssue], at = [...path, ...issue.path];
-  if (issue.code === "invalid_union" && issue.errors.length > 0) {
+  // A union that says itself what it expects has better words than its branches.
+  if (issue.code === "invalid_union" && issue.errors.length > 0 && issue.message === kindsOf(issue.errors)) {
     const all = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => compareIssues(a, b, at));
     const [farthest] = all as [z.core.$ZodIssue];
     if (farthest.path.length > at.length) return { ...farthest, message: alternativesOf(farthest, all) };

@@ -96,6 +96,8 @@ Deno.test("firstIssue() leaves to a schema what it says itself, also where that 
   const error = "Invalid input: expected what this says, received";
   assertEquals(line(z.int({ error }), "x"), `expected ${error}, got "x"`);
   assertEquals(line(z.int().min(1, { error: "more" }), 0), "expected more, got 0");
+  const own = z.union([z.string(), z.strictObject({ a: z.string() })], { error: "a name" });
+  assertEquals(line(own, {}), "expected a name, got an object");
 });
 
 Deno.test("reading() throws issues in the same words", () => {

@@ -15,7 +15,7 @@ import { UsageError } from "./spelling.ts";
 export function refuseOut(path: string, force: boolean): void {
   try {
     refuseTarget(path, force);
-    if (exists(path)) refuseModel(dirname(path), path);
+    if (OF_MODELS.test(path) && exists(path)) refuseModel(dirname(path), path);
     new TemporaryFile(path)[Symbol.dispose]();
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
@@ -41,6 +41,9 @@ export function refuseModel(dir: string, out = dir): void {
   if (!names.includes("config.json") || !names.some(isWeights)) return;
   throw UsageError.of("occupied", { option: "out", file: out }, "a place outside a model's directory", "one in it");
 }
+
+/** What files of models are called; others beside them are what somebody wrote there before. */
+const OF_MODELS = /(?:^|[/\\])model[^/\\]*\.safetensors$|\.(?:json|jinja)$/;
 
 const isWeights = (path: string): boolean => path.endsWith(".safetensors");
 
