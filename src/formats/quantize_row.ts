@@ -4,7 +4,7 @@ import { type ElementFormat, type ElementName, ELEMENTS } from "./elements.ts";
 /** Formats that keep the sign of zero. */
 export type SignedElement = Exclude<ElementName, "e4m3fnuz">;
 
-/** Writes what `values[start..end)`, divided by a scale, become in the format; the scale is to be multiplied with. */
+/** Writes `values[start..end) / scale`, each rounded to a number of the format, not multiplied by the scale again. */
 export type QuantizeRow = (
   values: Float32Array,
   start: number,

@@ -266,7 +266,7 @@ export const EVAL: CommandSpec<typeof OPTIONS> = {
   ],
   notes: [
     "Models, schemes, KV formats and numbers of ranks make a matrix; every cell is compared with the first one on " +
-    "the same problems or tokens (McNemar's test), and so are its intermediate results and predictions.",
+    "the same problems or tokens (by paired tests), and so are its intermediate results and predictions.",
     "Accuracy hardly separates quantization schemes: what is lost and what is gained cancel out. Choose by KL " +
     "divergence and error per layer, which are measured here too, and take accuracy for a check that nothing is " +
     "broken.",
