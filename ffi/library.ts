@@ -51,6 +51,10 @@ export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: Lib
   }
   const attempts: Attempt[] = [];
   for (const path of request.candidates) {
+    if (isNoFile(path)) {
+      attempts.push({ path, problem: "is no file" });
+      continue;
+    }
     try {
       const library = Deno.dlopen(path, request.symbols);
       keepLoaded(path);
@@ -66,6 +70,20 @@ export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: Lib
     }
   }
   throw new GpuLibraryError(words`${request.title}: ${summary(attempts)}; ${request.advice}`, "missing");
+}
+
+/**
+ * Whether a path leads to something that is no file, where that can be seen: from a pipe or a terminal the loader would
+ * wait for what somebody writes. Never prompts.
+ */
+export function isNoFile(path: string): boolean {
+  // A bare name is the loader's to find.
+  if (!path.includes("/") || Deno.permissions.querySync({ name: "read", path }).state !== "granted") return false;
+  try {
+    return !Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 const LIBC = {

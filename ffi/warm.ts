@@ -4,7 +4,7 @@
  */
 import { cudaCandidates } from "./cuda.ts";
 import { hipCandidates } from "./hip.ts";
-import { keepLoaded } from "./library.ts";
+import { isNoFile, keepLoaded } from "./library.ts";
 import type { GpuKind } from "./runtime.ts";
 
 const CUDA = {
@@ -60,6 +60,7 @@ function firstOf<S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): Deno.DynamicLibrary<S> | null {
   for (const path of candidates) {
+    if (isNoFile(path)) continue;
     try {
       const library = Deno.dlopen(path, symbols);
       keepLoaded(path);

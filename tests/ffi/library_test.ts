@@ -32,6 +32,31 @@ Deno.test("openHip() says what is wrong with a file that is no library", () => {
   }
 });
 
+Deno.test("openHip() does not wait for what is written to a pipe, nor does the driver's start", async () => {
+  const pipe = Deno.makeTempFileSync();
+  Deno.removeSync(pipe);
+  assertEquals(new Deno.Command("mkfifo", { args: [pipe] }).outputSync().code, 0);
+  const warm = new URL("../../ffi/warm.ts", import.meta.url);
+  const script = `import { openHip } from ${JSON.stringify(MODULE.href)};
+    import { warmDriver } from ${JSON.stringify(warm.href)};
+    const pipe = ${JSON.stringify(pipe)};
+    await warmDriver("hip", 0, pipe)[Symbol.asyncDispose]();
+    try { openHip(pipe); } catch (error) { console.log(error.message); }`;
+  const args = ["eval", "--quiet", "--no-lock", "--allow-ffi", "--allow-read", script];
+  const end = new AbortController(), timer = setTimeout(() => end.abort(), 60_000);
+  try {
+    const { stdout } = await new Deno.Command(Deno.execPath(), { args, stderr: "inherit", signal: end.signal })
+      .output();
+    assertEquals(
+      new TextDecoder().decode(stdout).trim(),
+      `libamdhip64 (HIP): ${pipe}: is no file; install ROCm, or name the library with hip-library or ROCM_PATH`,
+    );
+  } finally {
+    clearTimeout(timer);
+    Deno.removeSync(pipe);
+  }
+});
+
 Deno.test({ name: "openHip() names the function that a library lacks", ignore }, () => {
   const library = /kernels (.*)\n/.exec(new TextDecoder().decode(buildProbe()))![1]!;
   const error = assertThrows(() => openHip(library), GpuLibraryError);
