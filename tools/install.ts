@@ -37,11 +37,16 @@ function commands(): string {
 
 /** Whether the command will find `deno`: in its own folder, or on the PATH without what npx puts there for a while. */
 function findsDeno(): boolean {
-  const name = Deno.build.os === "windows" ? "deno.exe" : "deno";
   const lasting = (Deno.env.get("PATH") ?? "").split(delimiter).filter((dir) =>
     !/[/\\]node_modules[/\\]/.test(`${dir}/`)
   );
-  return [commands(), ...lasting].filter((dir) => dir !== "").some((dir) => {
+  return [commands(), ...lasting].some((dir) => dir !== "" && hasDeno(dir));
+}
+
+/** Whether a directory of the PATH has a `deno`. What npm puts there on Windows is a script. */
+export function hasDeno(dir: string, os: typeof Deno.build.os = Deno.build.os): boolean {
+  const names = os === "windows" ? ["deno.exe", "deno.cmd", "deno.bat"] : ["deno"];
+  return names.some((name) => {
     try {
       return Deno.statSync(join(dir, name)).isFile;
     } catch {

@@ -1,9 +1,16 @@
 /** `deno task install` from a checkout, into an empty home. Needs the npm registry, for the packages of deno.json. */
 import { assertEquals, assertMatch } from "../assert.ts";
 import { SOAK } from "../soak.ts";
+import { hasDeno } from "../../tools/install.ts";
 import { inRepository } from "../../tools/package/files.ts";
 import { inDirectory, run, surroundings } from "./process.ts";
 
+/** Where a file of a name is a `deno` that a command finds: cmd.exe, which runs the command there, runs no .ps1. */
+const FOUND_ON: Readonly<Record<string, readonly string[]>> = {
+  "deno": ["linux"],
+  "deno.exe": ["windows"],
+  "deno.cmd": ["windows"],
+};
 const QUESTION = "Tom has 3 apples. Tom buys 4 more. How many apples does Tom have now?";
 
 Deno.test({
@@ -58,10 +65,14 @@ Deno.test("deno task install by npx puts nothing anywhere where the command woul
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["_npx"]);
   }));
 
-function hasDeno(dir: string): boolean {
-  try {
-    return Deno.lstatSync(`${dir}/deno`) !== null;
-  } catch {
-    return false;
-  }
-}
+Deno.test("deno is found as npm puts it on the PATH, on Windows too, where it is a script", () =>
+  inDirectory((dir) => {
+    for (const name of ["deno", "deno.exe", "deno.cmd", "deno.ps1"]) {
+      const own = `${dir}/${name}.d`;
+      Deno.mkdirSync(own);
+      Deno.writeTextFileSync(`${own}/${name}`, "");
+      const found = (["linux", "windows"] as const).filter((os) => hasDeno(own, os));
+      assertEquals([name, found], [name, FOUND_ON[name] ?? []]);
+    }
+    return Promise.resolve();
+  }));
