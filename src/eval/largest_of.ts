@@ -59,9 +59,10 @@ const placeOf = ({ layer, operation }: Place): Place => ({ layer, operation });
 /** The whole sequences. */
 const observationsOf = ([sequences]: Groupings) => sequences!;
 
+/** Nothing has no ratio to nothing: of what was not compared, or is zero on both sides, it is 0 as its error is. */
 function ratioOf(observations: readonly Observation[]): number {
-  return observations.reduce((total, { sum }) => total + sum, 0) /
-    observations.reduce((total, { weight }) => total + weight, 0);
+  const all = observations.reduce((total, { sum }) => total + sum, 0);
+  return all === 0 ? 0 : all / observations.reduce((total, { weight }) => total + weight, 0);
 }
 
 /** p-value of two ratios' being equal. Of a single sequence its blocks are what there is. */

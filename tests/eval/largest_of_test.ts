@@ -90,3 +90,14 @@ Deno.test("an interval for so many choices leaves the truth out as seldom, and r
     assert(ten!.low < two!.low && two!.low < one!.low && one!.high < two!.high && two!.high < ten!.high);
   }
 });
+
+Deno.test("where nothing of one was compared, the largest of the others is found all the same", () => {
+  const [first, second] = layers([1, 3], 8, 0.1, new Normal(new Random(59n))) as [Candidate, Candidate];
+  const nothing = first.groups.map((observations) => observations.map(() => ({ sum: 0, weight: 0 })));
+  const among = [first, { layer: 2, operation: "experts.down_proj", groups: nothing }, second];
+  assertEquals(largestOf(among, bound), largestOf([first, second], bound));
+  assertEquals(largestOf(among, bound)?.layer, 1);
+  // A difference from what is nothing on the other side is no ratio, and none is the largest then.
+  const infinite = nothing.map((observations) => observations.map(() => ({ sum: 1, weight: 0 })));
+  assertEquals(largestOf([first, { ...second, groups: infinite }], bound), null);
+});
