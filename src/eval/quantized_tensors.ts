@@ -8,7 +8,7 @@ import {
   type ModelSource,
 } from "../checkpoint/source.ts";
 import { inputOperation, type OperationName, OPERATIONS, operationWith } from "../model/operations.ts";
-import { ELEMENTS, quantize } from "../formats/elements.ts";
+import { ELEMENTS } from "../formats/elements.ts";
 import { BLOCK, type Dtype, type KvFormat } from "../formats/format.ts";
 import { mxElement } from "../formats/qdq.ts";
 import { quantizeRow, type SignedElement } from "../formats/quantize_row.ts";
@@ -198,19 +198,19 @@ export class QuantizedCounter {
     element: SignedElement,
     sums: { signal: number; error: number },
   ): void {
-    const { max, toMax, toZero } = limitsOf(element), quantized = this.#quantized;
+    const { max } = ELEMENTS[element], quantized = this.#quantized, clip = max * scale * ROUNDED;
     this.#elements += end - start;
-    const clip = max * scale * ROUNDED, top = toMax * scale, bottom = toZero * scale;
     quantizeRow(element)(row, start, end, scale, quantized);
     let signal = 0, error = 0;
     for (let i = start; i < end; i++) {
-      const x = row[i]!, magnitude = Math.abs(x);
-      if (magnitude >= top) {
+      const x = row[i]!, q = quantized[i]!;
+      // By what it became: the quotient is rounded to float32 first, which may bring it to a half-way point.
+      if (Math.abs(q) === max) {
         this.#atMax++;
-        if (magnitude > clip) this.#clipped++;
-      } else if (magnitude <= bottom && magnitude > 0) this.#flushed++;
+        if (Math.abs(x) > clip) this.#clipped++;
+      } else if (q === 0 && x !== 0) this.#flushed++;
       signal += x * x;
-      error += (Math.fround(quantized[i]! * scale) - x) ** 2;
+      error += (Math.fround(q * scale) - x) ** 2;
     }
     sums.signal += signal;
     sums.error += error;
@@ -231,33 +231,4 @@ function formatName(format: InputFormat): string {
     case "fp8_token":
       return "fp8 per token";
   }
-}
-
-/** Where the ends of a format lie, in units of the scale. */
-interface Limits {
-  readonly max: number;
-  /** Smallest magnitude that becomes `max`. */
-  readonly toMax: number;
-  /** Largest magnitude that becomes zero. */
-  readonly toZero: number;
-}
-
-const limits = new Map<keyof typeof ELEMENTS, Limits>();
-
-function limitsOf(name: keyof typeof ELEMENTS): Limits {
-  let found = limits.get(name);
-  if (found === undefined) limits.set(name, found = findLimits(name));
-  return found;
-}
-
-function findLimits(name: keyof typeof ELEMENTS): Limits {
-  const format = ELEMENTS[name];
-  const magnitudes = [...format.values].filter((v) => v >= 0 && Number.isFinite(v)).sort((a, b) => a - b);
-  const max = format.max;
-  const below = magnitudes.findLast((v) => v < max)!;
-  const least = magnitudes.find((v) => v > 0)!;
-  // Half-way points are exact; which way they go, the format itself says.
-  const middle = (below + max) / 2;
-  const toMax = quantize(format, middle) === max ? middle : middle * (1 + 2 ** -23);
-  return { max, toMax, toZero: quantize(format, least / 2) === 0 ? least / 2 : least / 2 * (1 - 2 ** -24) };
 }

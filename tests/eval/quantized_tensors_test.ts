@@ -59,6 +59,17 @@ for (const element of ["e2m1", "e3m2", "e2m3"] as const) {
   });
 }
 
+Deno.test("QuantizedCounter counts what a quotient that is rounded to a half-way point becomes", () => {
+  const scale = Math.fround(3.7e-5), row = Float32Array.of(432 * scale, 1);
+  // Below half-way to the largest number, until it is divided.
+  assert(row[0]! < 432 * scale);
+  assertEquals(quantize(ELEMENTS.e4m3fn, Math.fround(row[0]! / scale)), 448);
+  const counter = counterOf({ kind: "fp8_static", scale });
+  counter.add(row, 2, ORIGIN);
+  const { atMax, clipped } = counter.counts();
+  assertEquals([atMax, clipped], [2, 1]);
+});
+
 Deno.test("QuantizedCounter does not take the number that an FP8 scale is made of for clipped", () => {
   let rounded = 0;
   for (let i = 0; i < 200; i++) {
