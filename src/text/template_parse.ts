@@ -39,6 +39,8 @@ class Statements {
   readonly lines = new WeakMap<Node, number>();
   /** The words that end the blocks around. */
   readonly #endings: string[] = [];
+  /** Loops around that can be left from here: a macro is no part of those around it. */
+  #loops = 0;
 
   constructor(readonly reader: Reader) {}
 
@@ -85,6 +87,19 @@ class Statements {
     return body;
   }
 
+  /** What is read where so many loops can be left. */
+  #inLoops<T>(loops: number, read: () => T): T {
+    const outer = this.#loops;
+    this.#loops = loops;
+    const result = read();
+    this.#loops = outer;
+    return result;
+  }
+
+  #jump(type: string): Node {
+    return this.#loops > 0 ? { type } : this.reader.fail(`has a ${type.toLowerCase()} outside a loop`);
+  }
+
   #statement(): Node[] {
     const { reader } = this;
     if (!reader.is("name")) reader.fail(`has ${reader.shown()}, expected the name of a statement`);
@@ -106,13 +121,13 @@ class Statements {
     with: () => this.#with(),
     macro: () => {
       const name = this.#name("param"), args = this.#signature();
-      return { type: "Macro", name, args, body: this.#whole("endmacro") };
+      return { type: "Macro", name, args, body: this.#inLoops(0, () => this.#whole("endmacro")) };
     },
     call: () => {
       const { reader } = this, callerArgs = reader.is("(") ? this.#signature() : [];
       const call = expression(reader);
       if (call.type !== "CallExpression") reader.fail("calls no macro");
-      return { type: "CallStatement", call, callerArgs, body: this.#whole("endcall") };
+      return { type: "CallStatement", call, callerArgs, body: this.#inLoops(0, () => this.#whole("endcall")) };
     },
     filter: () => {
       const filters = this.#filters([filter(this.reader)]);
@@ -131,8 +146,8 @@ class Statements {
       }
       return nodes;
     },
-    break: () => ({ type: "Break" }),
-    continue: () => ({ type: "Continue" }),
+    break: () => this.#jump("Break"),
+    continue: () => this.#jump("Continue"),
   };
 
   #filters(found: Node[]): Node[] {
@@ -168,7 +183,8 @@ class Statements {
     const lhs = tuple(reader, false, ({ word }) => word.type === "name" && word.value === "recursive");
     const test = reader.skipName("if") ? expression(reader) : null;
     if (reader.isName("recursive")) reader.fail("has a loop that is recursive");
-    const body = this.#block("endfor", "else"), isDone = reader.take().value === "endfor";
+    const body = this.#inLoops(this.#loops + 1, () => this.#block("endfor", "else"));
+    const isDone = reader.take().value === "endfor";
     const defaultBlock = isDone ? [] : this.#whole("endfor");
     return { type: "For", loopvar, iterable: lhs, body, defaultBlock, test };
   }

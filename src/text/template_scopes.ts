@@ -138,7 +138,14 @@ export function scoped<E>(
         }
       }
       // To Jinja, there was no turn if none came to its end.
-      if (!isDone) written += this.evaluateBlock(node["defaultBlock"] as Node[], this.#within(scope)).value;
+      if (isDone) return this.#make.text(written);
+      try {
+        written += this.evaluateBlock(node["defaultBlock"] as Node[], this.#within(scope)).value;
+      } catch (thrown) {
+        // It leaves the loop around, and what the turns of this one wrote stays.
+        if (thrown instanceof Jump) thrown.written = written + thrown.written;
+        throw thrown;
+      }
       return this.#make.text(written);
     }
 

@@ -86,6 +86,17 @@ Deno.test("a template writes what Jinja2 writes: tests/goldens/text/make_templat
   }
 });
 
+Deno.test("a jump in a loop's else is one of the loop around, and what its turns wrote stays", async () => {
+  // What Jinja2 3.1.6 writes.
+  const skips =
+    "{% for b in [1, 2] %}{{ b }}{% for a in [1] %}w{% continue %}{% else %}x{% JUMP %}{% endfor %}y{% endfor %}";
+  for (const [jump, written] of [["break", "1wx"], ["continue", "1wx2wx"]] as const) {
+    const template = await ChatTemplate.parse("t", skips.replace("JUMP", jump));
+    const segments = template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
+    assertEquals(segments, [{ text: written }], jump);
+  }
+});
+
 Deno.test("a number of a call that is zero is not true", async () => {
   const template = await ChatTemplate.parse(
     "t",
