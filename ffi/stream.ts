@@ -23,6 +23,8 @@ export class Queue extends Owner implements Stream {
   #recorded = 0;
   /** An event at the end of what was queued, made by the first wait that is watched. */
   #end: Handle | null = null;
+  /** Ordinary memory that copies may still read, where waiting for them failed. */
+  readonly #read = new Set<Uint8Array>();
 
   constructor(device: OwnerDevice, handle: Handle) {
     super(device);
@@ -66,9 +68,12 @@ export class Queue extends Owner implements Stream {
     const bytes = (records as PackedArguments).contents();
     checkFits(target, bytes.length);
     const from = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)));
+    // The library knows an address only, which keeps nothing from being collected.
+    this.#read.add(bytes);
     this.device.driver.copyToDevice(Buffer.addressOf(target), from, bytes.length, this.#handle);
     // The source is ordinary memory that the caller may write to at once.
     this.synchronize();
+    this.#read.delete(bytes);
   }
 
   fill(target: DeviceRange, byte: number): void {
