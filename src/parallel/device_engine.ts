@@ -74,6 +74,7 @@ export async function openDeviceRanks(
     const replies = await hosted.load(), watchdog = new Watchdog(ranks, hosted.control, options.patience);
     const ids = createRankIds(library, groupSizes(whole.config, sizes)),
       name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
+    await watchdog.during(() => ranks.all(() => ({ kind: "prepare" })));
     await watchdog.during(() => ranks.all(() => ({ kind: "join", ids })));
     const { text } = options.exchange === false || processes !== null
       ? { text: `sums by ${name}` }
@@ -184,4 +185,4 @@ export class DeviceEngine implements Engine {
 }
 
 /** What is said to all ranks alike. */
-type Together = Exclude<RankCommand, { kind: "join" | "close" }>;
+type Together = Exclude<RankCommand, { kind: "prepare" | "join" | "close" }>;

@@ -53,12 +53,13 @@ class Rank {
   async handle(command: Exclude<RankCommand, { kind: "close" }>): Promise<RankReply | null> {
     const { setup, engine, engine: { backend, model } } = this, control = this.#control;
     switch (command.kind) {
-      case "join": {
-        control.progress(setup.ranges.rank);
-        const library = openCollectives(setup.device.kind, setup.device.collectivesLibrary);
-        backend.ranks.join(library, command.ids, setup.ranges.rank, (waited) => this.#watch(waited));
+      case "prepare":
+        backend.ranks.prepare(openCollectives(setup.device.kind, setup.device.collectivesLibrary));
         break;
-      }
+      case "join":
+        control.progress(setup.ranges.rank);
+        backend.ranks.join(command.ids, setup.ranges.rank, (waited) => this.#watch(waited));
+        break;
       case "offer":
         return { kind: "offered", memory: backend.ranks.offer(setup.ranges.rank) };
       case "exchange": {

@@ -77,7 +77,9 @@ export interface DeviceChoice {
 
 /** Later messages to a rank. */
 export type RankCommand =
-  /** To one with a device of its own: let the devices find one another, once all have loaded. */
+  /** To one with a device of its own, once all have loaded: open the collective library. */
+  | { readonly kind: "prepare" }
+  /** Let the devices find one another, once all can: whoever is in the library waits there for the others. */
   | { readonly kind: "join"; readonly ids: RankIds }
   /** Offer the memory that the other ranks of the process may sum from. */
   | { readonly kind: "offer" }

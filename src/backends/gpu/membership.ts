@@ -37,6 +37,7 @@ export class Membership {
   readonly #parts: MembershipParts;
   /** Whether the ranks' devices sum among themselves. */
   readonly onDevices: boolean;
+  #library: Collectives | null = null;
   #exchange: Exchange | null = null;
 
   constructor(parts: MembershipParts) {
@@ -44,16 +45,20 @@ export class Membership {
     this.onDevices = deviceRanks(parts.request) !== null;
   }
 
+  /** @param library Belongs to the backend from now on. */
+  prepare(library: Collectives): void {
+    this.#library = this.#parts.held.own(library);
+  }
+
   /**
-   * Lets the devices of all ranks sum from now on; comes back when the other ranks have joined as well.
+   * Lets the devices of all ranks sum from now on; comes back when the other ranks have joined as well. All must have
+   * been prepared: the library does not let go of those that wait for one that never comes.
    *
-   * @param library Belongs to the backend from now on.
    * @param watcher Looks while this device is waited for; see `GpuDevice.watch`.
    */
-  join(library: Collectives, ids: RankIds, rank: number, watcher: Watcher): void {
+  join(ids: RankIds, rank: number, watcher: Watcher): void {
     const { request, held, stream, recordings, workspace, executor } = this.#parts;
-    held.own(library);
-    const groups = joinRanks(library, stream, deviceRanks(request)!, rank, ids);
+    const groups = joinRanks(this.#library!, stream, deviceRanks(request)!, rank, ids);
     for (const group of new Set([groups.world, groups.tensor])) if (group) held.own(group);
     // Given back first: a library waits for the recordings that hold its operations.
     held.own(recordings);
