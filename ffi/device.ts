@@ -80,6 +80,7 @@ class Device implements GpuDevice, OwnerDevice {
   /** In order of creation; given back in reverse. */
   readonly #owners = new Set<Disposable>();
   #open = true;
+  #kept = false;
   watcher: Watcher | null = null;
 
   constructor(
@@ -144,6 +145,11 @@ class Device implements GpuDevice, OwnerDevice {
     return new Borrowed(this, bytes, address);
   }
 
+  keep({ buffer }: DeviceRange): void {
+    this.#kept = true;
+    (buffer as Buffer).keep();
+  }
+
   createStream(): Queue {
     return new Queue(this, this.driver.createStream());
   }
@@ -168,7 +174,7 @@ class Device implements GpuDevice, OwnerDevice {
     if (!this.#open) return;
     this.#open = false;
     for (const owner of [...this.#owners].reverse()) owner[Symbol.dispose]();
-    this.attempt(() => this.driver.release(this.index));
+    if (!this.#kept) this.attempt(() => this.driver.release(this.index));
     this.onClose(this);
   }
 }

@@ -6,6 +6,7 @@ import type { DeviceBuffer, DeviceRange, PinnedBuffer } from "./runtime.ts";
 /** Memory of the device. */
 export class Buffer extends Owner implements DeviceBuffer {
   readonly #address: Handle;
+  #kept = false;
 
   constructor(device: OwnerDevice, readonly bytes: number, address: Handle) {
     super(device);
@@ -26,8 +27,13 @@ export class Buffer extends Owner implements DeviceBuffer {
     return owner.#address + BigInt(offset);
   }
 
+  /** See `GpuDevice.keep`. */
+  keep(): void {
+    this.#kept = true;
+  }
+
   protected override release(): void {
-    this.device.driver.free(this.#address);
+    if (!this.#kept) this.device.driver.free(this.#address);
   }
 }
 

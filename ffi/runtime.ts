@@ -90,6 +90,11 @@ export interface GpuDevice extends Disposable {
   share(range: DeviceRange): SharedMemory;
   /** Memory that another thread shares, on a device that this one reaches; it must not be used once that is freed. */
   borrow(memory: SharedMemory): DeviceBuffer;
+  /**
+   * Never frees the buffer of a range, nor lets go of the device: another one may write there at any time, and what the
+   * program has there next would be wrong.
+   */
+  keep(range: DeviceRange): void;
   createStream(): Stream;
   createEvent(): GpuEvent;
   /**

@@ -75,16 +75,28 @@ export class RunControl implements Pace {
   /**
    * Waits until all ranks are at rest.
    *
-   * @param milliseconds Longest wait, for one that hangs in its driver.
+   * @param milliseconds Longest wait.
+   * @param silence Where all must stop, longest wait without a beat of any rank: the others are dead, or hang in their
+   * drivers.
    * @returns Whether they are.
    */
-  awaitRest(milliseconds: number): boolean {
+  awaitRest(milliseconds: number, silence: number): boolean {
     const fields = this.#fields, all = (fields.length - RANKS) / RANK_FIELDS, end = performance.now() + milliseconds;
+    let heard = -1, quiet = 0;
     for (;;) {
-      const resting = Atomics.load(fields, RESTING), left = end - performance.now();
-      if (resting >= all || left <= 0) return resting >= all;
-      Atomics.wait(fields, RESTING, resting, left);
+      const now = performance.now(), resting = Atomics.load(fields, RESTING), beats = this.#allBeats(all);
+      if (resting >= all || now >= end) return resting >= all;
+      if (beats !== heard || !this.aborted) quiet = now + silence;
+      else if (now >= quiet) return false;
+      heard = beats;
+      Atomics.wait(fields, RESTING, resting, Math.min(LOOK_MS, end - now));
     }
+  }
+
+  #allBeats(ranks: number): number {
+    let all = 0;
+    for (let rank = 0; rank < ranks; rank++) all += this.stateOf(rank).beats;
+    return all;
   }
 
   /** Notes that a rank has come a step further. */

@@ -19,8 +19,11 @@ const scope = self as unknown as {
   close(): void;
 };
 
-/** How long a rank that closes waits for others whose devices may still write to its memory, in milliseconds. */
-const REST_MS = 10_000;
+/**
+ * How long a rank that closes waits for others whose devices may still write to its memory, in milliseconds; and, after
+ * a failure, for any sign of them. Each is less than what whoever closes waits for (ranks.ts).
+ */
+const REST_MS = 4000, SILENCE_MS = 1000;
 /** How often the libraries are asked whether an operation failed, in milliseconds of a wait. */
 const ASK_MS = 50;
 
@@ -143,19 +146,19 @@ class Rank {
 
   /**
    * Gives everything back: where ranks write into one another's memory, when the devices of all have come to the end of
-   * what was queued.
+   * what was queued; of one that hangs this is not known, and what it may write to stays.
    */
   async close(): Promise<void> {
     const { engine, engine: { backend: { ranks } } } = this, control = this.#control;
     if (ranks.joined) this.#settle();
     control.rest();
-    if (ranks.exchanges) control.awaitRest(REST_MS);
+    if (ranks.exchanges && !control.awaitRest(REST_MS, SILENCE_MS)) ranks.keep();
     await engine.close();
   }
 
   /** Waits for the end of what was queued, and lets go of it where a rank has failed: it may wait for that one. */
   #settle(): void {
-    const { ranks } = this.engine.backend;
+    const { ranks } = this.engine.backend, { rank } = this.setup.ranges;
     const tried = (attempt: () => void) => {
       try {
         attempt();
@@ -166,8 +169,8 @@ class Rank {
     };
     if (!this.#control.aborted && tried(() => ranks.settle())) return;
     tried(() => this.abandon());
-    // A device that fails at this, too, does nothing any more.
-    tried(() => ranks.settle());
+    // A device that fails at this, too, does nothing any more. One that is slow says so to those that wait for it.
+    tried(() => ranks.settle(() => this.#control.beat(rank)));
   }
 }
 

@@ -6,6 +6,7 @@ const SYMBOLS = {
     parameters: [/* const char *function */ "buffer", /* int nth */ "i32", /* int code */ "i32"],
     result: "void",
   },
+  hip_host_end: { parameters: [], result: "void" },
   hip_host_calls: { parameters: [/* const char *function */ "buffer"], result: "i32" },
   hip_host_configure: {
     parameters: [
@@ -54,6 +55,16 @@ export class HipHost implements Disposable {
   /** The nth call from now of a C function returns `code`. "kernel" means kernels that run. */
   fail(call: string, nth: number, code: number): void {
     this.#library.symbols.hip_host_fail(text(call), nth, code);
+  }
+
+  /** The nth call from now of a C function does not return before {@linkcode reset}. Not for "kernel". */
+  hangIn(call: string, nth: number): void {
+    this.fail(call, nth, -1);
+  }
+
+  /** Frees all memory of devices, as the end of a program does. */
+  end(): void {
+    this.#library.symbols.hip_host_end();
   }
 
   /** How often a function was called since the last reset. */

@@ -109,7 +109,8 @@ struct State {
   std::map<std::string, int> calls;
   std::string failing;
   int countdown = 0;
-  int code = 0;
+  int code = 0; // -1: the call does not return before the next reset
+  int resets = 0;
   std::map<int, int> sticky; // a kernel that failed poisons its device until the library is reset
   bool initialised = false;
   size_t communicators = 0;

@@ -36,11 +36,23 @@ State &state() {
 thread_local int current_device = 0;
 thread_local bool capturing = false;
 
+// A call that hangs; holds the mutex once, and once more where HIP's and NCCL's functions begin.
+static int hang(const char *function) {
+  State &s = state();
+  const int turn = s.resets, locks = strncmp(function, "cu", 2) == 0 ? 1 : 2;
+  while (s.resets == turn) {
+    for (int i = 0; i < locks; i++) s.mutex.unlock();
+    usleep(1000);
+    for (int i = 0; i < locks; i++) s.mutex.lock();
+  }
+  return Success;
+}
+
 int enter(const char *function) {
   State &s = state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);
   s.calls[function]++;
-  if (s.failing == function && s.countdown > 0 && --s.countdown == 0) return s.code;
+  if (s.failing == function && s.countdown > 0 && --s.countdown == 0) return s.code == -1 ? hang(function) : s.code;
   auto failed = s.sticky.find(current_device);
   return failed == s.sticky.end() ? 0 : failed->second;
 }
@@ -159,6 +171,7 @@ void hip_host_reset() {
     if (!s.sticky.empty()) stream->pending.clear();
     host::drain(stream);
   }
+  s.resets++;
   s.calls.clear();
   s.failing.clear();
   s.countdown = s.code = 0;
@@ -173,13 +186,24 @@ void hip_host_reset() {
   s.joined = fresh.joined;
 }
 
-// The nth call (1: the next one) of a function returns `code`; the function "kernel" stands for kernels that run.
+// The nth call (1: the next one) of a function returns `code`, or comes back at the next reset if that is -1; the
+// function "kernel" stands for kernels that run.
 void hip_host_fail(const char *function, int nth, int code) {
   host::State &s = host::state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);
   s.failing = function;
   s.countdown = nth;
   s.code = code;
+}
+
+// Frees all memory of devices, as the end of the program does.
+void hip_host_end() {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  for (auto it = s.allocations.begin(); it != s.allocations.end();) {
+    auto &[at, allocation] = *it++;
+    if (allocation.onDevice) host::release((void *)at, true);
+  }
 }
 
 int hip_host_calls(const char *function) {

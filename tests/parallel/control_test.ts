@@ -29,9 +29,15 @@ Deno.test("a rank that waits for others to rest hears of the last one, and waits
   control.progress(0);
   control.rest();
   other.rest();
-  assertEquals(control.awaitRest(0), false);
-  assertEquals(control.awaitRest(1), false);
+  assertEquals(control.awaitRest(0, 1e9), false);
+  assertEquals(control.awaitRest(1, 1e9), false);
+  // Silence means something only where all must stop.
+  const started = performance.now();
+  assertEquals(control.awaitRest(80, 0), false);
+  assert(performance.now() - started >= 80);
+  other.abort();
+  assertEquals(control.awaitRest(1e9, 30), false);
   other.rest();
-  assertEquals([control.awaitRest(0), other.awaitRest(1e9)], [true, true]);
+  assertEquals([control.awaitRest(0, 0), other.awaitRest(1e9, 0)], [true, true]);
   assertEquals(control.stateOf(0), { steps: 1, beats: 1 });
 });

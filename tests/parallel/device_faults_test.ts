@@ -24,12 +24,18 @@ const storage = STORAGES.find(({ format }) => format === "mxfp4")!;
 /** What drivers and the library say of failures: no memory, no device, a launch that failed. */
 const CODES = [2, 101, 719] as const;
 
-async function open(host: HipHost, model: RandomModel, kind: GpuKind = "cuda"): Promise<DeviceEngine> {
+async function open(
+  host: HipHost,
+  model: RandomModel,
+  kind: GpuKind = "cuda",
+  patience?: number,
+): Promise<DeviceEngine> {
   host.kernels(await hostLibrary());
   host.configure({ devices: 2 });
   return await openDeviceRanks(requestFor(model, { maxTokens: 16, context: 40 }), {
     ...{ sizes: { tp: 2, ep: 1 }, kind, devices: [0, 1], library: host.path, collectivesLibrary: host.path },
     ...(kind === "cuda" ? { exchange: true } : {}),
+    ...(patience === undefined ? {} : { patience }),
   });
 }
 
@@ -100,6 +106,30 @@ Deno.test({
     const failure = await run(model, "opening", "ncclGetVersion", 3, 2);
     assert(failure instanceof FailureError, `${failure}`);
     assertMatch(failure.message, /^rank \d: ncclGetVersion: ncclSystemError, code 2, [^\n]+$/);
+  },
+});
+
+Deno.test({
+  name: "ranks give back when they are closed what one that hangs in its driver cannot write to any more",
+  ignore,
+  fn: async () => {
+    using host = new HipHost(buildCudaHost());
+    using model = randomModel(7, { config, storage });
+    const engine = await open(host, model, "cuda", 400);
+    const buffers = () => Number(/(\d+) device memory/.exec(host.leaks())?.[1] ?? 0), each = buffers() / 2;
+    host.hangIn("cuEventRecord", 3);
+    const failure = await assertRejects(() => work(engine), FailureError);
+    assertMatch(failure.message, /^rank \d of 2: came no further in 0.4 s, while the others wait$/);
+    const started = performance.now();
+    await engine.close();
+    assert(performance.now() - started < 2500, `${performance.now() - started} ms`);
+    for (let looks = 0; looks < 50 && buffers() !== each + 1; looks++) await pause(30);
+    assertEquals(buffers(), each + 1);
+    // It goes on: what it had queued writes to what the other one has left where it was, and nothing else remains.
+    host.reset();
+    for (let looks = 0; looks < 100 && host.leaks() !== "1 device memory"; looks++) await pause(30);
+    assertEquals(host.leaks(), "1 device memory");
+    host.end();
   },
 });
 

@@ -147,9 +147,22 @@ export class Membership {
     return (this.#parts.executor.ranks?.exchange ?? null) !== null;
   }
 
-  /** Waits for the end of all that was queued. @throws {Error} as the watcher. */
-  settle(): void {
-    this.#parts.stream.synchronize();
+  /**
+   * Waits for the end of all that was queued.
+   *
+   * @param watcher In place of the one that was given to {@linkcode join}, from now on.
+   * @throws {Error} as the watcher.
+   */
+  settle(watcher?: Watcher): void {
+    const { held: { device }, stream } = this.#parts;
+    if (watcher !== undefined) device.watch(watcher);
+    stream.synchronize();
+  }
+
+  /** Leaves the memory that other ranks write to where it is, as one of them may do so after the backend was closed. */
+  keep(): void {
+    const { held: { device }, workspace: { exchanged, allLogits } } = this.#parts;
+    for (const range of [exchanged, allLogits]) device.keep(range);
   }
 
   /** Ends what waits for other ranks; the backend can only be closed afterwards. */
