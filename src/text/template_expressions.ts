@@ -36,12 +36,14 @@ export function sequence(reader: Reader, item: () => Node, ends: Ending, inBrack
 
 /** An expression that may have a condition. */
 export function expression(reader: Reader): Node {
-  let value = either(reader);
-  while (reader.skipName("if")) {
-    const condition = either(reader), falseExpr = reader.skipName("else") ? expression(reader) : undefined;
-    value = { type: "Ternary", condition, trueExpr: value, falseExpr };
-  }
-  return value;
+  return reader.within(() => {
+    let value = either(reader);
+    while (reader.skipName("if")) {
+      const condition = either(reader), falseExpr = reader.skipName("else") ? expression(reader) : undefined;
+      value = { type: "Ternary", condition, trueExpr: value, falseExpr };
+    }
+    return value;
+  });
 }
 
 const binary = (operator: string, left: Node, right: Node): Node => ({
@@ -65,7 +67,7 @@ function both(reader: Reader): Node {
 
 function negated(reader: Reader): Node {
   if (!reader.skipName("not")) return compared(reader);
-  return { type: "UnaryExpression", operator: { value: "not" }, argument: negated(reader) };
+  return { type: "UnaryExpression", operator: { value: "not" }, argument: reader.within(() => negated(reader)) };
 }
 
 const COMPARISONS = ["==", "!=", "<", "<=", ">", ">="];
@@ -102,7 +104,7 @@ function signed(reader: Reader, withFilters: unknown = true): Node {
   let value: Node;
   if (reader.is("-", "+")) {
     const operator = { value: reader.take().type };
-    value = { type: "UnaryExpression", operator, argument: signed(reader, null) };
+    value = { type: "UnaryExpression", operator, argument: reader.within(() => signed(reader, null)) };
   } else value = primary(reader);
   value = postfix(reader, value);
   return withFilters === null ? value : filtered(reader, value);

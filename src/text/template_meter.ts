@@ -6,6 +6,7 @@
  * Sizes are found without spelling values out, since a list that holds another one twice, and so on, is short in memory
  * and longer than the memory as a text.
  */
+import { Depth } from "./template_depth.ts";
 import type { Node } from "./template_make.ts";
 import type { PythonicClass } from "./template_python.ts";
 import type { Value } from "./template_values.ts";
@@ -136,17 +137,20 @@ export function metered<E>(
   return class Metered extends Interpreter {
     readonly #fuel = new Fuel(STEPS + STEPS_PER_CHARACTER * inputLength);
     readonly #sizes = new Sizes(mostOf(inputLength));
+    readonly #depth = new Depth();
     #parent: Parent | null = null;
 
     override evaluate(node: Node | undefined, scope: unknown): Value {
       if (node === undefined) return super.evaluate(node, scope);
       this.#fuel.burn(node.type === "Macro" || node.type === "CallStatement" ? 1 + templateLength / ELEMENT : 1);
       const outer = this.#parent, own = { node, objectSize: 0, indexesText: false };
+      this.#depth.enter(node);
       this.#parent = own;
       let value: Value;
       try {
         value = super.evaluate(node, scope);
       } finally {
+        this.#depth.leave(node);
         this.#parent = outer;
       }
       const size = this.#sizes.ofNode(value, node, outer?.node ?? null);
@@ -189,7 +193,10 @@ export function metered<E>(
           if ((extent.size + 1) * (length * extent.depth + 1) > this.#sizes.most) throw tooLarge();
         }
       }
+      // It is given up at the first mistake, so there is nobody to leave for then.
+      this.#depth.enter();
       const value = super.filter(name, operand, args, named);
+      this.#depth.leave();
       this.#fuel.burn(this.#sizes.of(value).size / PER_STEP);
       return value;
     }

@@ -1,5 +1,6 @@
 /** Reads a chat template: its tags, its words, its statements and their lines. */
 import { reason } from "../errors.ts";
+import { refuseDeep } from "./template_depth.ts";
 import { expression, filter, primary, sequence, tuple, variable } from "./template_expressions.ts";
 import { type Frames, framesOf } from "./template_frames.ts";
 import type { Node } from "./template_make.ts";
@@ -24,6 +25,7 @@ export function parsed(source: string): Program {
   try {
     const { tags, rest } = tagsOf(source), statements = new Statements(new Reader(wordsOf(tags, rest)));
     const body = statements.until();
+    refuseDeep(body, statements.lines);
     return { program: { type: "Program", body }, lines: statements.lines, frames: framesOf(body) };
   } catch (thrown) {
     throw thrown instanceof TagError ? new Error(`${thrown.message} (line ${thrown.line})`) : new Error(reason(thrown));
@@ -46,6 +48,10 @@ class Statements {
 
   /** Statements up to one of these words, or up to the end. */
   until(...ends: string[]): Node[] {
+    return this.reader.within(() => this.#until(ends));
+  }
+
+  #until(ends: readonly string[]): Node[] {
     const { reader } = this, body: Node[] = [];
     const add = (node: Node, line: number) => {
       this.lines.set(node, line);
@@ -133,10 +139,10 @@ class Statements {
       const filters = this.#filters([filter(this.reader)]);
       return { type: "FilterStatement", body: this.#whole("endfilter"), filters };
     },
-    // Blocks of transformers have variables of their own.
+    // Blocks of transformers have variables of their own, and are called like macros.
     generation: () => {
       const filters = [{ type: "Filter", value: "string", args: [] }];
-      return { type: "FilterStatement", body: this.#whole("endgeneration"), filters };
+      return { type: "FilterStatement", body: this.#inLoops(0, () => this.#whole("endgeneration")), filters };
     },
     print: () => {
       const { reader } = this, nodes: Node[] = [];
@@ -164,17 +170,20 @@ class Statements {
   }
 
   #if(): Node {
-    const { reader } = this;
-    // `if` or `elif`
-    reader.take();
-    const test = tuple(reader, false), body = this.#block("elif", "else", "endif"), { line } = reader.word;
+    const { reader } = this, branches: { test: Node; body: Node[]; line: number }[] = [];
+    do {
+      // `if` or `elif`
+      const { line } = reader.take();
+      branches.push({ test: tuple(reader, false), body: this.#block("elif", "else", "endif"), line });
+    } while (reader.isName("elif"));
     let alternate: Node[] = [];
-    if (reader.isName("elif")) {
-      alternate = [this.#if()];
-      this.lines.set(alternate[0]!, line);
-    } else if (reader.skipName("else")) alternate = this.#whole("endif");
+    if (reader.skipName("else")) alternate = this.#whole("endif");
     else reader.take();
-    return { type: "If", test, body, alternate };
+    for (const { test, body, line } of branches.reverse()) {
+      alternate = [{ type: "If", test, body, alternate }];
+      this.lines.set(alternate[0]!, line);
+    }
+    return alternate[0]!;
   }
 
   #for(): Node {

@@ -2,9 +2,13 @@
 import { TagError } from "./template_tags.ts";
 import type { Word } from "./template_words.ts";
 
+/** How deep statements and brackets may stand within each other: Python compiles no template that is as deep. */
+const MAX_NESTING = 200;
+
 /** Reads words one by one. */
 export class Reader {
   #at = 0;
+  #depth = 0;
 
   constructor(readonly words: readonly Word[]) {}
 
@@ -63,6 +67,14 @@ export class Reader {
   shown(): string {
     const { type, value } = this.word;
     return type === "text" ? JSON.stringify(value) : type === "data" ? "a text" : String(value || type);
+  }
+
+  /** Reads what may hold more of its kind. */
+  within<T>(read: () => T): T {
+    if (++this.#depth > MAX_NESTING) this.fail(`stands more than ${MAX_NESTING} deep in statements and brackets`);
+    const result = read();
+    this.#depth--;
+    return result;
   }
 
   fail(message: string, line = this.word.line): never {

@@ -24,7 +24,7 @@ class Jump extends Error {
   written = "";
 
   constructor(readonly ends: boolean) {
-    super("leaves a loop where there is none, or from a block within it");
+    super("leaves a loop");
   }
 }
 
@@ -103,15 +103,6 @@ export function scoped<E>(
         }
       }
       return this.#make.text(written);
-    }
-
-    /** A block that no loop around it can be left from. */
-    #closed(render: () => Value): Value {
-      try {
-        return render();
-      } catch (thrown) {
-        throw thrown instanceof Jump ? new Error(thrown.message) : thrown;
-      }
     }
 
     override evaluateFor(node: Node, given: unknown): Value {
@@ -217,7 +208,14 @@ export function scoped<E>(
 
     /** The text of a block, and what its filters make of it. */
     #filtered(node: Node, scope: Scope): Value {
-      const text = this.#closed(() => this.evaluateBlock(node["body"] as Node[], this.#within(scope)));
+      let text: Value;
+      try {
+        text = this.evaluateBlock(node["body"] as Node[], this.#within(scope));
+      } catch (thrown) {
+        // It leaves the loop around, and nobody gets what was written in the block.
+        if (thrown instanceof Jump) thrown.written = "";
+        throw thrown;
+      }
       return (node["filters"] as Node[]).reduce((value, filter) => this.applyFilter(value, filter, scope), text);
     }
 
@@ -247,7 +245,7 @@ export function scoped<E>(
         const scope = this.#within(written), caller = called.variables.get("caller");
         if (caller !== undefined && !calls) throw new Error(`calls ${name} with a block that it does not use`);
         scope.setVariable("caller", caller ?? this.#make.missing());
-        return this.#closed(() => library(args, scope));
+        return library(args, scope);
       };
       return result;
     }

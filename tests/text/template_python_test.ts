@@ -97,6 +97,47 @@ Deno.test("a jump in a loop's else is one of the loop around, and what its turns
   }
 });
 
+Deno.test("a jump out of a block that is set or filtered leaves the loop around without its text", async () => {
+  // What Jinja2 3.1.6 writes.
+  const some = "{% for i in [1, 2, 3] %}a{% filter upper %}b{% if i == 2 %}{% JUMP %}{% endif %}c{% endfilter %}d" +
+    "{% endfor %}";
+  for (
+    const [source, written] of [
+      [some.replace("JUMP", "break"), "aBCda"],
+      [some.replace("JUMP", "continue"), "aBCdaaBCd"],
+      [
+        some.replace("filter upper", "set x").replace("endfilter", "endset").replace("JUMP", "continue"),
+        "adaad",
+      ],
+      [
+        "{% set ns = namespace(x=0) %}{% for i in [1, 2, 3] %}a{% set ns.x %}b{{ i }}{% if i == 2 %}{% continue %}" +
+        "{% endif %}c{% endset %}{{ ns.x }}{% endfor %}{{ ns.x }}",
+        "ab1caab3cb3c",
+      ],
+      [
+        "{% for i in [1, 2, 3] %}a{% filter upper %}b{% for j in [1, 2] %}{{ j }}{% if i == 2 %}{% break %}" +
+        "{% endif %}x{% else %}{% break %}{% endfor %}c{% endfilter %}d{% else %}E{% endfor %}",
+        "aB1X2XCda",
+      ],
+      [
+        "{% for i in [1, 2, 3] %}{% filter upper %}{% set x %}b{% break %}{% endset %}{% endfilter %}{% else %}E" +
+        "{% endfor %}",
+        "E",
+      ],
+      ["{% set x = 5 %}{% for i in [1, 2] %}{% set x %}b{% continue %}{% endset %}{% endfor %}{{ x }}", "5"],
+      [
+        "{% for i in [1, 2] %}{% for j in [1, 2] %}{% filter upper %}a{{ j }}{% break %}{% endfilter %}{% endfor %}b" +
+        "{% endfor %}",
+        "bb",
+      ],
+    ] as const
+  ) {
+    const template = await ChatTemplate.parse("t", source);
+    const segments = template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
+    assertEquals(segments, [{ text: written }], source);
+  }
+});
+
 Deno.test("a number of a call that is zero is not true", async () => {
   const template = await ChatTemplate.parse(
     "t",
