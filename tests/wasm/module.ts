@@ -32,14 +32,21 @@ export class Machine {
   readonly #bytes: Bytes;
   readonly #kernel: (name: string) => Kernel;
   readonly #guards: number[] = [];
+  readonly #start: number;
   #at: number;
 
   /** @param mebibytes Size of the memory. */
   constructor(mebibytes = 8) {
     this.#memory = new WebAssembly.Memory({ initial: 16 * mebibytes, maximum: 65536, shared: true });
     this.#bytes = new Uint8Array(this.#memory.buffer);
-    this.#at = heapBase(module) + STACK_BYTES;
+    this.#at = this.#start = heapBase(module) + STACK_BYTES;
     this.#kernel = instantiate(module, this.#memory, this.#at);
+  }
+
+  /** Gives all arrays back; what they held stays where the next ones will lie. */
+  clear(): void {
+    this.#at = this.#start;
+    this.#guards.length = 0;
   }
 
   #take(bytes: number, misaligned: number): number {
@@ -58,6 +65,14 @@ export class Machine {
     const address = this.#take(typeof values === "number" ? values : values.length, misaligned);
     const data = this.#bytes.subarray(address, address + (typeof values === "number" ? values : values.length));
     if (typeof values !== "number") data.set(values);
+    return { address, data };
+  }
+
+  /** Places bytes where the memory ends, so that a kernel that reads beyond them traps; for one array at a time. */
+  last(values: ArrayLike<number>): Placed<Bytes> {
+    const address = this.#bytes.length - values.length, data = this.#bytes.subarray(address);
+    assert(this.#at <= address, "the machine's memory is too small");
+    data.set(values);
     return { address, data };
   }
 
@@ -84,6 +99,7 @@ export class Machine {
    * @param words The descriptor.
    * @param outputs Arrays that the kernel writes.
    * @param scratchBytes What the caller promises the kernel.
+   * @param cuts Where the units are cut apart instead of after each of them, ascending.
    */
   run(
     name: string,
@@ -91,13 +107,14 @@ export class Machine {
     units: number,
     outputs: readonly Placed<Bytes | Floats | Integers>[],
     scratchBytes = 0,
+    cuts: readonly number[] = Array.from({ length: Math.max(0, units - 1) }, (_, i) => i + 1),
   ): void {
     const kernel = this.#kernel(name), descriptor = this.#describe(words);
     // NaN bits, so that scratch that is read before it is written shows.
     const scratch = this.bytes(new Uint8Array(scratchBytes).fill(0xff));
     const bytes = () => outputs.map(({ address, data }) => this.#bytes.slice(address, address + data.byteLength));
     const before = bytes();
-    for (let unit = units - 1; unit >= 0; unit--) kernel(descriptor, unit, unit + 1, scratch.address);
+    for (let i = cuts.length; i >= 0; i--) kernel(descriptor, cuts[i - 1] ?? 0, cuts[i] ?? units, scratch.address);
     const apart = bytes();
     outputs.forEach(({ address }, i) => this.#bytes.set(before[i]!, address));
     scratch.data.fill(0xff);

@@ -39,7 +39,7 @@ impl<'a> Finish<'a> {
         unsafe {
             let to = row(r.out, r.out_row(pair), r.out_stride).wrapping_add(self.row);
             for half in 0..rows.div_ceil(4) {
-                let mut y = sums[half];
+                let mut y = f32x4_add(sums[half], f32x4_splat(0.0));
                 if r.weights.scale_kind > scale::E8M0 {
                     y = f32x4_mul(y, self.factors[half]);
                 }

@@ -239,11 +239,12 @@ impl Record {
         unsafe { *(self.x_scales as *const f32).add(self.x_row(pair)) }
     }
 
-    /// Makes an output of a dot product, and stores it.
+    /// Makes an output of a dot product, and stores it. A sum of nothing but zeros is a positive one: where products of
+    /// a block vanish by its scale, their zero is negative, and then loops differ in those that they add to it.
     #[inline(always)]
     pub unsafe fn finish(&self, row: usize, pair: usize, sum: f32) {
         unsafe {
-            let w = &self.weights;
+            let (w, sum) = (&self.weights, sum + 0.0);
             let mut y = if w.scale_kind > scale::E8M0 { sum * w.row_factor(row) } else { sum };
             if self.x_scales != 0 {
                 y *= self.x_scale(pair);
@@ -262,7 +263,7 @@ impl Record {
     #[inline(always)]
     pub unsafe fn finish_four(&self, row: usize, pair: usize, pairs: usize, sums: v128) {
         unsafe {
-            let w = &self.weights;
+            let (w, sums) = (&self.weights, f32x4_add(sums, f32x4_splat(0.0)));
             let mut y = if w.scale_kind > scale::E8M0 { f32x4_mul(sums, f32x4_splat(w.row_factor(row))) } else { sums };
             if self.x_scales != 0 {
                 let scale = |i: usize| self.x_scale(pair + min(i, pairs - 1));
