@@ -23,7 +23,9 @@ export function operationName({ layer, operation }: { readonly layer: number; re
 }
 
 /** The operation with the largest own error; undefined where there is none. */
-export function worstOperation({ operations }: DivergenceResult): DivergenceResult["operations"][number] | undefined {
+export function worstOperation(
+  { operations }: Pick<DivergenceResult, "operations">,
+): DivergenceResult["operations"][number] | undefined {
   let worst: DivergenceResult["operations"][number] | undefined;
   for (const o of operations) {
     if (o.own === null || o.own.relative_error === 0) continue;

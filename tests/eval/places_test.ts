@@ -75,10 +75,18 @@ Deno.test("the operation with a layer's largest error stands beside those that a
   assertEquals(cells([{ ...place, what: "own_error", others: [] }])[2], own.operation);
   // Files of earlier versions name one, by an interval of its own.
   assertEquals(cells(), ["0.10", "0.10", given.operations.find((o) => o.layer === 0 && o.own !== null)!.operation]);
-  assertEquals([orMoreNote([given]), orMoreNote([{ largest: [] }])].map((note) => note.split(" by ")[1]), [
-    "intervals",
-    "paired tests",
-  ]);
+});
+
+Deno.test("what is said of operations beside the largest names how they were told apart", () => {
+  const given = divergence(0.1), worst = given.operations.find(({ own }) => (own?.relative_error ?? 0) > 0)!;
+  const place = { what: "own_error" as const, among: null, layer: worst.layer, operation: worst.operation };
+  const tested = { ...given, largest: [{ ...place, low: 0.01, high: 0.5, others: [] }] };
+  // An error that is not finite leaves nothing to test, as files of earlier versions do.
+  const infinite = { ...given, largest: [] }, none = { operations: [], largest: [] };
+  const by = (...all: Parameters<typeof orMoreNote>[0]) => orMoreNote(all).split(" by ")[1];
+  assertEquals([by(tested), by(tested, none), by(none)], ["paired tests", "paired tests", "paired tests"]);
+  assertEquals([by(given), by(infinite), by(infinite, none)], ["intervals", "intervals", "intervals"]);
+  assertEquals(by(tested, infinite), "paired tests or intervals");
 });
 
 Deno.test("numbers that have no interval are written as their size", () => {

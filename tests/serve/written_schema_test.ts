@@ -94,6 +94,8 @@ Deno.test("bounds become the next within whose digits stay; what says nothing of
       ['{"not":{"maximum":9223372036854775807}}', "s.not.maximum"],
       ['{"properties":{"default":{"const":9007199254740993}}}', "s.properties.default.const"],
       ['{"const":{"a":[9007199254740993]}}', "s.const.a[0]"],
+      [`{"enum":[1${"0".repeat(400)}]}`, "s.enum[0]"],
+      [`{"not":{"minimum":-1${"0".repeat(400)}}}`, "s.not.minimum"],
     ] as const
   ) assertStringIncludes(assertThrows(() => plain(given), InputError).message, `${path}: expected an integer`);
 });

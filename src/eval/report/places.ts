@@ -45,10 +45,15 @@ export function operationsText({ operation, others }: LargestPlace): string {
   return others.length === 0 ? operation : `${operation} or ${others.length} more`;
 }
 
-/** What "or 5 more" says of operations: in files of earlier versions intervals told them apart. */
-export function orMoreNote(divergences: readonly Pick<DivergenceResult, "largest">[]): string {
-  const tested = divergences.every(({ largest }) => largest !== undefined);
-  return `or more: operations whose own error may be the largest as well, by ${tested ? "paired tests" : "intervals"}`;
+/**
+ * What "or 5 more" says of operations: intervals told them apart in files of earlier versions, and where an error that
+ * is not finite leaves nothing to test.
+ */
+export function orMoreNote(divergences: readonly Pick<DivergenceResult, "largest" | "operations">[]): string {
+  const named = divergences.filter((divergence) => worstOperation(divergence) !== undefined);
+  const tested = named.filter((divergence) => largestPlace(divergence, "own_error") !== undefined).length;
+  const by = tested === named.length ? "paired tests" : tested === 0 ? "intervals" : "paired tests or intervals";
+  return `or more: operations whose own error may be the largest as well, by ${by}`;
 }
 
 /** The operation with the largest own error, and those that may have it as well; empty where there is none. */

@@ -71,7 +71,7 @@ function digitsOf(value: number): bigint {
 /** A number whose digits stay. */
 function exact(written: WrittenNumber, path: string): number {
   const integer = integerOf(written.rawJSON), value = Number(written.rawJSON);
-  if (integer === null || digitsOf(value) === integer) return value;
+  if (integer === null || Number.isFinite(value) && digitsOf(value) === integer) return value;
   throw InputError.of("wrong_value", { name: path }, "an integer that float64 holds with all digits", show(written));
 }
 
