@@ -1,5 +1,6 @@
 /** `mxoss compare`: two settings on the same tokens. */
-import { makeWritableDirectory, removeIfThere } from "../checkpoint/atomic.ts";
+import { removeIfThere } from "../checkpoint/atomic.ts";
+import { makeWritableDirectory } from "../checkpoint/directories.ts";
 import { userHashesOf } from "./user_hashes.ts";
 import { inDirectory, inMemory } from "../eval/stores.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";

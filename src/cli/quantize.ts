@@ -53,7 +53,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   if (text) checkTokens(text, checkpoint);
 
   const settings = await identity(checkpoint, recipe, plan, options, text);
-  makeRoom(options.out);
+  using _room = makeRoom(options.out);
   using interrupt = new Interrupt();
   const sources = await readSources(checkpoint, interrupt);
   if (sources === null) return interruptedBefore();
@@ -80,6 +80,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
     },
   );
   if (written === null) {
+    if (journal.isEmpty) return interruptedBefore();
     note(`interrupted; the same command goes on where it stopped`);
     return EXIT_INTERRUPTED;
   }

@@ -4,14 +4,8 @@
  */
 import { counted } from "../amounts.ts";
 import * as z from "zod";
-import {
-  cannotWrite,
-  isTemporaryName,
-  makeWritableDirectory,
-  removeIfThere,
-  syncDirectory,
-  writeWhole,
-} from "../checkpoint/atomic.ts";
+import { cannotWrite, isTemporaryName, removeIfThere, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
+import { makeWritableDirectory, removeEmpty } from "../checkpoint/directories.ts";
 import { sealed, unsealed } from "../checksum.ts";
 import { readable, readJson } from "../read.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
@@ -138,6 +132,11 @@ export class Journal implements Disposable {
     this.#write();
   }
 
+  /** Whether nothing is kept that a run could go on from. */
+  get isEmpty(): boolean {
+    return this.observed === null && this.#finished.size === 0;
+  }
+
   /** Whether a weight file was finished once; it may be gone or damaged now. */
   recorded(name: string): boolean {
     return this.#finished.has(name);
@@ -179,8 +178,15 @@ export class Journal implements Disposable {
     writeWhole(`${this.dir}/${JOURNAL}`, `${JSON.stringify(sealed(note), null, 1)}\n`);
   }
 
-  /** Lets other processes fill the directory. */
+  /** Lets other processes fill the directory. A note of nothing goes: the same run would begin anew. */
   [Symbol.dispose](): void {
+    try {
+      const isAlone = () => ownNames(this.dir).every((name) => name === JOURNAL);
+      if (this.isEmpty && isAlone()) removeIfThere(`${this.dir}/${JOURNAL}`);
+    } catch (thrown) {
+      // Where the directory is gone or cannot be written to, the run has said so.
+      if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    }
     this.#lock?.close();
   }
 }
@@ -189,11 +195,13 @@ export class Journal implements Disposable {
  * Makes the directory, if it is not there, and refuses one that can hold no checkpoint, as {@linkcode Journal.open}
  * will after the weights were hashed.
  *
+ * @returns What removes the directory again, and those above that were made for it, if nothing was put there.
  * @throws {InputError} where it has other files, or takes none.
  */
-export function makeRoom(dir: string): void {
-  makeWritableDirectory(dir);
+export function makeRoom(dir: string): Disposable {
+  const made = makeWritableDirectory(dir);
   ownNames(dir);
+  return { [Symbol.dispose]: () => removeEmpty(made) };
 }
 
 /** Names of the files in a directory that is empty, or of an interrupted run. */

@@ -1,12 +1,12 @@
 import {
   copyWhole,
   isTemporaryName,
-  makeDirectory,
   openToAppend,
   syncDirectory,
   temporaryName,
   writeWhole,
 } from "../../src/checkpoint/atomic.ts";
+import { makeDirectory } from "../../src/checkpoint/directories.ts";
 import { SafetensorsWriter } from "../../src/checkpoint/write_safetensors.ts";
 import { Journal } from "../../src/eval/journal.ts";
 import { InputError } from "../../src/errors.ts";

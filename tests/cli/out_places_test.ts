@@ -1,5 +1,6 @@
 /** Where `--out` must not lead: into a model, to a pipe, to where rights are missing; said before anything is read. */
 import { assertEquals } from "../assert.ts";
+import { InputError } from "../../src/errors.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { inProcess, replaced } from "./in_process.ts";
@@ -97,6 +98,17 @@ Deno.test("quantize refuses its --out before it hashes the weights", async () =>
   const { code, stderr } = await inProcess(["quantize", "--scheme", "w_mxfp4_a_mxfp4", "--out", dir.path]);
   const expected = "expected a new or empty directory, or one of an interrupted run, got 1 other file";
   assertEquals([code, stderr], [2, `error: --out: ${dir.path}: ${expected}\n`]);
+});
+
+Deno.test("quantize leaves no directory where it refuses what it reads of the weights", async () => {
+  using dir = new TemporaryDirectory();
+  const refused = InputError.of("wrong_value", { file: "w" }, "finite numbers", "NaN");
+  for (const [expected, read] of [[2, () => Promise.reject(refused)], [130, () => Promise.resolve(null)]] as const) {
+    using _replaced = replaced([Sources, { read }]);
+    const out = `${dir.path}/a/b`;
+    const { code } = await inProcess(["quantize", "--scheme", "w_mxfp4_a_mxfp4", "--out", out]);
+    assertEquals([code, [...Deno.readDirSync(dir.path)]], [expected, []]);
+  }
 });
 
 Deno.test("a file in the place of the parts of a run is called so", async () => {

@@ -1,7 +1,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
-import { JOURNAL, Journal } from "../../src/quantize/journal.ts";
+import { JOURNAL, Journal, makeRoom } from "../../src/quantize/journal.ts";
 import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
@@ -54,8 +54,8 @@ Deno.test("quantize() goes on after every place it can be stopped at, and the re
     // Not a checkpoint yet, however many of its files are there.
     assertThrows(() => openCheckpoint(to.path), InputError, "config.json: no such file");
     const before = left.map((name) => Deno.statSync(`${to.path}/${name}`).ino);
-    // A process that was killed leaves its temporary file.
-    to.write("model-00001-of-00009.safetensors.0123456789abcdef.partial", "half");
+    // A process that was killed leaves its temporary file, beside a note.
+    if (stopAfter > 0) to.write("model-00001-of-00009.safetensors.0123456789abcdef.partial", "half");
     await quantizeInto(from.path, to.path, "w_mxfp4", OPTIONS);
     assertEquals(left.map((name) => Deno.statSync(`${to.path}/${name}`).ino), before);
     assertEquals(contents(to.path), contents(whole.path));
@@ -84,7 +84,7 @@ Deno.test("quantize() stops when it is asked to, and says so", async () => {
     while (performance.now() < until);
   };
   assertEquals(await quantizeInto(from.path, to.path, "w_mxfp4", { watch: { stop: () => true, onProgress } }), null);
-  assertEquals(names(to.path), [JOURNAL]);
+  assertEquals(names(to.path), []);
 });
 
 Deno.test("Journal.open() refuses directories that hold anything else", () => {
@@ -93,7 +93,9 @@ Deno.test("Journal.open() refuses directories that hold anything else", () => {
   dir.write("model.safetensors", "x");
   refused(`out: ${dir.path}: expected a new or empty directory, or one of an interrupted run, got 1 other file`);
   Deno.removeSync(`${dir.path}/model.safetensors`);
-  Journal.open(dir.path, run("b"))[Symbol.dispose]();
+  const other = Journal.open(dir.path, run("b"));
+  other.record("model.safetensors", "0");
+  other[Symbol.dispose]();
   refused(`out: ${dir.path}: holds an interrupted run with other settings`);
   dir.write(JOURNAL, "{");
   refused(`${dir.path}/${JOURNAL}: not JSON`);
@@ -179,7 +181,7 @@ Deno.test("quantize() refuses a source that changes while it is read", async () 
   };
   const watched = () => quantizeInto(from.path, to.path, "w_mxfp4", { watch: { onProgress } });
   await assertRejects(watched, InputError, `${source}: changed while it was in use`);
-  assertEquals(names(to.path), [JOURNAL]);
+  assertEquals(names(to.path), []);
 });
 
 Deno.test("Journal.open() refuses a directory that another run is filling", () => {
@@ -190,6 +192,27 @@ Deno.test("Journal.open() refuses a directory that another run is filling", () =
   assertEquals(names(dir.path), [JOURNAL]);
   first[Symbol.dispose]();
   Journal.open(dir.path, run("a"))[Symbol.dispose]();
+});
+
+Deno.test("makeRoom() leaves the directories that it made where something was put there, and else none", () => {
+  using dir = new TemporaryDirectory();
+  const to = `${dir.path}/a/b`;
+  {
+    using _room = makeRoom(to);
+    assertEquals(names(to), []);
+  }
+  assertEquals(names(dir.path), []);
+  {
+    using _room = makeRoom(to);
+    using journal = Journal.open(to, run("a"));
+    journal.record("model.safetensors", "0");
+  }
+  assertEquals(names(to), [JOURNAL]);
+  Deno.removeSync(`${to}/${JOURNAL}`);
+  {
+    using _room = makeRoom(to);
+  }
+  assertEquals(names(to), [], "a directory that was there before");
 });
 
 Deno.test("an interrupted run with a damaged note is refused, and one of a version without checksums goes on", () => {

@@ -230,7 +230,7 @@ Deno.test("quantize() refuses numbers that no format has, by their place", async
       InputError,
       `${from.path}: tensor ${name}: expected finite numbers, got ${got} in row 33, column 5`,
     );
-    assertEquals([...Deno.readDirSync(to.path)].map((entry) => entry.name), ["quantize.journal.json"]);
+    assertEquals([...Deno.readDirSync(to.path)], []);
   }
 });
 

@@ -11,7 +11,7 @@ import type { Tokenizer } from "../../text/tokenizer.ts";
 import { refuseUndrawn, showAnalysis } from "../generate.ts";
 import { openModel, openRenderer, openTokenizer, warnOfSystem } from "../open_model.ts";
 import type { OptionValues } from "../options.ts";
-import { makeWritableDirectory } from "../../checkpoint/atomic.ts";
+import { makeWritableDirectory } from "../../checkpoint/directories.ts";
 import { refuseNoDirectory } from "../places.ts";
 import { ChatReply } from "../reply.ts";
 import { choicesOf, planOnce, refuseLonger } from "../settings.ts";

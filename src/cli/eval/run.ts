@@ -1,5 +1,5 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
-import { makeWritableDirectory } from "../../checkpoint/atomic.ts";
+import { makeWritableDirectory } from "../../checkpoint/directories.ts";
 import { keepsResults, openCells } from "./hashed_cells.ts";
 import { adopting, shardsIn } from "../../eval/shards/attempts.ts";
 import { inDirectory, inMemory } from "../../eval/stores.ts";

@@ -1,5 +1,5 @@
 /** A part of an evaluation, from the directory that all parts share to the line that says what comes next. */
-import { makeDirectory } from "../../checkpoint/atomic.ts";
+import { makeDirectory } from "../../checkpoint/directories.ts";
 import type { Interrupted } from "../../eval/cell_run.ts";
 import type { Indexed } from "../../eval/journal.ts";
 import { adopting, attempts, type ShardDirectory, shardDirectory, shardsIn } from "../../eval/shards/attempts.ts";
