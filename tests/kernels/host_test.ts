@@ -5,6 +5,7 @@
 import { openHip } from "../../ffi/hip.ts";
 import { KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { FAMILIES } from "../../src/verify/cases/all.ts";
+import type { KernelCase } from "../../src/verify/cases/check.ts";
 import { expertCases } from "../../src/verify/cases/expert.ts";
 import { expertMlpCases } from "../../src/verify/cases/expert_mlp.ts";
 import { expertWalkCases } from "../../src/verify/cases/expert_walk.ts";
@@ -20,6 +21,11 @@ import { buildHipHost } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { HostMachine } from "./host_machine.ts";
+
+/** Asserts that a case does not agree before its kernel has run, where there is anything to do. */
+function assertOpen({ name, check }: KernelCase): void {
+  assert(!(check() <= 1) || name.endsWith(" nothing"), `${name} agrees before its kernel has run`);
+}
 
 Deno.test({
   name: "every kernel on the host agrees with the reference",
@@ -37,6 +43,7 @@ Deno.test({
           // What a filter of --verify goes by.
           const own = FAMILIES.filter(({ entries }) => entries.test(one.job.entry));
           assert(own.length > 0 && one.name.startsWith(one.job.entry), one.job.entry);
+          assertOpen(one);
           const results: CaseResult[] = [];
           runCase(machine, one, (result) => results.push(result));
           const [{ agrees, error, problem }] = results as [CaseResult];
@@ -60,6 +67,7 @@ Deno.test({
       )
     ) {
       await t.step(one.name, async () => {
+        assertOpen(one);
         await machine.run([one.job]);
         assert(one.check() <= 1, one.name);
       });
@@ -78,6 +86,7 @@ Deno.test({
     );
     for (const one of [...expertWalkCases(), ...expertMlpCases(), ...forOne]) {
       await t.step(one.name, async () => {
+        assertOpen(one);
         await machine.run([one.job]);
         assert(one.check() <= 1, one.name);
       });

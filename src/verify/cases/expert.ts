@@ -70,7 +70,9 @@ const ONE_GRID = [5, 1, 1] as const;
 
 function choices(r: Random, n: number, topK: number): Int32Array {
   if (topK > TOP_K) return Int32Array.from({ length: n * topK }, (_, i) => (5 * i + 2) % 6);
-  return Int32Array.from({ length: n * TOP_K }, (_, i) => i % TOP_K === 0 ? r.below(3) : 3 + r.below(3));
+  const ids = Int32Array.from({ length: n * TOP_K }, (_, i) => i % TOP_K === 0 ? r.below(3) : 3 + r.below(3));
+  // Where all are another rank's, a kernel has nothing to do.
+  return ids.some((id) => id >= FIRST && id < FIRST + COUNT) ? ids : ids.with(0, FIRST);
 }
 
 function upCase(seed: number, s: UpSpec): KernelCase {

@@ -119,7 +119,7 @@ function afterNormCase({ rows, stride, x }: GivenRows, weight: Float32Array, kin
       return worstOf(...rows.map((row, i) => {
         const want = prepare(normRow(row, weight, Math.fround(1e-5), round), kind, 0, 1, round).values;
         // A sum of squares that is one ulp off moves a scale by as much, and few numbers across a rounding boundary.
-        const wrong = want.filter((v, c) => Math.abs(v - got[i * width + c]!) > 3e-7 * Math.abs(v)).length;
+        const wrong = want.filter((v, c) => !(Math.abs(v - got[i * width + c]!) <= 3e-7 * Math.abs(v))).length;
         return wrong / (0.02 * width);
       }));
     },
