@@ -182,7 +182,7 @@ async function bench(session: Session, name: string): Promise<void> {
 /** Microseconds of a sum of so many tokens, by the library and from memory to memory. */
 async function sums({ engine }: Session, name: string): Promise<void> {
   if (!(engine instanceof DeviceEngine)) return;
-  const tokens = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024].filter((n) => n <= chunk);
+  const tokens = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096].filter((n) => n <= chunk);
   const times = tokens.map(() => ({ library: [] as number[], exchange: [] as number[] }));
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     const replies = await engine.ranks.all(() => ({ kind: "tune", tokens }));

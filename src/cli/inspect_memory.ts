@@ -1,13 +1,13 @@
 /** What a model takes of GPUs, as `inspect` says it. */
 import { neededOfRanks } from "../session/device_memory.ts";
-import { chunkFor } from "../session/request.ts";
+import { sizedRequest } from "../session/request.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { bytesText, counted } from "../amounts.ts";
 import { tableLines } from "./table.ts";
 
 /** What each rank takes of a GPU of its own, where there are so many sequences of so many positions. */
 export function gpuMemory(setting: PlannedSetting, sequences: number, context: number) {
-  const room = { slots: sequences, context }, chunk = chunkFor(setting, room);
+  const room = { slots: sequences, context }, { maxTokens: chunk } = sizedRequest(setting, room);
   const ranks = neededOfRanks(setting, room).map(({ weights, cache, activations }, rank) => {
     return { rank, weight_bytes: weights, cache_bytes: cache, activation_bytes: activations };
   });

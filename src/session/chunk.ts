@@ -9,7 +9,9 @@ import { Costs } from "../model/work.ts";
 export const DEFAULT_CHUNK = 128;
 
 /** What one sequence may have instead: the more tokens an expert gets at once, the less often it is decoded. */
-const LONGER_CHUNKS = [512, 256], LONGER_CHUNKS_OF_DEVICES = [1024, 512, 256];
+const LONGER_CHUNKS = [512, 256];
+/** The same on a device, where rows fill whole tiles of experts besides; its kernels were tried with no more. */
+const LONGER_CHUNKS_OF_DEVICES = [4096, 2048, 1024, 512, 256];
 /** On a device several may have so many: sliding layers keep room for them for each sequence. */
 const SHARED_CHUNKS_OF_DEVICES = [512, 256];
 /** Activations take at most so much of what the weights take, and of the memory that can be had. */
@@ -36,7 +38,8 @@ export function chosenChunk(
 }
 
 /**
- * The same on a GPU, whose matrix products want more rows still. Results depend on it as docs/kernels.md says.
+ * The same on a GPU, whose matrix products want more rows still. Results depend on it as docs/kernels.md says. What is
+ * counted is the whole model's activations: a rank has fewer, and beside them what ranks exchange.
  *
  * @param ranks As many devices.
  * @param shared Whether several sequences share a pass.

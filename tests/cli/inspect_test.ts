@@ -53,6 +53,14 @@ Deno.test("inspect --tp 8 shows what each rank has, in whole blocks", async () =
   assertMatch(stdout, /^rank +weights +KV cache +activations +in all$/m);
 });
 
+Deno.test("inspect counts no longer chunks than sequences have positions", async () => {
+  for (const [sequences, prompts] of [["1", "64"], ["3", "128"]] as const) {
+    const { code, stdout } = await mxoss(["inspect", "--context", "64", "--sequences", sequences]);
+    assertEquals(code, 0);
+    assertMatch(stdout, new RegExp(`of 64 positions, prompts by ${prompts} tokens \\(`));
+  }
+});
+
 Deno.test("inspect --tp counts the bytes of every rank: experts once, what all ranks hold once a rank", async () => {
   const reports = await Promise.all(
     [[], ["--tp", "8"], ["--ep", "4"], ["--tp", "3", "--ep", "5"]].map(async (args) =>

@@ -20,14 +20,24 @@ Deno.test("chosenChunk() grows with the memory that can be had, and shrinks with
 
 Deno.test("chosenDeviceChunk() is large where weights are, and shrinks with ranks and the model", () => {
   const chunkOf = (layers: number, ranks: number, shared = false) => {
-    const { planned: { source } } = planSetting({
-      ...DEFAULTS,
-      checkpoint: randomCheckpoint({ shape: { ...shape, layers }, layout: "hf_mxfp4" }),
-    });
-    return chosenDeviceChunk({ ...checkpoint.config, layers }, source, ranks, shared);
+    const own = randomCheckpoint({ shape: { ...shape, layers }, layout: "hf_mxfp4" });
+    const { planned: { source } } = planSetting({ ...DEFAULTS, checkpoint: own });
+    return chosenDeviceChunk(own.config, source, ranks, shared);
   };
-  assertEquals([chunkOf(24, 1), chunkOf(24, 8), chunkOf(1, 1), chunkOf(1, 64)], [1024, 512, 512, 128]);
+  assertEquals([1, 2, 4, 8].map((ranks) => chunkOf(24, ranks)), [4096, 2048, 1024, 512]);
+  assertEquals([chunkOf(1, 1), chunkOf(1, 64)], [512, 128]);
   assertEquals([chunkOf(24, 1, true), chunkOf(1, 64, true)], [512, 128]);
+});
+
+Deno.test("a GPU's prompt has the chunk of the model and its ranks, or the one that is asked for", () => {
+  const large = randomCheckpoint({ shape: SHAPES["gpt-oss-120b"], layout: "hf_mxfp4" });
+  const chunkOf = (tp: number, ep: number, chunk?: number) => {
+    const setting = planSetting({ ...DEFAULTS, checkpoint: large, backend: "cuda", tp, ep, chunk });
+    return [setting.promptChunk, setting.chunk];
+  };
+  assertEquals([chunkOf(1, 1), chunkOf(4, 1), chunkOf(2, 2)], [[4096, 512], [4096, 512], [4096, 512]]);
+  assertEquals([chunkOf(8, 1), chunkOf(2, 4)], [[2048, 512], [2048, 512]]);
+  assertEquals(chunkOf(1, 1, 1024), [1024, 1024]);
 });
 
 Deno.test("one sequence has the chosen chunk, several have 128, and either has what is asked for", async () => {

@@ -16,15 +16,27 @@ import { dose } from "../soak.ts";
 
 const ignore = await withoutKernelCompiler();
 
-for (const sizes of [...dose([], [{ tp: 1, ep: 1 }]), { tp: 2, ep: 2 }, ...dose([], [{ tp: 8, ep: 1 }])]) {
+const SHORT = { chunk: 32, slots: 3, context: 200 };
+/** The longest chunk of one sequence. */
+const LONG = { chunk: 4096, slots: 1, context: 5000 };
+
+for (
+  const { tp, ep, chunk, ...room } of [
+    ...dose([], [{ tp: 1, ep: 1, ...SHORT }, { tp: 1, ep: 1, ...LONG }]),
+    { tp: 2, ep: 2, ...SHORT },
+    ...dose([], [{ tp: 8, ep: 1, ...SHORT }]),
+    { tp: 2, ep: 1, ...LONG },
+  ]
+) {
+  const sizes = { tp, ep };
   Deno.test({
-    name: `what ranks are said to need is what they allocate, tp ${sizes.tp} ep ${sizes.ep}`,
+    name: `what ranks are said to need is what they allocate, tp ${tp} ep ${ep}, in chunks of ${chunk}`,
     ignore,
     fn: async () => {
       using host = new HipHost(buildHipHost());
       const checkpoint = openCheckpoint(asset("models/tiny-gpt-oss").pathname), { config } = checkpoint;
-      const setting = planSetting({ ...DEFAULTS, checkpoint, ...sizes, backend: "hip", chunk: 32 });
-      const room = { slots: 3, context: 200 }, needed = neededOfRanks(setting, room);
+      const setting = planSetting({ ...DEFAULTS, checkpoint, ...sizes, backend: "hip", chunk });
+      const needed = neededOfRanks(setting, room);
       const whole = await requestOf(setting, room), kernels = await hostKernels();
       const allocated: number[] = [];
       for (let rank = 0; rank < sizes.tp * sizes.ep; rank++) {
