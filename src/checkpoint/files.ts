@@ -146,6 +146,15 @@ export function hasWeightFiles(dir: string): boolean {
   return [SINGLE, INDEX].some((name) => lookAt(joined(dir, name)) !== null) || safetensorsIn(dir).length > 0;
 }
 
+/** Whether the weights of the model in a directory are, or would be, looked for in a file of that name. */
+export function isReadAsWeights(dir: string, name: string): boolean {
+  const [single, index] = [SINGLE, INDEX].map((one) => lookAt(joined(dir, one)) !== null);
+  if (name === SINGLE || name === INDEX) return true;
+  if (!index) return !single && name.endsWith(".safetensors") && !name.startsWith(".");
+  const path = joined(dir, INDEX);
+  return Object.values(validate(Index, readJson(path, MAX_INDEX_BYTES), path).weight_map).includes(name);
+}
+
 function openShards(dir: string, index: string, onWarning: (line: string) => void): WeightFiles {
   const { metadata, weight_map } = validate(Index, readJson(index, MAX_INDEX_BYTES), index);
   const entries = shardEntries(weight_map, index);

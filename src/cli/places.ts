@@ -1,13 +1,14 @@
 /** Places that the command line names, looked at before anything is computed for them. */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { kindOf, TemporaryFile } from "../checkpoint/atomic.ts";
+import { isReadAsWeights } from "../checkpoint/files.ts";
 import { refuseTarget } from "../checkpoint/write_safetensors.ts";
 import { InputError, type Subject } from "../errors.ts";
 import { UsageError } from "./spelling.ts";
 
 /**
  * Refuses a file that must not be written, or cannot be: one beside it is made and removed. Of a model's files none is
- * replaced, by force neither.
+ * replaced, by force neither, and none is added that would be read as one.
  *
  * @throws {UsageError} as {@linkcode refuseTarget} and {@linkcode TemporaryFile}, with the option's name.
  * @throws {FailureError} when the disk is full or fails.
@@ -15,7 +16,9 @@ import { UsageError } from "./spelling.ts";
 export function refuseOut(path: string, force: boolean): void {
   try {
     refuseTarget(path, force);
-    if (OF_MODELS.test(path) && exists(path)) refuseModel(dirname(path), path);
+    if (isOfModel(dirname(path), basename(path)) || OF_MODELS.test(path) && exists(path)) {
+      refuseModel(dirname(path), path);
+    }
     new TemporaryFile(path)[Symbol.dispose]();
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
@@ -44,6 +47,23 @@ export function refuseModel(dir: string, out = dir): void {
 
 /** What files of models are called; others beside them are what somebody wrote there before. */
 const OF_MODELS = /(?:^|[/\\])model[^/\\]*\.safetensors$|\.(?:json|jinja)$/;
+
+/** Files that are read beside a model's weights, where they are there. */
+const READ: ReadonlySet<string> = new Set([
+  ...["config.json", "generation_config.json", "hf_quant_config.json", "adapter_config.json"],
+  ...["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"],
+]);
+
+/** Whether a file of that name would be read as one of the model in a directory. */
+function isOfModel(dir: string, name: string): boolean {
+  try {
+    return READ.has(name) || isReadAsWeights(dir, name);
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+    // Of an index that cannot be read nobody knows what it names.
+    return true;
+  }
+}
 
 const isWeights = (path: string): boolean => path.endsWith(".safetensors");
 

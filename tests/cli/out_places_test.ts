@@ -1,5 +1,6 @@
 /** Where `--out` must not lead: into a model, to a pipe, to where rights are missing; said before anything is read. */
-import { assertEquals } from "../assert.ts";
+import { assertEquals, assertThrows } from "../assert.ts";
+import { refuseOut } from "../../src/cli/places.ts";
 import { InputError } from "../../src/errors.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
@@ -55,6 +56,51 @@ Deno.test("no --out leads into a model's directory", async () => {
     assertEquals(got, { code: 2, stdout: "", stderr: `error: --out: ${out}: ${outside}` });
   }
   assertEquals(model.state(), before);
+});
+
+Deno.test("no file is written where the weights or the settings of a model are looked for", async () => {
+  using dir = new TemporaryDirectory();
+  const weights = `${TINY}/model.safetensors`, single = `${dir.path}/single`, indexed = `${dir.path}/indexed`;
+  const unindexed = `${dir.path}/unindexed`, damaged = `${dir.path}/damaged`;
+  for (const path of [single, indexed, unindexed, damaged]) {
+    Deno.mkdirSync(path);
+    Deno.copyFileSync(`${TINY}/config.json`, `${path}/config.json`);
+  }
+  Deno.copyFileSync(weights, `${single}/model.safetensors`);
+  Deno.writeTextFileSync(`${single}/mine.safetensors`, "mine");
+  Deno.copyFileSync(weights, `${indexed}/first.safetensors`);
+  const index = "model.safetensors.index.json";
+  Deno.writeTextFileSync(`${indexed}/${index}`, JSON.stringify({ weight_map: { a: "first.safetensors" } }));
+  Deno.copyFileSync(weights, `${unindexed}/b.safetensors`);
+  Deno.copyFileSync(weights, `${damaged}/b.safetensors`);
+  Deno.writeTextFileSync(`${damaged}/${index}`, "{");
+  for (
+    const [path, name] of [
+      [single, index],
+      [single, "generation_config.json"],
+      [single, "chat_template.jinja"],
+      [indexed, "first.safetensors"],
+      [indexed, "model.safetensors"],
+      [unindexed, "b.safetensors"],
+      [unindexed, "new.safetensors"],
+      [unindexed, "model.safetensors"],
+      [damaged, "new.safetensors"],
+    ] as const
+  ) {
+    const out = `${path}/${name}`, subject = { option: "out", file: out };
+    const thrown = assertThrows(() => refuseOut(out, true), InputError, out);
+    assertEquals([thrown.subject, thrown.expected], [subject, "a place outside a model's directory"]);
+  }
+  // What no reader takes for a part of the model harms nothing.
+  for (
+    const [path, name] of [
+      [single, "new.safetensors"],
+      [single, "mine.safetensors"],
+      [single, "bench.json"],
+      [indexed, "new.safetensors"],
+      [unindexed, ".new.safetensors"],
+    ] as const
+  ) refuseOut(`${path}/${name}`, true);
 });
 
 Deno.test("--out at a pipe, or at a link that leads to itself, says so", async () => {
