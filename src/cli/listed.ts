@@ -72,7 +72,9 @@ function listRepository(folder: string, repository: string): Listed[] {
 }
 
 /** The checkpoints in a directory, or the one that it is; caches and other tools' files among them. */
-export function listDirectory(dir: string): Listed[] {
+export const listDirectory = (dir: string): Listed[] => orProblem(dir, () => inDirectory(dir));
+
+function inDirectory(dir: string): Listed[] {
   if (!isDirectory(dir)) return [look({ name: dir, path: dir, repository: null, commit: null, refs: [] })];
   const root = dir.replace(/(?<=.)[/\\]+$/, ""), found = below(root, DEPTH);
   return found.length > 0 ? found : [look({ name: root, path: root, repository: null, commit: null, refs: [] })];

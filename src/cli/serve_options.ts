@@ -48,7 +48,7 @@ const OPTIONS = {
   sequences: option("N", integer(1, 1024).default(16), "sequences of each model that are computed at once"),
   context: option(
     "N",
-    integer(1).optional(),
+    integer(16).optional(),
     "positions of a sequence, prompt and reply (default: at most 32768, as many as 2 GiB of cache hold; on a GPU, " +
       "where sequences share pages, what one may have of half of the memory that weights leave)",
   ),

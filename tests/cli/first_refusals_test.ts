@@ -5,12 +5,19 @@ import { ONLY_SOAKED, SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
 import { program } from "./program.ts";
 
-Deno.test("serve refuses a port that is taken, and limits beyond its context, before a model is loaded", async () => {
+Deno.test("serve refuses a port that is taken, a context of no conversation, and limits beyond it, before it loads a model", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr as Deno.NetAddr;
   const { code, stdout, stderr } = await inProcess(["serve", "--port", `${port}`]);
   assertEquals([code, stdout], [1, ""]);
   assertMatch(stderr, /^error: 127\.0\.0\.1:\d+: cannot be listened on: Address already in use[^\n]*\n$/);
+  for (const command of ["serve", "chat"]) {
+    const refused = await inProcess([command, "--context", "15"]);
+    assertEquals([refused.code, refused.stderr], [
+      2,
+      'error: --context: expected an integer of at least 16, got "15"\n',
+    ]);
+  }
   for (const option of ["--max-prompt", "--max-reply"]) {
     const refused = await inProcess(["serve", "--context", "64", option, "65"]);
     assertEquals(

@@ -6,6 +6,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { Cache } from "../checkpoint/hub_tree.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { inProcess, replaced } from "./in_process.ts";
+import { listDirectory } from "../../src/cli/listed.ts";
 import { TINY } from "./program.ts";
 import { withoutPrivileges } from "./without_privileges.ts";
 
@@ -125,6 +126,15 @@ Deno.test("fits() counts weights, cache and what is left alone", () => {
   const available = { bytes: 1000 + 64 * 2 ** 20, by: "test" };
   assert(fits({ weights: 900, cache: 100, work: 0 }, available));
   assert(!fits({ weights: 900, cache: 100, work: 1 }, available));
+});
+
+Deno.test("mxoss list says of a link that leads to itself that it cannot be read, and lists the others", () => {
+  using dir = new TemporaryDirectory();
+  const link = `${dir.path}/link`;
+  Deno.symlinkSync("link", link);
+  const [one, ...more] = [link, TINY].flatMap(listDirectory);
+  assertEquals([one!.name, one!.problem?.split(" (")[0]], [link, "cannot be read: Too many levels of symbolic links"]);
+  assertEquals(more.map(({ path, problem }) => [path, problem]), [[TINY, null]]);
 });
 
 Deno.test("mxoss list says which directories it cannot look into, and lists the others", async () => {
