@@ -58,7 +58,7 @@ Deno.test("no --out leads into a model's directory", async () => {
   assertEquals(model.state(), before);
 });
 
-Deno.test("no file is written where the weights or the settings of a model are looked for", async () => {
+Deno.test("no file is written where the weights or the settings of a model are looked for", () => {
   using dir = new TemporaryDirectory();
   const weights = `${TINY}/model.safetensors`, single = `${dir.path}/single`, indexed = `${dir.path}/indexed`;
   const unindexed = `${dir.path}/unindexed`, damaged = `${dir.path}/damaged`;
