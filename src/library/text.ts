@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { show } from "../describe.ts";
+import { InputError } from "../errors.ts";
 import { checkpointTokenizer, textDirectory } from "../session/tokenizer.ts";
 import { ChatRenderer } from "../text/chat.ts";
 import { type Channels, parseReply } from "../text/harmony_reply.ts";
@@ -44,6 +46,7 @@ export interface Tokenizer {
    * @param ids Token ids.
    * @param special Special tokens are written by name (`keep`) or left out (`skip`, default).
    * @returns Their text.
+   * @throws {InputError} if an id is outside the checkpoint's vocabulary.
    */
   decode(ids: Iterable<number>, special?: "keep" | "skip"): string;
   /**
@@ -60,6 +63,7 @@ export interface Tokenizer {
    *
    * @param ids Token ids of the reply.
    * @returns Its reasoning, its answer and its tool calls.
+   * @throws {InputError} if an id is outside the checkpoint's vocabulary.
    */
   reply(ids: Iterable<number>): Channels;
 }
@@ -98,6 +102,12 @@ export async function openTokenizer(
   const opened = behind(checkpoint);
   const tokenizer = await checkpointTokenizer(opened, onWarning);
   const chat = await ChatRenderer.fromDirectory(textDirectory(opened), tokenizer);
+  const { vocab } = opened.config;
+  const known = (ids: Iterable<number>): number[] =>
+    Array.from(ids, (id) => {
+      if (Number.isInteger(id) && id >= 0 && id < vocab) return id;
+      throw InputError.of("wrong_value", { name: "ids" }, `token ids from 0 to ${vocab - 1}`, show(id));
+    });
   return {
     encode: (text, options = {}) => {
       refuseUnknown(options, { allowSpecial: true });
@@ -105,13 +115,13 @@ export async function openTokenizer(
     },
     decode: (ids, special = "skip") => {
       refuseOtherWord("special", ["keep", "skip"], special);
-      return decode(tokenizer, ids, special);
+      return decode(tokenizer, known(ids), special);
     },
     question: (question, options = {}) => {
       refuseUnknown(options, { system: true, reasoning: true });
       refuseOtherWord("reasoning", ["low", "medium", "high"], options.reasoning);
       return chat.render({ messages: [{ role: "user", content: question }], ...options }).ids;
     },
-    reply: (ids) => parseReply(tokenizer, ids).channels(),
+    reply: (ids) => parseReply(tokenizer, known(ids)).channels(),
   };
 }

@@ -11,6 +11,7 @@
  * 3. `logit - frequency * count - presence`, of tokens that the reply has `count` times, count above 0: the formula of
  *    OpenAI's documentation of its penalties, which vLLM rounds after each of the two.
  */
+import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 
 /** What to change; all of it by default nothing. */
@@ -48,14 +49,20 @@ export class Adjustments {
     prompt: ArrayLike<number>,
   ) {
     const numbers: [name: string, value: number, least: number][] = [
-      ["repetition-penalty", repetitionPenalty, Number.MIN_VALUE],
-      ["frequency-penalty", frequencyPenalty, -Infinity],
-      ["presence-penalty", presencePenalty, -Infinity],
-      ...Array.from(logitBias.values(), (bias): [string, number, number] => ["logit-bias", bias, -Infinity]),
+      ["repetitionPenalty", repetitionPenalty, Number.MIN_VALUE],
+      ["frequencyPenalty", frequencyPenalty, -Infinity],
+      ["presencePenalty", presencePenalty, -Infinity],
+      ...Array.from(logitBias.values(), (bias): [string, number, number] => ["logitBias", bias, -Infinity]),
     ];
     for (const [name, value, least] of numbers) {
-      if (Number.isFinite(fround(value)) && value >= least) continue;
-      throw InputError.of("wrong_value", { name }, least > 0 ? "a number above 0" : "a number", value);
+      const isNumber = typeof value === "number";
+      if (isNumber && Number.isFinite(fround(value)) && value >= least) continue;
+      throw InputError.of(
+        "wrong_value",
+        { name },
+        least > 0 ? "a number above 0" : "a number",
+        isNumber ? value : show(value),
+      );
     }
     this.#bias = logitBias;
     this.#repetition = Math.max(LEAST_FLOAT32, fround(repetitionPenalty));

@@ -1,4 +1,5 @@
 /** How the next token is chosen, as it is asked for. */
+import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { AdjustmentOptions } from "./adjustments.ts";
 
@@ -32,17 +33,14 @@ export interface SamplerOptions extends AdjustmentOptions {
  */
 export function checked(options: SamplerOptions) {
   const { temperature = 0, topK = 0, topP = 1, minP = 0, seed } = options;
-  if (!(temperature >= 0 && temperature < Infinity)) {
-    throw InputError.of("wrong_value", { name: "temperature" }, "a number of at least 0", temperature);
-  }
-  if (!Number.isSafeInteger(topK) || topK < 0) {
-    throw InputError.of("wrong_value", { name: "top-k" }, "an integer of at least 0", topK);
-  }
-  if (!(topP > 0 && topP <= 1)) {
-    throw InputError.of("wrong_value", { name: "top-p" }, "a number above 0 and up to 1", topP);
-  }
-  if (!(minP >= 0 && minP <= 1)) {
-    throw InputError.of("wrong_value", { name: "min-p" }, "a number from 0 to 1", minP);
-  }
+  const within = (name: string, expected: string, given: unknown, holds: (value: number) => boolean) => {
+    // Callers without types may give a text, which compares as a number.
+    if (typeof given === "number" && holds(given)) return;
+    throw InputError.of("wrong_value", { name }, expected, typeof given === "number" ? given : show(given));
+  };
+  within("temperature", "a number of at least 0", temperature, (value) => value >= 0 && value < Infinity);
+  within("topK", "an integer of at least 0", topK, (value) => Number.isSafeInteger(value) && value >= 0);
+  within("topP", "a number above 0 and up to 1", topP, (value) => value > 0 && value <= 1);
+  within("minP", "a number from 0 to 1", minP, (value) => value >= 0 && value <= 1);
   return { temperature, topK, topP, minP, seed };
 }

@@ -5,7 +5,7 @@ import { ONLY_SOAKED, SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
 import { program } from "./program.ts";
 
-Deno.test("serve refuses a port that is taken, and contexts and limits of no use, before a model is loaded", async () => {
+Deno.test("serve refuses a port that is taken, and a context and limits of no use, before it loads", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr as Deno.NetAddr;
   const { code, stdout, stderr } = await inProcess(["serve", "--port", `${port}`]);

@@ -2,9 +2,11 @@
 import { openCheckpoint as openInside } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint, plan } from "../../src/library/checkpoint.ts";
 import { InputError } from "../../src/library/errors.ts";
+import { openTokenizer } from "../../src/library/text.ts";
 import { openSession, type Session } from "../../src/library/session.ts";
 import { openSession as openInsideSession } from "../session/open_session.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
+import { TINY } from "../text/goldens.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
@@ -39,7 +41,17 @@ Deno.test("library: logits and replies are those of the program's session, in an
   for (const id of [-1, 1.5, NaN]) await assertRejects(() => session.logits([1, id]), InputError, `token id ${id}: `);
   await assertRejects(() => session.logits(new Array(17).fill(1)), InputError, "only 16 were set aside");
   await assertRejects(() => session.generate([]).next(), InputError, "at least one token");
-  await assertRejects(() => session.generate(IDS, { temperature: -1 }).next(), InputError, "temperature");
+  for (
+    const [options, line] of [
+      [{ temperature: -1 }, "temperature: expected a number of at least 0, got -1"],
+      [{ temperature: "1" as never }, 'temperature: expected a number of at least 0, got "1"'],
+      [{ topK: 0.5 }, "topK: expected an integer of at least 0, got 0.5"],
+      [{ topP: "0.5" as never }, 'topP: expected a number above 0 and up to 1, got "0.5"'],
+      [{ minP: 2 }, "minP: expected a number from 0 to 1, got 2"],
+      [{ repetitionPenalty: "2" as never }, 'repetitionPenalty: expected a number above 0, got "2"'],
+      [{ logitBias: new Map([[1, "2" as never]]) }, 'logitBias: expected a number, got "2"'],
+    ] as const
+  ) await assertRejects(() => session.generate(IDS, options).next(), InputError, line);
   await assertRejects(
     () => session.generate(IDS, { top_p: 0.5 } as never).next(),
     InputError,
@@ -63,6 +75,16 @@ Deno.test("library: logits and replies are those of the program's session, in an
 
   Deno.utimeSync(`${dir.path}/config.json`, 1, 1);
   await assertRejects(() => session.logits(IDS), InputError, "changed while it was in use");
+});
+
+Deno.test("library: ids that no token has are refused, not left out of a text", async () => {
+  const checkpoint = openCheckpoint(TINY), tokenizer = await openTokenizer(checkpoint), { vocab } = checkpoint.config;
+  const refused = `ids: expected token ids from 0 to ${vocab - 1}, got `;
+  for (const id of [99999, -1, 1.5, vocab]) {
+    assertThrows(() => tokenizer.decode([1, id]), InputError, `${refused}${id}`);
+    assertThrows(() => tokenizer.reply([1, id]), InputError, `${refused}${id}`);
+  }
+  assertThrows(() => tokenizer.decode("12" as never), InputError, `${refused}"1"`);
 });
 
 Deno.test("library: choices that make no model are refused before weights are loaded", async () => {

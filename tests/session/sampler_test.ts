@@ -245,9 +245,9 @@ Deno.test("Sampler refuses options out of range", () => {
   for (const temperature of [-1, NaN, Infinity]) {
     refuses({ temperature }, `temperature: expected a number of at least 0, got ${temperature}`);
   }
-  for (const topK of [-1, 1.5, NaN]) refuses({ topK }, `top-k: expected an integer of at least 0, got ${topK}`);
+  for (const topK of [-1, 1.5, NaN]) refuses({ topK }, `topK: expected an integer of at least 0, got ${topK}`);
   for (const topP of [0, -0.5, 1.1, NaN]) {
-    refuses({ topP }, `top-p: expected a number above 0 and up to 1, got ${topP}`);
+    refuses({ topP }, `topP: expected a number above 0 and up to 1, got ${topP}`);
   }
   for (const seed of [-1, 0.5, 2 ** 60, -1n, 2n ** 64n]) {
     refuses({ seed }, `from 0 to 18446744073709551615, got ${seed}`);
