@@ -14,6 +14,9 @@ const PROGRESS = 0, BEATS = 1, RANK_FIELDS = 2;
 /** How long a rank sleeps at most before it looks whether all must stop. */
 const LOOK_MS = 20;
 
+/** Steps that a rank has come once it has loaded its part, however large that is. */
+export const LOADED = 1000;
+
 /** How far a rank has come, in steps, and a number that grows as long as it runs. */
 export interface RankState {
   readonly steps: number;
@@ -102,6 +105,21 @@ export class RunControl implements Pace {
   /** Notes that a rank has come a step further. */
   progress(rank: number): void {
     Atomics.add(this.#fields, RANKS + RANK_FIELDS * rank + PROGRESS, 1);
+    this.beat(rank);
+  }
+
+  /**
+   * Notes how much of its part a rank has loaded.
+   *
+   * @param share From 0 to 1.
+   * @param ready Whether it can be asked something; there is more to do when all weights are there.
+   */
+  loaded(rank: number, share: number, ready = false): void {
+    Atomics.store(
+      this.#fields,
+      RANKS + RANK_FIELDS * rank + PROGRESS,
+      ready ? LOADED : Math.floor(share * (LOADED - 1)),
+    );
     this.beat(rank);
   }
 

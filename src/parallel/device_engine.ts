@@ -26,6 +26,8 @@ export interface DeviceRanksOptions extends HostedOptions {
   readonly exchange?: boolean;
   /** Milliseconds without progress after which ranks are given up. */
   readonly patience?: number;
+  /** The same while they load. */
+  readonly loadingPatience?: number;
 }
 
 /**
@@ -71,7 +73,8 @@ export async function openDeviceRanks(
   refuseAbsent(openRuntime(kind, options.library), devices);
   const hosted = startRanks(whole, options, processes), { ranks } = hosted;
   try {
-    const replies = await hosted.load(), watchdog = new Watchdog(ranks, hosted.control, options.patience);
+    const watchdog = new Watchdog(ranks, hosted.control, options.patience);
+    const replies = await watchdog.loading(() => hosted.load(), options.loadingPatience);
     const ids = createRankIds(library, groupSizes(whole.config, sizes)),
       name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
     await watchdog.during(() => ranks.all(() => ({ kind: "prepare" })));

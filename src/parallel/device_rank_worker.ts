@@ -39,17 +39,22 @@ class Rank {
   }
 
   static async open(setup: OpenedDeviceRank): Promise<Rank> {
-    const { ranges, device: { kind, ordinal, library }, sizes, request } = setup;
+    const { ranges, device: { kind, ordinal, library }, sizes, request } = setup,
+      control = new RunControl(setup.control);
     const ownPart = { vocabStart: ranges.vocab.start, expertStart: ranges.experts.start };
     const full = {
       ...request,
       ...(sizes === null ? {} : { part: { ...ownPart, communicator: sizes } }),
-      onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
+      onProgress: (done: number, total: number) => {
+        control.loaded(ranges.rank, done / total);
+        scope.postMessage({ kind: "progress", done, total });
+      },
     };
     const backend = await openGpu<TensorName>(full, openRuntime(kind, library), {
       device: ordinal,
       selfTests: setup.selfTests,
     });
+    control.loaded(ranges.rank, 1, true);
     return new Rank(setup, new GpuEngine(backend, request.config));
   }
 

@@ -8,7 +8,7 @@ import { namesOf } from "../../ffi/symbols.ts";
 import { pause } from "../../src/breath.ts";
 import { FailureError } from "../../src/errors.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
-import { type DeviceEngine, openDeviceRanks } from "../../src/parallel/device_engine.ts";
+import { type DeviceEngine, type DeviceRanksOptions, openDeviceRanks } from "../../src/parallel/device_engine.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { batchOf, requestFor, sequence } from "../backends/gpu/opened.ts";
 import { type RandomModel, randomModel, STORAGES, testConfig } from "../backends/random_model.ts";
@@ -28,14 +28,14 @@ async function open(
   host: HipHost,
   model: RandomModel,
   kind: GpuKind = "cuda",
-  patience?: number,
+  patience: Pick<DeviceRanksOptions, "patience" | "loadingPatience"> = {},
 ): Promise<DeviceEngine> {
   host.kernels(await hostLibrary());
   host.configure({ devices: 2 });
   return await openDeviceRanks(requestFor(model, { maxTokens: 16, context: 40 }), {
     ...{ sizes: { tp: 2, ep: 1 }, kind, devices: [0, 1], library: host.path, collectivesLibrary: host.path },
     ...(kind === "cuda" ? { exchange: true } : {}),
-    ...(patience === undefined ? {} : { patience }),
+    ...patience,
   });
 }
 
@@ -115,7 +115,7 @@ Deno.test({
   fn: async () => {
     using host = new HipHost(buildCudaHost());
     using model = randomModel(7, { config, storage });
-    const engine = await open(host, model, "cuda", 400);
+    const engine = await open(host, model, "cuda", { patience: 400 });
     const buffers = () => Number(/(\d+) device memory/.exec(host.leaks())?.[1] ?? 0), each = buffers() / 2;
     host.hangIn("cuEventRecord", 3);
     const failure = await assertRejects(() => work(engine), FailureError);
@@ -130,6 +130,20 @@ Deno.test({
     for (let looks = 0; looks < 100 && host.leaks() !== "1 device memory"; looks++) await pause(30);
     assertEquals(host.leaks(), "1 device memory");
     host.end();
+  },
+});
+
+Deno.test({
+  name: "a rank that hangs in its driver while it loads is given up, and gives back what it holds once it goes on",
+  ignore,
+  fn: async () => {
+    using model = randomModel(7, { config, storage });
+    using host = new HipHost(buildCudaHost());
+    host.hangIn("cuMemcpyHtoDAsync_v2", 1);
+    const failure = await assertRejects(() => open(host, model, "cuda", { loadingPatience: 2000 }), FailureError);
+    assertMatch(failure.message, /^ranks? \d(, \d)? of 2: loaded nothing more in 2 s$/);
+    host.reset();
+    assertEquals(await leaksOf(host), "");
   },
 });
 

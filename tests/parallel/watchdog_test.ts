@@ -80,3 +80,30 @@ Deno.test("ranks are not given up while tokens are looked at, and are when they 
   const { message } = await assertRejects(() => hung, FailureError);
   assertEquals(message, "rank 1 of 2: came no further in 80.008 s, while the others wait");
 });
+
+Deno.test("ranks that load nothing more are given up and named, however far each of them had come", async () => {
+  using looks = new HeldTimers("interval", LOOK);
+  const control = RunControl.create(3), listeners: RankListener[] = [];
+  const start = (rank: number, listener: RankListener) => {
+    listeners[rank] = listener;
+    return { postMessage: () => {} };
+  };
+  const ranks = new Ranks(3, { start, abort: () => {} }), watchdog = new Watchdog(ranks, control, 1);
+  const loading = watchdog.loading(() => ranks.all(() => ({ kind: "prepare" })), PATIENCE);
+  const wait = (times: number) => {
+    for (let i = 0; i < times; i++) looks.goOff();
+  };
+  control.loaded(2, 1, true);
+  listeners[2]!.reply({ kind: "done" });
+  // One that has all weights still has to make ready.
+  for (const share of [0.3, 0.31, 0.9, 1]) {
+    wait(7);
+    control.loaded(1, share);
+  }
+  control.loaded(0, 0.2);
+  wait(8);
+  assertEquals(ranks.failure, undefined);
+  wait(1);
+  const { message } = await assertRejects(() => loading, FailureError);
+  assertEquals(message, "ranks 0, 1 of 3: loaded nothing more in 80.008 s");
+});
