@@ -27,6 +27,8 @@ const JIT_LOG_BYTES = 4096;
 const PEER_ACCESS_ALREADY_ENABLED = 704;
 /** CUdevice_P2PAttribute: devices that are joined by NVLink have it, others do not. */
 const CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED = 3;
+/** Bytes of a CUipcMemHandle, and the only flag that it is opened with. */
+const IPC_HANDLE_BYTES = 64, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS = 1;
 /** CUlaunchAttributeID */
 const CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4, CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 /** Sizes of CUlaunchConfig and CUlaunchAttribute in bytes, and places in the former. */
@@ -128,10 +130,37 @@ class CudaDriver extends LibraryDriver {
     this.unwrap("cuDevicePrimaryCtxRelease_v2", code);
   }
 
-  override reach(device: number, other: number): boolean {
+  override reaches(device: number, other: number): boolean {
     const [own, theirs] = [this.device(device), this.device(other)];
     this.unwrap("cuDeviceCanAccessPeer", this.#c.cuDeviceCanAccessPeer(this.out, own, theirs));
-    if (this.outInt[0] === 0) return false;
+    return this.outInt[0] !== 0;
+  }
+
+  override identity(device: number): string {
+    const uuid = new Uint8Array(new ArrayBuffer(16));
+    this.unwrap("cuDeviceGetUuid_v2", this.#c.cuDeviceGetUuid_v2(uuid, this.device(device)), `device ${device}`);
+    return uuid.toHex();
+  }
+
+  override exportMemory(address: Handle): Uint8Array<ArrayBuffer> {
+    const exported = new Uint8Array(new ArrayBuffer(IPC_HANDLE_BYTES));
+    this.unwrap("cuIpcGetMemHandle", this.#c.cuIpcGetMemHandle(exported, address));
+    return exported;
+  }
+
+  override importMemory(exported: Uint8Array<ArrayBuffer>): Handle {
+    const code = this.#c.cuIpcOpenMemHandle_v2(this.out, exported, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS);
+    this.unwrap("cuIpcOpenMemHandle_v2", code);
+    return this.out[0]!;
+  }
+
+  override closeImported(address: Handle): void {
+    this.unwrap("cuIpcCloseMemHandle", this.#c.cuIpcCloseMemHandle(address));
+  }
+
+  override reach(device: number, other: number): boolean {
+    if (!this.reaches(device, other)) return false;
+    const theirs = this.device(other);
     this.unwrap("cuDevicePrimaryCtxRetain", this.#c.cuDevicePrimaryCtxRetain(this.out, theirs), `device ${other}`);
     try {
       const code = this.#c.cuCtxEnablePeerAccess(this.out[0]!, 0);

@@ -46,6 +46,9 @@ const COPY = {
   result: "i32",
 } as const;
 
+/** CUipcMemHandle, which is passed by value: 64 bytes. */
+const IPC_MEM_HANDLE = { struct: ["u64", "u64", "u64", "u64", "u64", "u64", "u64", "u64"] } as const;
+
 /**
  * All functions that are called. `CUresult` and `CUdevice` are ints; handles (`CUcontext`, `CUstream`, `CUmodule`,
  * `CUfunction`, `CUgraph`, `CUgraphExec`) and `CUdeviceptr` are 64-bit numbers.
@@ -96,6 +99,13 @@ export const CUDA_SYMBOLS = {
     ],
     result: "i32",
   },
+  cuDeviceGetUuid_v2: { parameters: [/* CUuuid * */ "buffer", /* CUdevice */ "i32"], result: "i32" },
+  cuIpcGetMemHandle: { parameters: [/* CUipcMemHandle * */ "buffer", /* CUdeviceptr */ "u64"], result: "i32" },
+  cuIpcOpenMemHandle_v2: {
+    parameters: [/* CUdeviceptr * */ "buffer", IPC_MEM_HANDLE, /* unsigned flags */ "u32"],
+    result: "i32",
+  },
+  cuIpcCloseMemHandle: { parameters: [/* CUdeviceptr */ "u64"], result: "i32" },
   cuCtxEnablePeerAccess: {
     parameters: [/* CUcontext of the memory */ "u64", /* unsigned flags */ "u32"],
     result: "i32",

@@ -3,13 +3,15 @@ import { FailureError, reason } from "../src/errors.ts";
 import { option, words } from "../src/words.ts";
 import { PackedArguments } from "./arguments.ts";
 import type { Driver } from "./driver.ts";
-import { Borrowed, Buffer, Pinned } from "./memory.ts";
+import { GpuError } from "./errors.ts";
+import { Borrowed, Buffer, Imported, Pinned } from "./memory.ts";
 import { CodeModule } from "./module.ts";
 import type { OwnerDevice } from "./owner.ts";
 import type {
   ArgumentWriter,
   DeviceProperties,
   DeviceRange,
+  ExportedMemory,
   GpuDevice,
   GpuKind,
   GpuRuntime,
@@ -81,6 +83,8 @@ class Device implements GpuDevice, OwnerDevice {
   readonly #owners = new Set<Disposable>();
   #open = true;
   #kept = false;
+  /** By what another process said of its allocation. */
+  readonly #imported = new Map<string, Imported>();
   watcher: Watcher | null = null;
 
   constructor(
@@ -145,6 +149,40 @@ class Device implements GpuDevice, OwnerDevice {
     return new Borrowed(this, bytes, address);
   }
 
+  get identity(): string | null {
+    return this.driver.identity(this.index);
+  }
+
+  reachable(identity: string): number | null {
+    for (let other = 0; other < this.runtime.deviceCount(); other++) {
+      if (other === this.index || this.driver.identity(other) !== identity) continue;
+      return this.driver.reaches(this.index, other) ? other : null;
+    }
+    return null;
+  }
+
+  export({ buffer, offset, bytes }: DeviceRange): ExportedMemory | null {
+    const allocation = orNull(() => this.driver.exportMemory(Buffer.addressOf(buffer.range())));
+    return allocation && { allocation, allocationBytes: buffer.bytes, offset, bytes };
+  }
+
+  import({ allocation, allocationBytes, offset, bytes }: ExportedMemory): DeviceRange | null {
+    // An allocation is opened once.
+    const key = allocation.toHex();
+    let imported = this.#imported.get(key);
+    if (imported === undefined) {
+      const address = orNull(() => this.driver.importMemory(allocation));
+      if (address === null) return null;
+      this.#imported.set(key, imported = new Imported(this, allocationBytes, address));
+    }
+    return imported.range(offset, bytes);
+  }
+
+  returnImported(): void {
+    for (const imported of this.#imported.values()) imported[Symbol.dispose]();
+    this.#imported.clear();
+  }
+
   keep({ buffer }: DeviceRange): void {
     this.#kept = true;
     (buffer as Buffer).keep();
@@ -176,5 +214,15 @@ class Device implements GpuDevice, OwnerDevice {
     for (const owner of [...this.#owners].reverse()) owner[Symbol.dispose]();
     if (!this.#kept) this.attempt(() => this.driver.release(this.index));
     this.onClose(this);
+  }
+}
+
+/** What a call of the library gives; null where it returned an error code. */
+function orNull<T>(call: () => T): T | null {
+  try {
+    return call();
+  } catch (thrown) {
+    if (thrown instanceof GpuError) return null;
+    throw thrown;
   }
 }

@@ -23,7 +23,17 @@ export interface Driver {
   reach(device: number, other: number): boolean;
   /** Whether two devices are joined by NVLink. */
   joined(device: number, other: number): boolean;
+  /** Whether kernels of a device can reach another one's memory. */
+  reaches(device: number, other: number): boolean;
+  /** What tells a device from all others, in every process; null where the library says nothing of the kind. */
+  identity(device: number): string | null;
   synchronize(): void;
+
+  /** What other processes open an allocation by; null where the library has nothing of the kind. */
+  exportMemory(address: Handle): Uint8Array<ArrayBuffer> | null;
+  /** Maps what another process has exported, for the current device. */
+  importMemory(exported: Uint8Array<ArrayBuffer>): Handle;
+  closeImported(address: Handle): void;
 
   allocate(bytes: number): Handle;
   free(address: Handle): void;

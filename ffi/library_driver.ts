@@ -123,6 +123,24 @@ export abstract class LibraryDriver implements Driver {
     return false;
   }
 
+  reaches(_device: number, _other: number): boolean {
+    return false;
+  }
+
+  identity(_device: number): string | null {
+    return null;
+  }
+
+  exportMemory(_address: Handle): Uint8Array<ArrayBuffer> | null {
+    return null;
+  }
+
+  importMemory(_exported: Uint8Array<ArrayBuffer>): Handle {
+    throw new Error("memory of another process was to be mapped by a library that exports none");
+  }
+
+  closeImported(_address: Handle): void {}
+
   synchronize(): void {
     this.#check("synchronize", this.#c.synchronize());
   }

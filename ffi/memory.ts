@@ -42,6 +42,20 @@ export class Borrowed extends Buffer {
   protected override release(): void {}
 }
 
+/** Memory of another process's device, which is mapped. */
+export class Imported extends Buffer {
+  readonly #mapped: Handle;
+
+  constructor(device: OwnerDevice, bytes: number, mapped: Handle) {
+    super(device, bytes, mapped);
+    this.#mapped = mapped;
+  }
+
+  protected override release(): void {
+    this.device.driver.closeImported(this.#mapped);
+  }
+}
+
 /** Page-locked memory of the host, with a view of it. */
 export class Pinned extends Owner implements PinnedBuffer {
   readonly #address: Handle;

@@ -90,6 +90,19 @@ export interface GpuDevice extends Disposable {
   share(range: DeviceRange): SharedMemory;
   /** Memory that another thread shares, on a device that this one reaches; it must not be used once that is freed. */
   borrow(memory: SharedMemory): DeviceBuffer;
+  /** What tells this device from all others, in every process; null where the library says nothing of the kind. */
+  readonly identity: string | null;
+  /** The ordinal of a device that this one reaches in the same machine, by its identity; null where there is none. */
+  reachable(identity: string): number | null;
+  /** What other processes reach a range by; null where they cannot. */
+  export(range: DeviceRange): ExportedMemory | null;
+  /**
+   * Memory that another process exports, of a device that this one reaches; null where it cannot be mapped. That one
+   * must not free it before {@linkcode returnImported}.
+   */
+  import(memory: ExportedMemory): DeviceRange | null;
+  /** Unmaps all that was imported. */
+  returnImported(): void;
   /**
    * Never frees the buffer of a range, nor lets go of the device: another one may write there at any time, and what the
    * program has there next would be wrong.
@@ -113,6 +126,14 @@ export interface GpuDevice extends Disposable {
 /** Memory of a device on its way to another thread of this process. */
 export interface SharedMemory {
   readonly address: bigint;
+  readonly bytes: number;
+}
+
+/** Memory of a device on its way to another process: a part of an allocation, and what that is opened by. */
+export interface ExportedMemory {
+  readonly allocation: Uint8Array<ArrayBuffer>;
+  readonly allocationBytes: number;
+  readonly offset: number;
   readonly bytes: number;
 }
 

@@ -115,6 +115,6 @@ export const COMPUTE_OPTIONS = {
   chunk: option(
     "N",
     integer(1, MAX_CHUNK).optional(),
-    "prompt tokens computed in one pass (default: 128, on GPUs up to 512; of one sequence up to 512, on GPUs 4096)",
+    "prompt tokens computed in one pass (default: 128, on GPUs up to 512; of one sequence up to 512, on GPUs 2048)",
   ),
 } satisfies OptionTable;

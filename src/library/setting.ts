@@ -45,7 +45,7 @@ export interface SessionOptions extends PlanOptions {
   /** Positions of the longest sequence, prompt and reply together; default 4,096, or fewer if the model has fewer. */
   readonly context?: number;
   /**
-   * Tokens computed in one pass while a prompt is read; default 128, with `emulate` up to 512 and on a GPU up to 4,096,
+   * Tokens computed in one pass while a prompt is read; default 128, with `emulate` up to 512 and on a GPU up to 2,048,
    * as memory allows. On a GPU, logits may differ with it in their last bits.
    */
   readonly chunk?: number;

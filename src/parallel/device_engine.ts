@@ -79,9 +79,10 @@ export async function openDeviceRanks(
       name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
     await watchdog.during(() => ranks.all(() => ({ kind: "prepare" })));
     await watchdog.during(() => ranks.all(() => ({ kind: "join", ids })));
-    const { text } = options.exchange === false || processes !== null
+    const perProcess = processes?.own(ranks.count).count ?? ranks.count;
+    const { text } = options.exchange === false
       ? { text: `sums by ${name}` }
-      : await watchdog.during(() => tune(ranks, devices, whole.maxTokens, name, options.exchange === undefined));
+      : await watchdog.during(() => tune(ranks, perProcess, whole.maxTokens, name, options.exchange === undefined));
     const among = processes === null ? "" : `${processes.size} processes, `;
     return new DeviceEngine(
       hosted,

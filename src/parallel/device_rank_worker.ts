@@ -32,6 +32,9 @@ class Rank {
   readonly #control: RunControl;
   readonly mailbox: Mailbox;
   #asked = 0;
+  /** Whether ranks of other processes may write to this one's memory, and whether all were asked to let go of it. */
+  #abroad = false;
+  #parted = false;
 
   constructor(readonly setup: OpenedDeviceRank, readonly engine: GpuEngine) {
     this.#control = new RunControl(setup.control);
@@ -69,9 +72,9 @@ class Rank {
         backend.ranks.join(command.ids, setup.ranges.rank, (waited) => this.#watch(waited));
         break;
       case "offer":
-        return { kind: "offered", memory: backend.ranks.offer(setup.ranges.rank) };
+        return { kind: "offered", memory: backend.ranks.offer(setup.ranges.rank, this.#abroad = command.abroad) };
       case "exchange": {
-        const tokens = backend.ranks.exchange(command.offers, command.devices);
+        const tokens = backend.ranks.exchange(command.offers, command.places);
         return { kind: "exchanges", tokens };
       }
       case "tune":
@@ -111,6 +114,10 @@ class Rank {
         control.progress(setup.ranges.rank);
         return { kind: "picked", picks };
       }
+      case "part":
+        backend.ranks.part();
+        this.#parted = true;
+        break;
       case "talk":
         backend.ranks.talk(command.talks);
         break;
@@ -157,7 +164,8 @@ class Rank {
     const { engine, engine: { backend: { ranks } } } = this, control = this.#control;
     if (ranks.joined) this.#settle();
     control.rest();
-    if (ranks.exchanges && !control.awaitRest(REST_MS, SILENCE_MS)) ranks.keep();
+    // Nobody knows whether another process's device rests that has not parted.
+    if (ranks.exchanges && !this.#parted && (this.#abroad || !control.awaitRest(REST_MS, SILENCE_MS))) ranks.keep();
     await engine.close();
   }
 

@@ -70,7 +70,7 @@ export function startRanks(
     control.abort();
     processes?.abort(session, cause);
   };
-  const ranks = new Ranks(world, { start, abort, onProgress, alone });
+  const ranks = new Ranks(world, { start, abort, onProgress, alone, parting: here < world });
   const load = () =>
     ranks.all((rank): DeviceRankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);

@@ -9,7 +9,7 @@ import type { Tap, TensorName } from "../model/gpt_oss.ts";
 import type { TappedOperation } from "../model/operations.ts";
 import type { ParallelSizes, RankRanges } from "../checkpoint/shard.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
-import type { OfferedMemory } from "../backends/gpu/offered.ts";
+import type { OfferedMemory, RankPlaces } from "../backends/gpu/offered.ts";
 import type { SumTimes } from "../backends/gpu/membership.ts";
 import type { RankIds } from "../backends/gpu/ranks.ts";
 import type { Picks, Sampling } from "../model/engine.ts";
@@ -81,10 +81,10 @@ export type RankCommand =
   | { readonly kind: "prepare" }
   /** Let the devices find one another, once all can: whoever is in the library waits there for the others. */
   | { readonly kind: "join"; readonly ids: RankIds }
-  /** Offer the memory that the other ranks of the process may sum from. */
-  | { readonly kind: "offer" }
-  /** What the ranks of the process offered, and the ordinals of their devices, both by rank. */
-  | { readonly kind: "exchange"; readonly offers: readonly OfferedMemory[]; readonly devices: readonly number[] }
+  /** Offer the memory that the other ranks may write to; whether some are in other processes. */
+  | { readonly kind: "offer"; readonly abroad: boolean }
+  /** What the ranks offered, by rank, and which are where. */
+  | { readonly kind: "exchange"; readonly offers: readonly OfferedMemory[]; readonly places: RankPlaces }
   /** Measure sums of so many tokens each. */
   | { readonly kind: "tune"; readonly tokens: readonly number[] }
   /** Sums of up to so many tokens go from memory to memory from now on. */
@@ -106,6 +106,8 @@ export type RankCommand =
     readonly tapped: boolean;
   }
   | { readonly kind: "logits"; readonly rows: Int32Array }
+  /** Let go of other processes' memory: what closes the ranks comes next. */
+  | { readonly kind: "part" }
   | { readonly kind: "copySlot"; readonly from: number; readonly to: number; readonly length: number }
   | { readonly kind: "close" };
 

@@ -22,6 +22,8 @@ export interface RanksParts {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Whether there is no other rank: its failures are the model's. */
   readonly alone?: boolean;
+  /** Whether ranks let go of one another's memory together before any frees its own. */
+  readonly parting?: boolean;
 }
 
 /** How long threads may take to end, and after a failure: one that hangs in a driver never does. */
@@ -89,6 +91,10 @@ export class Ranks {
     if (this.#failure) return Promise.reject(this.#failure);
     // Nobody would answer.
     if (this.#closing) return Promise.reject(new Error("ranks were asked something after they were closed"));
+    return this.#ask(message);
+  }
+
+  #ask(message: (rank: number) => RankSetup | DeviceRankSetup | RankCommand): Promise<RankReply[]> {
     return new Promise((resolve, reject) => {
       const replies: RankReply[] = [];
       let answered = 0;
@@ -98,6 +104,7 @@ export class Ranks {
         answer: (rank, reply) => {
           replies[rank] = reply;
           if (++answered < this.count) return;
+          this.#pending = undefined;
           if (replies.some((r) => r.kind === "failed")) reject(new FailureError("the ranks stopped one another"));
           else resolve(replies);
         },
@@ -116,6 +123,10 @@ export class Ranks {
   }
 
   async #close(): Promise<void> {
+    // Ranks that failed, or are still at work, cannot: each keeps what others may write to.
+    if (this.parts.parting === true && this.#failure === undefined && this.#pending === undefined) {
+      await within(this.#ask(() => ({ kind: "part" })).then(() => {}, () => {}), LATEST_END_MS);
+    }
     this.post({ kind: "close" });
     if (this.#ended.size === this.count) return;
     const latest = this.#failure === undefined ? LATEST_END_MS : LATEST_FAILED_MS;

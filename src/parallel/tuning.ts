@@ -1,4 +1,4 @@
-/** How ranks of one process sum: by the library, or from memory to memory where that is faster, by measurement. */
+/** How ranks sum: by the library, or from memory to memory where that is faster, by measurement. */
 import type { SumTimes } from "../backends/gpu/membership.ts";
 import { median } from "../median.ts";
 import { atPlace, type Rounding, unitsOf } from "../rounding.ts";
@@ -19,21 +19,22 @@ export interface Tuning {
 /**
  * Lets ranks that have joined find out how they sum fastest.
  *
- * @param devices Ordinals, by rank.
+ * @param perProcess So many ranks are threads of each process.
  * @param most Most tokens of a batch.
  * @param library Name of the collective library.
  * @param measured False: from memory to memory wherever that can be.
  */
 export async function tune(
   ranks: Ranks,
-  devices: readonly number[],
+  perProcess: number,
   most: number,
   library: string,
   measured: boolean,
 ): Promise<Tuning> {
-  const offered = await ranks.all(() => ({ kind: "offer" }));
+  const places = { perProcess }, abroad = perProcess < ranks.count;
+  const offered = await ranks.all(() => ({ kind: "offer", abroad }));
   const offers = offered.flatMap((reply) => reply.kind === "offered" ? [reply.memory] : []);
-  const answers = await ranks.all(() => ({ kind: "exchange", offers, devices }));
+  const answers = await ranks.all(() => ({ kind: "exchange", offers, places }));
   const able = Math.min(most, ...answers.map((reply) => reply.kind === "exchanges" ? reply.tokens : 0));
   const by = `sums by ${library}`;
   if (able === 0) return { tokens: 0, text: by };

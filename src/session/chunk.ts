@@ -10,8 +10,8 @@ export const DEFAULT_CHUNK = 128;
 
 /** What one sequence may have instead: the more tokens an expert gets at once, the less often it is decoded. */
 const LONGER_CHUNKS = [512, 256];
-/** The same on a device, where rows fill whole tiles of experts besides; its kernels were tried with no more. */
-const LONGER_CHUNKS_OF_DEVICES = [4096, 2048, 1024, 512, 256];
+/** The same on a device, where rows fill whole tiles of experts besides; longer ones take what caches could have. */
+const LONGER_CHUNKS_OF_DEVICES = [2048, 1024, 512, 256];
 /** On a device several may have so many: sliding layers keep room for them for each sequence. */
 const SHARED_CHUNKS_OF_DEVICES = [512, 256];
 /** Activations take at most so much of what the weights take, and of the memory that can be had. */

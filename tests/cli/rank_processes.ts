@@ -1,5 +1,5 @@
 /** Processes of one command line on the GPUs of the test library, with the variables that torchrun sets. */
-import { buildHipHost } from "../hip_host/build.ts";
+import { buildCudaHost, buildHipHost } from "../hip_host/build.ts";
 import { hostLibrary } from "../kernels/host_machine.ts";
 import { FreePort } from "../../tools/free_port.ts";
 
@@ -24,6 +24,15 @@ export const PROGRAM: readonly string[] = [Deno.execPath(), ...FLAGS, "--no-chec
 export function onTestLibrary(): string[] {
   const library = buildHipHost();
   return ["--backend", "hip", "--hip-library", library, "--collectives-library", library, "--dtype", "f32"];
+}
+
+/** The same by CUDA, which processes reach one another's memory by, and the variable that says where libcuda is. */
+export function onCudaLibrary(): { readonly options: readonly string[]; readonly env: Record<string, string> } {
+  const library = buildCudaHost();
+  return {
+    options: ["--backend", "cuda", "--collectives-library", library, "--dtype", "f32"],
+    env: { LD_LIBRARY_PATH: library.slice(0, library.lastIndexOf("/")) },
+  };
 }
 
 /** Variables that the test library reads, and a secret, for processes of a run. */

@@ -22,6 +22,7 @@ export function exercise(runtime: GpuRuntime, image: Uint8Array<ArrayBuffer>): O
   device.memory();
   if (runtime.deviceCount() > 1) device.reach(1);
   if (runtime.deviceCount() > 1) device.joined([0, 1]);
+  void device.identity;
   using staging = device.allocatePinned(1024);
   using vector = device.allocate(4 * COUNT);
   using out = device.allocate(4 * COUNT);

@@ -7,7 +7,9 @@ import { BUILD_FOLDER, buildOnce, compileShared, ownCopy } from "../build_once.t
 const HERE = new URL("./", import.meta.url);
 const HEADERS = ["hip_host.h", "calls.h", "error_names.h"].map((file) => new URL(file, HERE));
 /** What library.cpp includes. */
-const PARTS = ["hip.cpp", "modules.cpp", "state.cpp", "collectives.cpp", "cuda.cpp"].map((file) => new URL(file, HERE));
+const PARTS = ["hip.cpp", "modules.cpp", "state.cpp", "collectives.cpp", "cuda.cpp", "processes.cpp"].map((file) =>
+  new URL(file, HERE)
+);
 
 /** C++ compilers that will do, best first. */
 const COMPILERS = ["clang++-22", "clang++", "g++"] as const;

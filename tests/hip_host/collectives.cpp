@@ -80,6 +80,7 @@ static int step(Communicator *comm, Part part, size_t bytes) {
     if (turn.arrived.load() > 0 && turn.bytes != bytes) turn.mismatch = 1;
     turn.bytes = bytes;
     memcpy(turn.parts[comm->rank], part.source, bytes);
+    if (state().collective_microseconds > 0) usleep(state().collective_microseconds);
     comm->waiting = true;
     turn.arrived++;
   }

@@ -99,7 +99,11 @@ export class HipHost implements Disposable {
   /** What is alive, as "2 streams, 1 events"; empty if nothing is. */
   leaks(): string {
     const alive = (kind: number) => Number(this.#library.symbols.hip_host_live(kind));
-    return [...KINDS.map((kind, i) => [kind, alive(i)] as const), ["communicators", alive(8)] as const]
+    return [
+      ...KINDS.map((kind, i) => [kind, alive(i)] as const),
+      ["communicators", alive(8)] as const,
+      ["imported allocations", alive(9)] as const,
+    ]
       .filter(([, count]) => count > 0).map(([kind, count]) => `${count} ${kind}`).join(", ");
   }
 

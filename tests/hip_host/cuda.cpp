@@ -1,6 +1,7 @@
 // libcuda for tests: the functions of ffi/cuda_symbols.ts with the driver API's C signatures, over the HIP of this
 // folder.
 #include "hip_host.h"
+#include <cstdlib>
 
 using namespace host;
 using CUresult = int;
@@ -90,6 +91,14 @@ static CUresult attribute(int *value, int which) {
   }
   return InvalidValue;
 }
+// A machine's devices are the same in all its processes.
+static CUresult identify(char *uuid, int handle) {
+  const char *machine = getenv("HIP_HOST_MACHINE");
+  memset(uuid, 0, 16);
+  strncpy(uuid, machine ? machine : "mxoss", 15);
+  uuid[15] = char(handle);
+  return Success;
+}
 static CUresult retain(uint64_t *context, int handle) {
   *context = 1000 + (uint64_t)handle;
   retained++;
@@ -117,6 +126,14 @@ CALL(cuDeviceCanAccessPeer, (int *can, int device, int other), (*can = device !=
 // Only one attribute is asked for.
 CALL(cuDeviceGetP2PAttribute, (int *value, unsigned attribute, int device, int other),
      attribute == 3 && device != other ? (*value = host::state().joined, Success) : InvalidValue)
+CALL(cuDeviceGetUuid_v2, (char *uuid, int device), identify(uuid, device))
+CALL(cuIpcGetMemHandle, (void *handle, void *address), export_memory(handle, address))
+struct MemHandle {
+  uint64_t words[8];
+};
+CALL(cuIpcOpenMemHandle_v2, (void **address, MemHandle handle, unsigned flags),
+     flags == 1 ? import_memory(address, &handle) : InvalidValue)
+RELEASE(cuIpcCloseMemHandle, (void *address), close_imported(address))
 CALL(cuCtxEnablePeerAccess, (uint64_t context, unsigned flags), context >= 1000 && flags == 0 ? Success : InvalidValue)
 CALL(cuCtxSynchronize, (), hipDeviceSynchronize())
 CALL(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total), hipMemGetInfo(free_bytes, total))

@@ -1,5 +1,6 @@
 // State of the test library: what is alive, what shall fail, and the work that streams have not done yet.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -73,11 +74,33 @@ struct Function {
   const MxHostKernel *kernel;
 };
 
+struct Board;
+
 struct Allocation {
   size_t bytes;
   size_t mapped; // bytes of the mapping, guard page included
   void *base;
   bool onDevice;
+  // Where it was exported: its file, and where launches of all processes meet.
+  int file = -1;
+  Board *board = nullptr;
+};
+
+// Memory of another process.
+struct Imported {
+  size_t mapped;
+  void *base;
+  Board *board;
+};
+
+// How often ranks came to launches that wait for one another, and how often they were done.
+constexpr int most_met = 16, most_meetings = 64;
+struct Meeting {
+  std::atomic<uint64_t> key;
+  std::atomic<int> came[most_met], done[most_met];
+};
+struct Board {
+  Meeting meetings[most_meetings];
 };
 
 struct Executable {
@@ -93,12 +116,15 @@ struct State {
   size_t memory = size_t(4) << 30;
   int multiprocessors = 4;
   int collectives_version = 22809;
+  // How long each of its operations takes at least.
+  unsigned collective_microseconds = 0;
   // Whether devices are joined as NVLink joins them.
   bool joined = true;
   // What real code objects and PTX stand for, if not empty; a reset leaves it.
   std::string kernels;
   // what is alive
   std::map<uintptr_t, Allocation> allocations;
+  std::map<uintptr_t, Imported> imported;
   std::set<Stream *> streams;
   std::set<Event *> events;
   std::set<Module *> modules;
@@ -133,6 +159,13 @@ int allocate(void **out, size_t bytes, bool onDevice);
 int release(void *pointer, bool onDevice);
 // Forgets launches that met by memory that is freed: others begin anew where it is handed out again.
 void forget_meetings(uintptr_t from, size_t bytes);
+// What other processes open an allocation by, 64 bytes; and what they do.
+int export_memory(void *handle, void *pointer);
+int import_memory(void **out, const void *handle);
+int close_imported(void *pointer);
+void unshare(Allocation &allocation);
+// Where launches meet whose memory is shared among processes, and how far an address lies behind it; null: among none.
+Board *board_of(uintptr_t address, uint64_t *offset);
 // Streams of the calling thread's device.
 std::vector<Stream *> own_streams();
 // Lets other threads work while this one waits for them.

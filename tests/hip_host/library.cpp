@@ -4,3 +4,4 @@
 #include "state.cpp"
 #include "collectives.cpp"
 #include "cuda.cpp"
+#include "processes.cpp"

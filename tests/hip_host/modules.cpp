@@ -4,11 +4,8 @@
 
 using namespace host;
 
-// How often ranks came to launches that wait for one another, and how often they were done.
-struct Meeting {
-  std::vector<int> came, done;
-};
-// By the kernel's name, and the memory in which the group's first rank is given to.
+// By the kernel's name, and the memory in which the group's first rank is given to; where processes share that, they
+// share these, too.
 static std::map<std::pair<std::string, uint64_t>, Meeting> meetings;
 void host::forget_meetings(uintptr_t from, size_t bytes) {
   for (auto it = meetings.begin(); it != meetings.end();)
@@ -68,31 +65,39 @@ struct Exchanged {
   int turn = 0;
   bool taken = false;
 };
-static Meeting &meeting_of(const MxHostKernel *kernel, const std::vector<std::vector<uint64_t>> &args) {
-  Meeting &all = meetings[{kernel->name, ((const uint64_t *)args[2][0])[0]}];
-  all.came.resize((size_t)args[5][0]);
-  all.done.resize((size_t)args[5][0]);
-  return all;
+static Meeting &meeting_of(const MxHostKernel *kernel, uint64_t first) {
+  uint64_t key = 0;
+  Board *board = board_of(first, &key);
+  if (!board) return meetings[{kernel->name, first}];
+  key = key * 31 + std::hash<std::string>()(kernel->name);
+  key += key == 0;
+  for (Meeting &meeting : board->meetings) {
+    uint64_t known = 0;
+    if (meeting.key.compare_exchange_strong(known, key) || known == key) return meeting;
+  }
+  abort();
 }
 static int exchange(const MxHostKernel *kernel, std::vector<std::vector<uint64_t>> &args, Exchanged &own,
                     const std::function<int(int)> &run) {
-  Meeting &all = meeting_of(kernel, args);
-  const size_t rank = (size_t)args[4][0];
+  Meeting &all = meeting_of(kernel, ((const uint64_t *)args[2][0])[0]);
+  const size_t rank = (size_t)args[4][0], ranks = (size_t)args[5][0];
+  if (ranks > most_met) return InvalidValue;
   const bool stopped = *(const int *)args[3][0] != 0;
-  const auto reached = [&](const std::vector<int> &counts) {
-    for (int count : counts)
-      if (count < own.turn && !stopped) return false;
+  const auto reached = [&](const std::atomic<int> *counts) {
+    for (size_t r = 0; r < ranks; r++)
+      if (counts[r] < own.turn && !stopped) return false;
     return true;
   };
   if (own.turn == 0) {
-    own.turn = ++all.came[rank];
     if (int code = run(1)) return code;
+    // Other processes look at this without the mutex.
+    own.turn = ++all.came[rank];
   }
   if (!own.taken) {
     if (!reached(all.came)) return NotReady;
+    if (int code = run(2)) return code;
     own.taken = true;
     all.done[rank]++;
-    if (int code = run(2)) return code;
   }
   if (!reached(all.done)) return NotReady;
   own = Exchanged(); // a recording is replayed

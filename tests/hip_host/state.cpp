@@ -13,6 +13,7 @@ static void configure(State &s) {
   if (const char *v = getenv("HIP_HOST_ARCH")) s.arch = v;
   if (const char *v = getenv("HIP_HOST_MEMORY")) s.memory = strtoull(v, nullptr, 10);
   if (const char *v = getenv("HIP_HOST_KERNELS")) s.kernels = v;
+  if (const char *v = getenv("HIP_HOST_COLLECTIVE_MICROSECONDS")) s.collective_microseconds = (unsigned)atoi(v);
   // FUNCTION:NTH:CODE
   if (const char *v = getenv("HIP_HOST_FAIL")) {
     std::string text = v;
@@ -115,6 +116,11 @@ int submit(Stream *stream, std::function<int()> run) {
 bool inside(const void *pointer, size_t bytes, bool onDevice) {
   State &s = state();
   uintptr_t at = (uintptr_t)pointer;
+  auto mapped = s.imported.upper_bound(at);
+  if (onDevice && mapped != s.imported.begin()) {
+    const Imported &other = (--mapped)->second;
+    if (at + bytes <= (uintptr_t)other.base + other.mapped) return true;
+  }
   auto it = s.allocations.upper_bound(at);
   if (it == s.allocations.begin()) return false;
   --it;
@@ -136,7 +142,7 @@ int allocate(void **out, size_t bytes, bool onDevice) {
   mprotect(guard, page, PROT_NONE);
   char *start = guard - rounded;
   if (bytes <= size_t(64) << 20) memset(start, 0xff, rounded);
-  s.allocations[(uintptr_t)start] = {bytes, mapped, base, onDevice};
+  s.allocations[(uintptr_t)start] = {bytes, mapped, base, onDevice, -1, nullptr};
   if (onDevice) s.used += bytes;
   *out = start;
   return Success;
@@ -152,6 +158,7 @@ int release(void *pointer, bool onDevice) {
   if (onDevice) s.used -= it->second.bytes;
   forget_meetings(it->first, it->second.bytes);
   munmap(it->second.base, it->second.mapped);
+  unshare(it->second);
   s.allocations.erase(it);
   return Success;
 }
@@ -242,7 +249,7 @@ void hip_host_joined(int joined) {
 }
 
 // What is alive: 0 device allocations, 1 pinned allocations, 2 streams, 3 events, 4 modules, 5 graphs, 6 executable
-// graphs, 7 device bytes, 8 communicators.
+// graphs, 7 device bytes, 8 communicators, 9 allocations of other processes.
 size_t hip_host_live(int kind) {
   host::State &s = host::state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);
@@ -259,6 +266,7 @@ size_t hip_host_live(int kind) {
   case 6: return s.executables.size();
   case 7: return s.used;
   case 8: return s.communicators;
+  case 9: return s.imported.size();
   }
   return count;
 }

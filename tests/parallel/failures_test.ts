@@ -200,7 +200,7 @@ Deno.test("ranks are closed once, however often that is asked, and answer nothin
   for (const { reply } of listeners) reply({ kind: "closed" });
   await Promise.all([...closes, ranks.close()]);
   assertEquals(asked, ["0 close", "1 close"]);
-  await assertRejects(() => ranks.all(() => ({ kind: "offer" })), Error, "after they were closed");
+  await assertRejects(() => ranks.all(() => ({ kind: "offer", abroad: false })), Error, "after they were closed");
 });
 
 Deno.test("a file that became shorter where one rank alone reads is named, as a mistake of the input", async () => {

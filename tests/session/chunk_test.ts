@@ -24,7 +24,7 @@ Deno.test("chosenDeviceChunk() is large where weights are, and shrinks with rank
     const { planned: { source } } = planSetting({ ...DEFAULTS, checkpoint: own });
     return chosenDeviceChunk(own.config, source, ranks, shared);
   };
-  assertEquals([1, 2, 4, 8].map((ranks) => chunkOf(24, ranks)), [4096, 2048, 1024, 512]);
+  assertEquals([1, 2, 4, 8].map((ranks) => chunkOf(24, ranks)), [2048, 2048, 1024, 512]);
   assertEquals([chunkOf(1, 1), chunkOf(1, 64)], [512, 128]);
   assertEquals([chunkOf(24, 1, true), chunkOf(1, 64, true)], [512, 128]);
 });
@@ -35,7 +35,7 @@ Deno.test("a GPU's prompt has the chunk of the model and its ranks, or the one t
     const setting = planSetting({ ...DEFAULTS, checkpoint: large, backend: "cuda", tp, ep, chunk });
     return [setting.promptChunk, setting.chunk];
   };
-  assertEquals([chunkOf(1, 1), chunkOf(4, 1), chunkOf(2, 2)], [[4096, 512], [4096, 512], [4096, 512]]);
+  assertEquals([chunkOf(1, 1), chunkOf(4, 1), chunkOf(2, 2)], [[2048, 512], [2048, 512], [2048, 512]]);
   assertEquals([chunkOf(8, 1), chunkOf(2, 4)], [[2048, 512], [2048, 512]]);
   assertEquals(chunkOf(1, 1, 1024), [1024, 1024]);
 });

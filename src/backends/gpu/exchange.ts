@@ -6,21 +6,19 @@
  * What a rank receives lies in two places by turns: the others may be one sum ahead, and no more, as each needs this
  * rank's numbers for every sum.
  */
-import type { DeviceBuffer, DeviceRange, GpuDevice, SharedMemory, Stream } from "../../../ffi/runtime.ts";
+import type { DeviceRange, GpuDevice, Stream } from "../../../ffi/runtime.ts";
 import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
 import {
   BLOCKS,
   COUNTED_ROWS,
-  type ExchangeMemory,
   exchangeMemory,
   MOST_NOTES,
   mostSummed,
   roomFor,
   ROW_NOTES,
   type RowRoom,
-  WRITTEN,
 } from "./exchanged.ts";
 import {
   type BlockSum,
@@ -32,7 +30,8 @@ import {
   type SumRows,
   withoutNorm,
 } from "./exchange_rows.ts";
-import type { OfferedMemory, RankKernels } from "./offered.ts";
+import { type Meeting, meetingsOf, offerMemory, writeTables } from "./meetings.ts";
+import { type OfferedMemory, type RankKernels, type RankPlaces, reachedOrdinals } from "./offered.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -61,13 +60,6 @@ export interface ExchangeParts {
   readonly hidden: number;
 }
 
-/** One group's memory, and the tables by which its ranks reach one another. */
-interface Meeting {
-  readonly memory: ExchangeMemory;
-  readonly tables: Readonly<Record<(typeof WRITTEN)[number] | "logits", DeviceRange>>;
-  readonly place: { readonly rank: number; readonly ranks: number };
-}
-
 /** One rank's sums from memory to memory. */
 export class Exchange {
   readonly #parts: ExchangeParts;
@@ -82,14 +74,7 @@ export class Exchange {
     const { workspace: { exchanged, exchangeTables }, sizes, maxTokens, hidden, rank } = parts;
     this.#parts = parts;
     this.#room = roomFor(maxTokens, hidden);
-    const all = exchangeMemory(sizes, this.#room, exchanged, exchangeTables).map(({ group, memory, tables }) => {
-      const names = [...WRITTEN, "logits"] as const;
-      const place = group === "world"
-        ? { rank, ranks: sizes.tp * sizes.ep }
-        : { rank: rank % sizes.tp, ranks: sizes.tp };
-      const named = Object.fromEntries(names.map((name, i) => [name, tables[i]!]));
-      return { memory, place, tables: named as Meeting["tables"] };
-    });
+    const all = meetingsOf(sizes, rank, exchangeMemory(sizes, this.#room, exchanged, exchangeTables));
     this.#meetings = { world: all[0]!, tensor: all.at(-1)! };
   }
 
@@ -97,47 +82,38 @@ export class Exchange {
     return [...new Set(Object.values(this.#meetings))];
   }
 
-  /** What this rank offers. */
-  offer(can: RankKernels): OfferedMemory {
-    const { device, workspace: { allLogits } } = this.#parts;
-    const groups = this.#own.map(({ memory }) => WRITTEN.map((name) => device.share(memory[name])));
-    return { groups, logits: device.share(allLogits), blocks: device.properties.multiprocessors, can };
+  /**
+   * What this rank offers.
+   *
+   * @param abroad Whether there are ranks in other processes.
+   */
+  offer(can: RankKernels, abroad: boolean): OfferedMemory {
+    return offerMemory(this.#parts, this.#own, can, abroad);
   }
 
   /**
    * Learns where the other ranks' memory is.
    *
-   * @param offers By rank, as are the ordinals of their devices.
+   * @param offers By rank.
    * @returns Most tokens of a sum: none where a device cannot reach another one's memory, has no kernel for this, or
    *   uses other kernels, and those whose numbers come with a mark each where devices are not joined by NVLink.
    */
-  meet(offers: readonly OfferedMemory[], devices: readonly number[]): number {
-    const { device, calls: { kernels }, rank, stream, workspace: { allLogits } } = this.#parts;
+  meet(offers: readonly OfferedMemory[], places: RankPlaces): number {
+    const { device, calls: { kernels }, rank } = this.#parts;
     const names = ["ranks", "columns", "rows", "combine", "combine_few", "argmax"];
     if (!names.every((name) => kernels.has(`exchange_${name}`))) return 0;
     // One that failed a self-test would have its sums made by others, which wait for notes that nobody writes.
     if (offers.some(({ can }) => can.used !== offers[rank]!.can.used)) return 0;
-    if (!devices.every((other, r) => r === rank || device.reach(other))) return 0;
+    const ordinals = reachedOrdinals(device, rank, offers, places);
+    if (ordinals === null) return 0;
     this.#processors = Math.min(...offers.map(({ blocks }) => blocks));
     this.#can = {
       sumsBlocks: offers.every(({ can }) => can.sumsBlocks),
       gives: offers.every(({ can }) => can.gives) && kernels.has("exchange_given"),
     };
-    for (const [index, { memory, tables, place: { rank: own, ranks } }] of this.#own.entries()) {
-      const first = rank - own;
-      const write = (table: DeviceRange, mine: DeviceRange, of: (offer: OfferedMemory) => SharedMemory) => {
-        const records = device.createArguments();
-        for (let r = first; r < first + ranks; r++) {
-          // The buffer lives as long as the device is open.
-          const there: DeviceBuffer | null = r === rank ? null : device.borrow(of(offers[r]!));
-          records.pointer(there === null ? mine : there.range());
-        }
-        stream.uploadRecords(table, records);
-      };
-      WRITTEN.forEach((name, i) => write(tables[name], memory[name], ({ groups }) => groups[index]![i]!));
-      write(tables.logits, allLogits, ({ logits }) => logits);
-    }
-    return mostSummed(this.#parts, device.joined(devices));
+    if (writeTables(this.#parts, this.#own, offers, places)) return mostSummed(this.#parts, device.joined(ordinals));
+    device.returnImported();
+    return 0;
   }
 
   /** The same as `RankSums.sum`. */

@@ -103,13 +103,20 @@ export function exchangedBytes(sizes: ParallelSizes, maxTokens: number, hidden: 
 export const tableBytes = (sizes: ParallelSizes): number =>
   groupsOf(sizes).reduce((sum, { ranks }) => sum + 8 * TABLES * ranks, 0);
 
+/** A group's memory, and its tables. */
+export interface GroupMemory {
+  readonly group: RankGroup;
+  readonly memory: ExchangeMemory;
+  readonly tables: readonly DeviceRange[];
+}
+
 /** Where the memory of each group lies, and its tables. */
 export function exchangeMemory(
   sizes: ParallelSizes,
   room: RowRoom,
   exchanged: DeviceRange,
   tables: DeviceRange,
-): readonly { readonly group: RankGroup; readonly memory: ExchangeMemory; readonly tables: readonly DeviceRange[] }[] {
+): readonly GroupMemory[] {
   let at = exchanged.offset, tableAt = tables.offset;
   const next = (bytes: number): DeviceRange => {
     const range = exchanged.buffer.range(at, bytes);

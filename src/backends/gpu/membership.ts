@@ -4,7 +4,7 @@ import type { Stream, Watcher } from "../../../ffi/runtime.ts";
 import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
 import { Exchange } from "./exchange.ts";
-import type { OfferedMemory } from "./offered.ts";
+import type { OfferedMemory, RankPlaces } from "./offered.ts";
 import type { GpuTensor, GpuTree } from "./tensors.ts";
 import { joinRanks, type RankIds, RankSums } from "./ranks.ts";
 import type { Recordings } from "./recordings.ts";
@@ -66,8 +66,12 @@ export class Membership {
     held.device.watch(watcher);
   }
 
-  /** Memory that the other ranks of this process may write to. */
-  offer(rank: number): OfferedMemory {
+  /**
+   * Memory that the other ranks may write to.
+   *
+   * @param abroad Whether some of them are in other processes.
+   */
+  offer(rank: number, abroad: boolean): OfferedMemory {
     const { request, held: { device }, stream, workspace, executor, weights: { layers } } = this.#parts;
     const { calls } = executor;
     const { config: { hidden }, maxTokens } = request, sizes = deviceRanks(request)!;
@@ -76,17 +80,17 @@ export class Membership {
       sumsBlocks: layers.every(({ gateUp: [up], down: [down] }) => up && down && executor.knowsOne(up, down)),
       gives: layers.every(({ o }) => executor.knowsGive(o)),
       used: [calls.kernels.arch, ...[...executor.options.matrixKernels].sort()].join(" "),
-    });
+    }, abroad);
   }
 
   /**
    * Makes ready for sums from memory to memory.
    *
-   * @param offers By rank, as are the ordinals of their devices.
+   * @param offers By rank.
    * @returns Most tokens of a sum; 0 where that cannot be.
    */
-  exchange(offers: readonly OfferedMemory[], devices: readonly number[]): number {
-    const tokens = this.#exchange?.meet(offers, devices) ?? 0;
+  exchange(offers: readonly OfferedMemory[], places: RankPlaces): number {
+    const tokens = this.#exchange?.meet(offers, places) ?? 0;
     if (tokens > 0) this.#parts.executor.ranks!.exchange = this.#exchange;
     return tokens;
   }
@@ -157,6 +161,16 @@ export class Membership {
     const { held: { device }, stream } = this.#parts;
     if (watcher !== undefined) device.watch(watcher);
     stream.synchronize();
+  }
+
+  /**
+   * Waits for the end of all that was queued, and lets go of other processes' memory: once all ranks have done so, each
+   * may free its own.
+   */
+  part(): void {
+    const { held: { device }, stream } = this.#parts;
+    stream.synchronize();
+    device.returnImported();
   }
 
   /** Leaves the memory that other ranks write to where it is, as one of them may do so after the backend was closed. */

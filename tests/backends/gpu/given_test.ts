@@ -107,8 +107,8 @@ Deno.test({
   host.configure({ devices: 2 });
   using runtime = openCuda(host.path);
   const ranks = await openRanks(runtime);
-  const offers = ranks.map(({ exchange }) => exchange.offer({ sumsBlocks: false, gives: true, used: "" }));
-  for (const { exchange } of ranks) assertEquals(exchange.meet(offers, [0, 1]), MOST);
+  const offers = ranks.map(({ exchange }) => exchange.offer({ sumsBlocks: false, gives: true, used: "" }, false));
+  for (const { exchange } of ranks) assertEquals(exchange.meet(offers, { perProcess: 2 }), MOST);
   assertEquals(ranks[0]!.exchange.canGive(MOST, HIDDEN), true);
   const seen: unknown[][] = [[], []];
   for (const [turn, n] of TURNS.entries()) {
@@ -170,8 +170,10 @@ Deno.test({
   const ranks = await openRanks(runtime);
   for (const [used, most] of [["sm_90 gemm_bf16_mma", MOST], ["sm_90", 0]] as const) {
     const all = ["sm_90 gemm_bf16_mma", used];
-    const offers = ranks.map(({ exchange }, i) => exchange.offer({ sumsBlocks: false, gives: true, used: all[i]! }));
-    for (const { exchange } of ranks) assertEquals(exchange.meet(offers, [0, 1]), most);
+    const offers = ranks.map(({ exchange }, i) =>
+      exchange.offer({ sumsBlocks: false, gives: true, used: all[i]! }, false)
+    );
+    for (const { exchange } of ranks) assertEquals(exchange.meet(offers, { perProcess: 2 }), most);
   }
 });
 

@@ -1,0 +1,70 @@
+/**
+ * Processes of one machine whose ranks sum from memory to memory, on a test library whose collectives are slow: they
+ * answer as one process does, and where memory cannot be reached sums go by the library.
+ */
+import { assertEquals, assertMatch } from "../assert.ts";
+import { withoutKernelCompiler } from "../hip_host/kernels.ts";
+import { assertPromised } from "../quickly.ts";
+import { ONLY_SOAKED, SOAK } from "../soak.ts";
+import { type Ended, onCudaLibrary, startRanks } from "./rank_processes.ts";
+
+const ignore = !SOAK || await withoutKernelCompiler();
+const test = (name: string, fn: () => Promise<void>) => Deno.test({ name: `${name}${ONLY_SOAKED}`, ignore, fn });
+
+const ASKED = ["--max-tokens", "6", "--json", "--stats", "How many?"];
+const MEMORY = /sums of up to \d+ tokens from memory to memory/, LIBRARY = /processes, sums by NCCL/;
+
+/** Starts a command; `env` is by rank. */
+async function start(
+  size: number,
+  args: readonly string[],
+  env: (rank: number) => Record<string, string> = () => ({}),
+) {
+  const { options, env: found } = onCudaLibrary(), slow = { HIP_HOST_COLLECTIVE_MICROSECONDS: "20000" };
+  return await startRanks(size, [...options, ...args], (rank) => ({ ...found, ...slow, ...env(rank) }));
+}
+
+/** The tokens of an answer, of which the first process says how its ranks sum. */
+function idsOf([first, ...others]: readonly Ended[], how: RegExp): unknown {
+  assertEquals(first!.code, 0, first!.stderr);
+  for (const other of others) assertEquals(other, { code: 0, stdout: "", stderr: "" });
+  assertMatch(first!.stderr, how);
+  return JSON.parse(first!.stdout)["token_ids"];
+}
+
+test("two processes, and two with two ranks each, sum from memory to memory and answer as one does", async () => {
+  const ids = async (size: number, ranks: readonly string[]) =>
+    idsOf(await (await start(size, [...ranks, ...ASKED])).ended, MEMORY);
+  const one = await ids(1, ["--tp", "2"]);
+  assertEquals(await ids(2, ["--tp", "2"]), one);
+  assertEquals(await ids(2, ["--tp", "2", "--ep", "2"]), one);
+});
+
+test("processes sum by the library where one cannot export, or open, or is on another machine", async () => {
+  const failing = (call: string) => (rank: number): Record<string, string> =>
+    rank === 1 ? { HIP_HOST_FAIL: `${call}:1:801` } : {};
+  for (
+    const env of [
+      failing("cuIpcGetMemHandle"),
+      failing("cuIpcOpenMemHandle_v2"),
+      (rank: number) => ({ HIP_HOST_MACHINE: `host ${rank}` }),
+    ]
+  ) {
+    const ids = idsOf(await (await start(2, ["--tp", "2", ...ASKED], env)).ended, LIBRARY);
+    assertEquals((ids as readonly number[]).length, 6);
+  }
+});
+
+test("a process that is killed while others wait for its sums ends them, with one line", async () => {
+  for (const victim of [0, 1]) {
+    // Its kernels stop coming at some time in its steps.
+    const { children, ended } = await start(2, ["--tp", "2", "--max-tokens", "200", "--stats", "How many?"]);
+    await new Promise((resolve) => setTimeout(resolve, 15_000));
+    children[victim]!.kill("SIGKILL");
+    const killed = performance.now(), { code, stderr } = (await ended)[1 - victim]!;
+    assertPromised(killed, 5, "the end of the other");
+    assertEquals(code, 1);
+    const expected = victim === 1 ? "error: rank 1 of 2: its process" : "error: rank 1 of 2: the process of rank 0";
+    assertEquals(stderr.trim().split("\n").at(-1), `${expected} ended without a word`);
+  }
+});
