@@ -4,7 +4,7 @@ import { type InputFormat, kindNumber, NO_QDQ, ruleNumber } from "../../src/form
 import { bytesOf, isMxFormat, isPlain, type WeightFormat } from "../../src/formats/format.ts";
 import { integers, normals } from "../formats/seeded.ts";
 import type { StoredRows } from "./exact.ts";
-import type { F32 } from "./module.ts";
+import { F32 } from "./module.ts";
 
 /** Random choices. */
 export class Choices {
@@ -77,7 +77,7 @@ export function randomRow(c: Choices, cols: number): Float32Array {
 export function randomMatrix(c: Choices, format: WeightFormat, rows: number, cols: number): StoredRows {
   const blocks = Math.ceil(cols / 32), bytes = bytesOf(format, cols);
   const scales = isMxFormat(format) ? Array.from({ length: rows }, () => new Uint8Array(blocks)) : null;
-  const palette = c.once(2) ? PALETTES[0]! : c.of(PALETTES), size = c.once(4) ? 2 ** c.between(-120, 100) : 1;
+  const palette = c.once(3) ? PALETTES[0]! : c.of(PALETTES), size = c.once(4) ? 2 ** c.between(-120, 100) : 1;
   const special = c.once(8), any = c.once(12), nan = format === "fp8_e4m3" ? [0x7f, 0xff] : [0x80];
   const codes = Array.from({ length: rows }, (_, r) => {
     if (isPlain(format) && !any) {
@@ -100,13 +100,11 @@ export function randomMatrix(c: Choices, format: WeightFormat, rows: number, col
 
 /** What `prepare` does to the rows of a product, and the words `kind, rule, scale` for it. */
 export function randomInput(c: Choices): { input: InputFormat; words: (number | F32)[] } {
-  const mx = (): InputFormat => ({
-    kind: "mx",
-    element: c.of(["e2m1", "e2m3", "e3m2"] as const),
-    rule: c.of(["even", "floor"] as const),
-  });
-  const input = c.once(3) ? mx() : NO_QDQ;
-  return { input, words: [kindNumber(input), input.kind === "mx" ? ruleNumber(input.rule) : 0, 0] };
+  const scale = Math.fround(0.01 + c.below(100) / 37);
+  const mx: InputFormat = { kind: "mx", element: c.of(["e2m1", "e2m3", "e3m2"]), rule: c.of(["even", "floor"]) };
+  const none = NO_QDQ, fp8: InputFormat = c.once(2) ? { kind: "fp8_static", scale } : { kind: "fp8_token" };
+  const input = c.of([mx, mx, none, none, none, fp8]);
+  return { input, words: [kindNumber(input), input.kind === "mx" ? ruleNumber(input.rule) : 0, new F32(scale)] };
 }
 
 /** Rows, columns and pairs of a product, of no more than so many multiply-adds. */
@@ -120,7 +118,9 @@ export function randomShape(c: Choices, most: number): { rows: number; cols: num
       ? c.between(1, 70)
       : c.between(1, 1300);
     const rows = c.once(3) ? c.between(60, 430) : c.between(1, 44);
-    const pairs = c.once(8) ? c.between(25, 140) : c.once(2) ? c.between(1, 4) : c.between(1, 26);
+    const pairs = c.once(12)
+      ? c.between(25, 140)
+      : c.of([1, 1, 1, c.between(2, 4), c.between(2, 26), c.between(7, 24)]);
     if (rows * cols * pairs <= most) return { rows, cols, pairs };
   }
 }
