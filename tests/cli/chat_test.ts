@@ -159,6 +159,8 @@ const REFUSED: readonly (readonly [line: string, said: RegExp])[] = [
   ["/reasoning much", /^error: \/reasoning: expected low, medium or high, got "much"/],
   ["/reasoning huge", /^error: \/reasoning: expected low, medium or high, got "huge"/],
   ["/exit now", /^error: \/exit: expected nothing after it, got "now"/],
+  ["/quit now", /^error: \/quit: expected nothing after it, got "now"/],
+  ["/context many", /^error: \/context: expected an integer of at least 16, got "many"/],
   ["/save /elsewhere/x", /^error: \/elsewhere\/x: expected a file in .*, or another --out, got/],
   ["/load /nowhere", /^error: \/nowhere: no such file/],
   ["/undo", /^error: \/undo: nothing was said yet/],

@@ -69,7 +69,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
       }
       const positions = /^\d+$/.test(word) ? Number(word) : 0;
       if (!(positions >= 16)) {
-        throw UsageError.of("wrong_value", { name: "/context" }, "an integer of at least 16", word);
+        throw UsageError.of("wrong_value", { name: "/context" }, "an integer of at least 16", `"${word}"`);
       }
       await chat.setContext(positions);
     },
@@ -173,7 +173,7 @@ export async function obey(chat: Chat, line: string): Promise<boolean> {
     );
   }
   if (command.value === null && rest !== "") {
-    throw UsageError.of("wrong_value", { name: `/${name}` }, "nothing after it", `"${rest}"`);
+    throw UsageError.of("wrong_value", { name: `/${given}` }, "nothing after it", `"${rest}"`);
   }
   return await command.run(chat, rest!) !== false;
 }
