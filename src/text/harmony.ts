@@ -7,7 +7,8 @@
  * - `<|channel|>` or `<|start|>` inside content begins another message, as if the one before had ended (`end: "none"`).
  * - A header that cannot become one any more (see `#hopeless`), or that ends before `<|message|>`, is cut: a header as
  *   far as it goes, then content.
- * - Other special tokens inside content, and blanks between messages, become `stray` events.
+ * - Other special tokens inside content, and blanks between messages, become `stray` events. OpenAI's parser (0.0.8)
+ *   keeps the former in the content by name, also `<|channel|>` and `<|start|>`, and refuses the latter.
  */
 import { type ChannelKind, type Header, parseHeader, type Piece, splitBroken } from "./harmony_header.ts";
 import { Runs, StreamDecoder, type TokenBytes } from "./stream_decoder.ts";

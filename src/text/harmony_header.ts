@@ -22,7 +22,10 @@ export interface Header {
   readonly contentType: string | null;
   /** Whether the content type stood after `<|constrain|>`. */
   readonly constrain: boolean;
-  /** Whether the header broke the format; so does all that OpenAI's parser (0.0.8) refuses. */
+  /**
+   * Whether the header broke the format; so does every header that OpenAI's parser (0.0.8) refuses. It refuses replies
+   * with anything between messages, too, which says nothing of their headers here.
+   */
   readonly malformed: boolean;
 }
 
