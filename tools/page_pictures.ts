@@ -21,7 +21,7 @@ interface Picture {
 /** What is drawn. */
 export const PICTURES: readonly Picture[] = [
   { name: "report-light.png", width: 1240, height: 1386, dark: false },
-  { name: "report-dark.png", width: 1240, height: 1352, dark: true },
+  { name: "report-dark.png", width: 1240, height: 1386, dark: true },
   { name: "report-phone.png", width: 500, height: 1400, dark: false, frame: 390 },
 ];
 
