@@ -11,8 +11,9 @@ Deno.test("serve refuses a port that is taken, and a context and limits of no us
   const { code, stdout, stderr } = await inProcess(["serve", "--port", `${port}`]);
   assertEquals([code, stdout], [1, ""]);
   assertMatch(stderr, /^error: 127\.0\.0\.1:\d+: cannot be listened on: Address already in use[^\n]*\n$/);
-  for (const command of ["serve", "chat"]) {
-    const refused = await inProcess([command, "--context", "15"]);
+  // The port is taken, so that no server waits here where its context is not refused.
+  for (const command of [["serve", "--port", `${port}`], ["chat"]]) {
+    const refused = await inProcess([...command, "--context", "15"]);
     assertEquals([refused.code, refused.stderr], [
       2,
       'error: --context: expected an integer of at least 16, got "15"\n',
