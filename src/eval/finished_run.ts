@@ -1,5 +1,6 @@
 /** A run that is finished: its results, and the journals that they were made of. */
 import { InputError } from "../errors.ts";
+import { unreadable } from "../read.ts";
 import type { Bandwidth } from "./cost.ts";
 import { type Indexed, isOther, readJournal } from "./journal.ts";
 import type { ReadEntries } from "./stores.ts";
@@ -35,7 +36,7 @@ export function finishedRun<Results>(dir: string, results: Results): FinishedRun
     dir,
     path: `${dir}/results.json`,
     results,
-    has: (name) => isFile(`${dir}/${name}.jsonl`),
+    has: (name) => isThere(`${dir}/${name}.jsonl`),
     read: <T extends Indexed>(name: string, header: unknown, read: (value: unknown) => T) => {
       const file = `${dir}/${name}.jsonl`, found = readJournal(file, header, read);
       if (!isOther(found)) return found;
@@ -45,11 +46,13 @@ export function finishedRun<Results>(dir: string, results: Results): FinishedRun
   };
 }
 
-function isFile(path: string): boolean {
+/** Whether anything is: what is no file is refused where it is read. */
+function isThere(path: string): boolean {
   try {
-    return Deno.statSync(path).isFile;
+    Deno.statSync(path);
+    return true;
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotFound) return false;
-    throw thrown;
+    throw unreadable(path, thrown);
   }
 }
