@@ -32,9 +32,8 @@ class Rank {
   readonly #control: RunControl;
   readonly mailbox: Mailbox;
   #asked = 0;
-  /** Whether ranks of other processes may write to this one's memory, and whether all were asked to let go of it. */
+  /** Whether ranks of other processes may write to this one's memory. */
   #abroad = false;
-  #parted = false;
 
   constructor(readonly setup: OpenedDeviceRank, readonly engine: GpuEngine) {
     this.#control = new RunControl(setup.control);
@@ -116,7 +115,6 @@ class Rank {
       }
       case "part":
         backend.ranks.part();
-        this.#parted = true;
         break;
       case "talk":
         backend.ranks.talk(command.talks);
@@ -159,13 +157,15 @@ class Rank {
   /**
    * Gives everything back: where ranks write into one another's memory, when the devices of all have come to the end of
    * what was queued; of one that hangs this is not known, and what it may write to stays.
+   *
+   * @param parted Whether all ranks have let go of the memory of other processes.
    */
-  async close(): Promise<void> {
+  async close(parted: boolean): Promise<void> {
     const { engine, engine: { backend: { ranks } } } = this, control = this.#control;
     if (ranks.joined) this.#settle();
     control.rest();
     // Nobody knows whether another process's device rests that has not parted.
-    if (ranks.exchanges && !this.#parted && (this.#abroad || !control.awaitRest(REST_MS, SILENCE_MS))) ranks.keep();
+    if (ranks.exchanges && !parted && (this.#abroad || !control.awaitRest(REST_MS, SILENCE_MS))) ranks.keep();
     await engine.close();
   }
 
@@ -224,7 +224,7 @@ async function handle(message: OpenedDeviceRank | RankCommand): Promise<void> {
     scope.postMessage({ kind: "ready", info: rank.engine.info });
     return;
   }
-  if (message.kind === "close") return await rank?.close();
+  if (message.kind === "close") return await rank?.close(message.parted);
   if (!rank) throw new Error("a rank was given work before it was opened");
   heard++;
   let reply = await rank.handle(message);

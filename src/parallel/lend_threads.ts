@@ -122,7 +122,7 @@ class Lender {
     if (left.length === 0) return;
     for (const lent of left) {
       lent.abort();
-      for (const { port } of lent.ranks.values()) port.postMessage({ kind: "close" });
+      for (const { port } of lent.ranks.values()) port.postMessage({ kind: "close", parted: false });
     }
     await within(new Promise((resolve) => this.#onClosed = resolve), LATEST_END_MS);
   }

@@ -109,7 +109,8 @@ export type RankCommand =
   /** Let go of other processes' memory: what closes the ranks comes next. */
   | { readonly kind: "part" }
   | { readonly kind: "copySlot"; readonly from: number; readonly to: number; readonly length: number }
-  | { readonly kind: "close" };
+  /** Free everything; whether all ranks have let go of other processes' memory before. */
+  | { readonly kind: "close"; readonly parted: boolean };
 
 /** Messages from a rank. */
 export type RankReply =

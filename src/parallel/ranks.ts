@@ -47,7 +47,7 @@ export class Ranks {
     try {
       for (let rank = 0; rank < count; rank++) this.#workers.push(parts.start(rank, this.#listenerOf(rank)));
     } catch (thrown) {
-      this.post({ kind: "close" });
+      this.post({ kind: "close", parted: false });
       throw thrown;
     }
   }
@@ -123,14 +123,19 @@ export class Ranks {
   }
 
   async #close(): Promise<void> {
-    // Ranks that failed, or are still at work, cannot: each keeps what others may write to.
-    if (this.parts.parting === true && this.#failure === undefined && this.#pending === undefined) {
-      await within(this.#ask(() => ({ kind: "part" })).then(() => {}, () => {}), LATEST_END_MS);
-    }
-    this.post({ kind: "close" });
+    // Ranks that failed, or are still at work, cannot part: each keeps what others may write to.
+    const able = this.parts.parting === true && this.#failure === undefined && this.#pending === undefined;
+    this.post({ kind: "close", parted: able && await this.#part() });
     if (this.#ended.size === this.count) return;
     const latest = this.#failure === undefined ? LATEST_END_MS : LATEST_FAILED_MS;
     await within(new Promise((resolve) => this.#onEnd = resolve), latest);
+  }
+
+  /** Whether all ranks have let go of one another's memory. */
+  async #part(): Promise<boolean> {
+    let parted = false;
+    await within(this.#ask(() => ({ kind: "part" })).then(() => void (parted = true), () => {}), LATEST_END_MS);
+    return parted;
   }
 
   #end(rank: number): void {

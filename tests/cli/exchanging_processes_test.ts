@@ -3,6 +3,7 @@
  * answer as one process does, and where memory cannot be reached sums go by the library.
  */
 import { assertEquals, assertMatch } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { assertPromised } from "../quickly.ts";
 import { ONLY_SOAKED, SOAK } from "../soak.ts";
@@ -33,8 +34,21 @@ function idsOf([first, ...others]: readonly Ended[], how: RegExp): unknown {
 }
 
 test("two processes, and two with two ranks each, sum from memory to memory and answer as one does", async () => {
-  const ids = async (size: number, ranks: readonly string[]) =>
-    idsOf(await (await start(size, [...ranks, ...ASKED])).ended, MEMORY);
+  using dir = new TemporaryDirectory();
+  const ids = async (size: number, ranks: readonly string[]) => {
+    const path = (rank: number) => `${dir.path}/calls-${rank}`;
+    const { ended } = await start(size, [...ranks, ...ASKED], (rank) => ({ HIP_HOST_CALLS: path(rank) }));
+    const answer = idsOf(await ended, MEMORY);
+    for (let rank = 0; rank < size; rank++) {
+      const text = Deno.readTextFileSync(path(rank));
+      const calls = (name: string) => Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+      // Each opens what every rank of the other one has, and gives it back, and all of its own.
+      assertEquals(calls("cuIpcOpenMemHandle_v2"), size === 1 ? 0 : ranks.length === 2 ? 1 : 4);
+      assertEquals(calls("cuIpcCloseMemHandle"), calls("cuIpcOpenMemHandle_v2"));
+      assertEquals(calls("cuMemFree_v2"), calls("cuMemAlloc_v2"));
+    }
+    return answer;
+  };
   const one = await ids(1, ["--tp", "2"]);
   assertEquals(await ids(2, ["--tp", "2"]), one);
   assertEquals(await ids(2, ["--tp", "2", "--ep", "2"]), one);

@@ -17,6 +17,7 @@ import { SOAK } from "../soak.ts";
 import { HeldTimers } from "../timers.ts";
 
 const TOKENS = 6, CONTEXT = 16;
+const NO_BATCH = { ids: new Int32Array(0), slots: new Int32Array(0), positions: new Int32Array(0) };
 /** A rank that waits for others does so for ever; no step of these tests takes a hundredth of this. */
 const PATIENCE_TICKS = 900, TICK_MS = 100;
 
@@ -201,6 +202,40 @@ Deno.test("ranks are closed once, however often that is asked, and answer nothin
   await Promise.all([...closes, ranks.close()]);
   assertEquals(asked, ["0 close", "1 close"]);
   await assertRejects(() => ranks.all(() => ({ kind: "offer", abroad: false })), Error, "after they were closed");
+});
+
+Deno.test("ranks are told whether all have let go of one another's memory before any frees its own", async () => {
+  for (
+    const [answers, expected] of [
+      [["done", "done"], ["0 part", "1 part", "0 close true", "1 close true"]],
+      [["done", "failed"], ["0 part", "1 part", "0 close false", "1 close false"]],
+      [["done", "died"], ["0 part", "1 part", "0 close false", "1 close false"]],
+      // Nobody is asked where one is still at work, or has failed before.
+      [["busy", "busy"], ["0 pretend", "1 pretend", "0 close false", "1 close false"]],
+      [["before", "done"], ["0 close false", "1 close false"]],
+    ] as const
+  ) {
+    const asked: string[] = [];
+    const start: StartRank = (rank, listener) => ({
+      postMessage: (message) => {
+        asked.push(`${rank} ${message.kind}${message.kind === "close" ? ` ${message.parted}` : ""}`);
+        const failed = { kind: "failed", text: "it broke", mistake: null, dragged: false } as const;
+        const answer = answers[rank]!;
+        queueMicrotask(() => {
+          if (message.kind === "close") listener.reply({ kind: "closed" });
+          else if (answer === "failed") listener.reply(failed);
+          else if (answer === "died") listener.died("gone");
+          else if (answer === "done") listener.reply({ kind: "done" });
+        });
+      },
+    });
+    const ranks = new Ranks(2, { start, abort: () => {}, parting: true });
+    if (answers[0] === "before") ranks.fail(new FailureError("before"));
+    const work = answers[0] === "busy" ? ranks.all(() => ({ kind: "pretend", batch: NO_BATCH })) : null;
+    work?.catch(() => {});
+    await ranks.close();
+    assertEquals(asked, [...expected]);
+  }
 });
 
 Deno.test("a file that became shorter where one rank alone reads is named, as a mistake of the input", async () => {

@@ -30,7 +30,7 @@ Deno.test("what a mailbox does not take is posted, and so is what follows until 
   const others: RankCommand[] = [
     { kind: "copySlot", from: 0, to: 1, length: 2 },
     { kind: "compute", batch, rows, tapped: true },
-    { kind: "close" },
+    { kind: "close", parted: false },
     long,
   ];
   let heard = 0;
