@@ -23,6 +23,9 @@ export function show(value: unknown): string {
   return String(value);
 }
 
+/** The same where a number is expected: one stays a number, for whoever reads the mistake and not its line. */
+export const showOrNumber = (value: unknown): string | number => typeof value === "number" ? value : show(value);
+
 /** A shape as Python and JavaScript write it. */
 export function shapeText(shape: readonly number[]): string {
   return `[${shape.slice(0, 8).join(", ")}${shape.length > 8 ? ", …" : ""}]`;

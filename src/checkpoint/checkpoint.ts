@@ -92,7 +92,18 @@ export interface OpenOptions {
 
 /** Largest config.json; one that excludes every linear of a large model by name has 3 MB. */
 const MAX_CONFIG_BYTES = 1 << 23;
-const CONFIG = "config.json";
+const CONFIG = "config.json", QUANT_CONFIG = "hf_quant_config.json", ADAPTER_CONFIG = "adapter_config.json";
+const COMPANIONS = {
+  generationConfig: "generation_config.json",
+  tokenizer: "tokenizer.json",
+  tokenizerConfig: "tokenizer_config.json",
+  chatTemplate: "chat_template.jinja",
+};
+/** Names of the files that are read beside a model's weights, where they are there. */
+export const READ_BESIDE_WEIGHTS: ReadonlySet<string> = new Set([
+  ...[CONFIG, QUANT_CONFIG, ADAPTER_CONFIG],
+  ...Object.values(COMPANIONS),
+]);
 /** Where OpenAI's own layout lies within a repository of theirs. */
 const ORIGINAL = "original";
 
@@ -178,7 +189,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
  * @throws {InputError}
  */
 function refuseModelOpt(dir: string, config: string): void {
-  const path = fileIn(dir, "hf_quant_config.json");
+  const path = fileIn(dir, QUANT_CONFIG);
   if (path === null) return;
   const expected = `quantization_config in ${config} to say how the model is quantized`;
   throw InputError.of("unsupported", { file: path }, expected, "a file of NVIDIA ModelOpt's");
@@ -190,7 +201,7 @@ function refuseModelOpt(dir: string, config: string): void {
  * @throws {InputError}
  */
 function refuseAdapter(dir: string): void {
-  const path = fileIn(dir, "adapter_config.json");
+  const path = fileIn(dir, ADAPTER_CONFIG);
   if (path === null) return;
   const got = "an adapter of PEFT (LoRA), which transformers adds to them";
   throw InputError.of("unsupported", { file: path }, "none beside a model's weights", got);
@@ -234,9 +245,9 @@ function findFiles(root: string, weightsDir: string): CheckpointFiles {
   const find = (name: string) => fileIn(weightsDir, name) ?? (weightsDir === root ? null : fileIn(root, name));
   return {
     config: joined(weightsDir, CONFIG),
-    generationConfig: find("generation_config.json"),
-    tokenizer: find("tokenizer.json"),
-    tokenizerConfig: find("tokenizer_config.json"),
-    chatTemplate: find("chat_template.jinja"),
+    generationConfig: find(COMPANIONS.generationConfig),
+    tokenizer: find(COMPANIONS.tokenizer),
+    tokenizerConfig: find(COMPANIONS.tokenizerConfig),
+    chatTemplate: find(COMPANIONS.chatTemplate),
   };
 }

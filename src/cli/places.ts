@@ -1,6 +1,7 @@
 /** Places that the command line names, looked at before anything is computed for them. */
 import { basename, dirname } from "node:path";
 import { kindOf, TemporaryFile } from "../checkpoint/atomic.ts";
+import { READ_BESIDE_WEIGHTS } from "../checkpoint/checkpoint.ts";
 import { isReadAsWeights } from "../checkpoint/files.ts";
 import { refuseTarget } from "../checkpoint/write_safetensors.ts";
 import { InputError, type Subject } from "../errors.ts";
@@ -48,16 +49,10 @@ export function refuseModel(dir: string, out = dir): void {
 /** What files of models are called; others beside them are what somebody wrote there before. */
 const OF_MODELS = /(?:^|[/\\])model[^/\\]*\.safetensors$|\.(?:json|jinja)$/;
 
-/** Files that are read beside a model's weights, where they are there. */
-const READ: ReadonlySet<string> = new Set([
-  ...["config.json", "generation_config.json", "hf_quant_config.json", "adapter_config.json"],
-  ...["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"],
-]);
-
 /** Whether a file of that name would be read as one of the model in a directory. */
 function isOfModel(dir: string, name: string): boolean {
   try {
-    return READ.has(name) || isReadAsWeights(dir, name);
+    return READ_BESIDE_WEIGHTS.has(name) || isReadAsWeights(dir, name);
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
     // Of an index that cannot be read nobody knows what it names.

@@ -79,10 +79,11 @@ export async function openDeviceRanks(
       name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
     await watchdog.during(() => ranks.all(() => ({ kind: "prepare" })));
     await watchdog.during(() => ranks.all(() => ({ kind: "join", ids })));
-    const perProcess = processes?.own(ranks.count).count ?? ranks.count;
     const { text } = options.exchange === false
       ? { text: `sums by ${name}` }
-      : await watchdog.during(() => tune(ranks, perProcess, whole.maxTokens, name, options.exchange === undefined));
+      : await watchdog.during(() =>
+        tune(ranks, hosted.perProcess, whole.maxTokens, name, options.exchange === undefined)
+      );
     const among = processes === null ? "" : `${processes.size} processes, `;
     return new DeviceEngine(
       hosted,

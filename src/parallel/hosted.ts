@@ -31,6 +31,8 @@ export interface HostedOptions {
 export interface HostedRanks {
   readonly ranks: Ranks;
   readonly control: RunControl;
+  /** So many ranks are threads of each process. */
+  readonly perProcess: number;
   /** What each rank holds of the model. */
   readonly ranges: readonly RankRanges[];
   /** float32 [LOGIT_ROWS, V], which the first of them writes. */
@@ -58,19 +60,19 @@ export function startRanks(
   const { config } = whole, { onProgress, part: _, ...request } = whole, world = sizes.tp * sizes.ep;
   const ranges = Array.from({ length: world }, (_, rank) => rankRanges(config, sizes, rank));
   const control = RunControl.create(world), logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
-  const here = processes?.own(world).count ?? world, session = processes?.begin() ?? 0;
+  const perProcess = processes?.own(world).count ?? world, session = processes?.begin() ?? 0;
   const files = processes === null ? [] : sampleFiles(whole.source);
   const startThread = rankThreads(deviceRankModule(), world);
   const start: StartRank = (rank, listener) => {
-    if (rank < here) return startThread(rank, listener);
+    if (rank < perProcess) return startThread(rank, listener);
     const moved = (state: Parameters<RunControl["set"]>[1]) => control.set(rank, state);
-    return processes!.remote({ session, rank, process: Math.floor(rank / here), files }, { ...listener, moved });
+    return processes!.remote({ session, rank, process: Math.floor(rank / perProcess), files }, { ...listener, moved });
   };
   const abort = (cause: Error) => {
     control.abort();
     processes?.abort(session, cause);
   };
-  const ranks = new Ranks(world, { start, abort, onProgress, alone, parting: here < world });
+  const ranks = new Ranks(world, { start, abort, onProgress, alone, parting: perProcess < world });
   const load = () =>
     ranks.all((rank): DeviceRankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);
@@ -81,7 +83,7 @@ export function startRanks(
         sizes: alone ? null : groupSizes(config, sizes),
         speaks: rank === 0,
         // Another process puts its own in place of it.
-        device: { kind, ordinal: devices[rank % here]!, library, collectivesLibrary },
+        device: { kind, ordinal: devices[rank % perProcess]!, library, collectivesLibrary },
         selfTests,
         control: control.shared,
         logits,
@@ -91,5 +93,5 @@ export function startRanks(
     control.pace(until, closed);
     processes?.pace(session, until, closed);
   };
-  return { ranks, control, ranges, logits: new Float32Array(logits), load, pace };
+  return { ranks, control, perProcess, ranges, logits: new Float32Array(logits), load, pace };
 }

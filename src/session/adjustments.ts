@@ -11,7 +11,7 @@
  * 3. `logit - frequency * count - presence`, of tokens that the reply has `count` times, count above 0: the formula of
  *    OpenAI's documentation of its penalties, which vLLM rounds after each of the two.
  */
-import { show } from "../describe.ts";
+import { showOrNumber } from "../describe.ts";
 import { InputError } from "../errors.ts";
 
 /** What to change; all of it by default nothing. */
@@ -55,14 +55,8 @@ export class Adjustments {
       ...Array.from(logitBias.values(), (bias): [string, number, number] => ["logitBias", bias, -Infinity]),
     ];
     for (const [name, value, least] of numbers) {
-      const isNumber = typeof value === "number";
-      if (isNumber && Number.isFinite(fround(value)) && value >= least) continue;
-      throw InputError.of(
-        "wrong_value",
-        { name },
-        least > 0 ? "a number above 0" : "a number",
-        isNumber ? value : show(value),
-      );
+      if (typeof value === "number" && Number.isFinite(fround(value)) && value >= least) continue;
+      throw InputError.of("wrong_value", { name }, least > 0 ? "a number above 0" : "a number", showOrNumber(value));
     }
     this.#bias = logitBias;
     this.#repetition = Math.max(LEAST_FLOAT32, fround(repetitionPenalty));

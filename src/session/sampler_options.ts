@@ -1,5 +1,5 @@
 /** How the next token is chosen, as it is asked for. */
-import { show } from "../describe.ts";
+import { showOrNumber } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { AdjustmentOptions } from "./adjustments.ts";
 
@@ -36,7 +36,7 @@ export function checked(options: SamplerOptions) {
   const within = (name: string, expected: string, given: unknown, holds: (value: number) => boolean) => {
     // Callers without types may give a text, which compares as a number.
     if (typeof given === "number" && holds(given)) return;
-    throw InputError.of("wrong_value", { name }, expected, typeof given === "number" ? given : show(given));
+    throw InputError.of("wrong_value", { name }, expected, showOrNumber(given));
   };
   within("temperature", "a number of at least 0", temperature, (value) => value >= 0 && value < Infinity);
   within("topK", "an integer of at least 0", topK, (value) => Number.isSafeInteger(value) && value >= 0);

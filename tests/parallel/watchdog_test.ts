@@ -40,7 +40,15 @@ function generating() {
     control.pace(until, closed);
     queueMicrotask(turn);
   };
-  const hosted = { ranks, control, ranges: [], logits: new Float32Array(0), load: () => Promise.resolve([]), pace };
+  const hosted = {
+    ranks,
+    control,
+    perProcess: 1,
+    ranges: [],
+    logits: new Float32Array(0),
+    load: () => Promise.resolve([]),
+    pace,
+  };
   const request = { maxTokens: 4 } as unknown as OpenRequest<TensorName>,
     watchdog = new Watchdog(ranks, control, PATIENCE);
   return { state, engine: new DeviceEngine(hosted, request, watchdog, null as never) };
