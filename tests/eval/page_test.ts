@@ -230,7 +230,7 @@ Deno.test("a logarithmic axis ends with its values, and its ticks lie inside", (
 Deno.test("pictures of a page in docs are those that their tool draws, each small", async () => {
   for (const { name, width, height } of PICTURES) {
     const bytes = await Deno.readFile(new URL(`../../docs/pictures/${name}`, import.meta.url));
-    assert(bytes.length < 230_000, `${name}: ${bytes.length} bytes`);
+    assert(bytes.length < 200_000, `${name}: ${bytes.length} bytes`);
     const header = new DataView(bytes.buffer);
     assertEquals([header.getUint32(16), header.getUint32(20)], [width, height], name);
   }
