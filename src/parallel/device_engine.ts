@@ -15,6 +15,7 @@ import type { RunControl } from "./control.ts";
 import { type HostedOptions, type HostedRanks, startRanks } from "./hosted.ts";
 import type { DeviceChoice, RankCommand, RankReply } from "./messages.ts";
 import type { Processes } from "./processes.ts";
+import { isQuestion } from "./question.ts";
 import { Queue } from "./queue.ts";
 import { joinedInfo, type Ranks, type TokensReply } from "./ranks.ts";
 import { tune } from "./tuning.ts";
@@ -184,7 +185,7 @@ export class DeviceEngine implements Engine {
   }
 
   #all(command: Together): Promise<RankReply[]> {
-    const asked = () => this.ranks.all(() => command);
+    const asked = () => isQuestion(command) ? this.ranks.own(command) : this.ranks.all(() => command);
     return this.watchdog?.during(asked) ?? asked();
   }
 }

@@ -72,7 +72,7 @@ export function startRanks(
     control.abort();
     processes?.abort(session, cause);
   };
-  const ranks = new Ranks(world, { start, abort, onProgress, alone, parting: perProcess < world });
+  const ranks = new Ranks(world, { start, abort, onProgress, alone, parting: perProcess < world, own: perProcess });
   const load = () =>
     ranks.all((rank): DeviceRankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);

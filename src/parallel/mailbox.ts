@@ -3,22 +3,17 @@
  * while after each answer, as the next question mostly comes at once, and then sleeps until there is one. Messages are
  * for the rest, and for threads that are in their event loops.
  */
-import type { Batch } from "../model/backend.ts";
 import type { DeviceRankSetup, RankCommand, RankSetup } from "./messages.ts";
+import { isQuestion, mostWordsOf, type Question, readQuestion, writeQuestion } from "./question.ts";
 
-/** Int32 fields: STATE, how many messages were posted; of the question what it is, and lengths of its arrays. */
-const STATE = 0, POSTED = 1, KIND = 2, TOKENS = 3, ROWS = 4, COPIES = 5, ENTRIES = 6, FIELDS = 8;
+/** Int32 fields: STATE, how many messages were posted, the question. */
+const STATE = 0, POSTED = 1, QUESTION = 2;
 /** The thread works, or is in its event loop; it looks here; there is a question. */
 const AWAY = 0, LISTENING = 1, FULL = 2;
-/** Questions that are left here; beyond `pick` one has no batch. */
-const KINDS = ["compute", "pick", "logits"] as const;
 /** What there is no room for beside a batch's tokens is posted. */
 const SPARE_WORDS = 4096;
 /** How long a thread looks before it sleeps, in milliseconds, and looks between two looks at the clock. */
 const AWAKE_MS = 1, LOOKS = 64;
-
-/** A question that may be left. */
-type Question = Extract<RankCommand, { kind: (typeof KINDS)[number] }>;
 
 /** One thread's view of it: of that which asks, or of the rank's. */
 export class Mailbox {
@@ -30,7 +25,7 @@ export class Mailbox {
 
   /** @param maxTokens Of a batch. */
   static create(maxTokens: number): Mailbox {
-    return new Mailbox(new SharedArrayBuffer(4 * (FIELDS + 3 * maxTokens + SPARE_WORDS)));
+    return new Mailbox(new SharedArrayBuffer(4 * (QUESTION + 3 * maxTokens + SPARE_WORDS)));
   }
 
   /**
@@ -40,8 +35,10 @@ export class Mailbox {
    */
   leave(message: RankSetup | DeviceRankSetup | RankCommand): boolean {
     if (!isQuestion(message) || Atomics.load(this.#fields, STATE) !== LISTENING) return false;
-    // Nobody reads it before the next line.
-    if (!this.#write(message)) return false;
+    const words = this.#fields.subarray(QUESTION);
+    if (mostWordsOf(message) > words.length) return false;
+    // Nobody reads it before the line after this one.
+    writeQuestion(message, words);
     if (Atomics.compareExchange(this.#fields, STATE, LISTENING, FULL) !== LISTENING) return false;
     Atomics.notify(this.#fields, STATE);
     return true;
@@ -73,49 +70,8 @@ export class Mailbox {
       Atomics.wait(fields, STATE, LISTENING);
     }
     if (Atomics.load(fields, STATE) === AWAY) return null;
-    const question = this.#read();
+    const question = readQuestion(fields.subarray(QUESTION));
     Atomics.store(fields, STATE, AWAY);
     return question;
   }
-
-  /** Returns whether there was room. */
-  #write(question: Question): boolean {
-    const fields = this.#fields, { rows } = question, batch = question.kind === "logits" ? null : question.batch;
-    const { pages } = batch ?? {}, tokens = batch?.ids.length ?? 0;
-    const parts = [
-      ...batch === null ? [] : [batch.ids, batch.slots, batch.positions],
-      ...[rows, ...pages === undefined ? [] : [pages.copies, pages.entries]],
-    ];
-    if (parts.reduce((sum, part) => sum + part.length, FIELDS) > fields.length) return false;
-    fields[KIND] = KINDS.indexOf(question.kind);
-    fields[TOKENS] = tokens;
-    fields[ROWS] = rows.length;
-    fields[COPIES] = pages?.copies.length ?? -1;
-    fields[ENTRIES] = pages?.entries.length ?? -1;
-    let at = FIELDS;
-    for (const part of parts) {
-      fields.set(part, at);
-      at += part.length;
-    }
-    return true;
-  }
-
-  #read(): Question {
-    const fields = this.#fields, kind = KINDS[fields[KIND]!]!, tokens = fields[TOKENS]!;
-    let at = FIELDS;
-    const next = (length: number) => fields.slice(at, at += length);
-    if (kind === "logits") return { kind, rows: next(fields[ROWS]!) };
-    const ids = next(tokens), slots = next(tokens), positions = next(tokens), rows = next(fields[ROWS]!);
-    const copies = fields[COPIES]!,
-      pages = copies < 0 ? null : {
-        copies: next(copies),
-        entries: next(fields[ENTRIES]!),
-      };
-    const batch: Batch = pages === null ? { ids, slots, positions } : { ids, slots, positions, pages };
-    return kind === "pick" ? { kind, batch, rows } : { kind, batch, rows, tapped: false };
-  }
-}
-
-function isQuestion(message: RankSetup | DeviceRankSetup | RankCommand): message is Question {
-  return message.kind === "pick" || message.kind === "logits" || message.kind === "compute" && !message.tapped;
 }

@@ -4,7 +4,7 @@
  * to process by MPI (communicator.ts), from device to device by a collective library.
  */
 import type { Downward, LogitColumns, RemoteDeviceSetup, RemoteSetup, Upward } from "./process_messages.ts";
-import { deserialize, serialize } from "node:v8";
+import { packed, unpacked } from "./packed.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import type { SampledFile } from "../checkpoint/same_files.ts";
 import type { OwnRanks } from "./communicator.ts";
@@ -78,8 +78,8 @@ export class Processes {
         try {
           this.#silent[from] = 0;
           if (this.#introduced?.takes(from, bytes) === true) return;
-          if (this.rank === 0) this.#hear(from, deserialize(bytes) as Upward);
-          else this.#take(deserialize(bytes) as Downward);
+          if (this.rank === 0) this.#hear(from, unpacked(bytes) as Upward);
+          else this.#take(unpacked(bytes) as Downward);
         } catch (thrown) {
           this.#lose(from, new FailureError(`rank ${from}: ${reason(thrown)}`));
         }
@@ -231,10 +231,6 @@ export class Processes {
     for (const remote of this.#remotes.values()) if (remote.process === process) remote.listener.lost(cause);
     this.onFailure?.(cause);
   }
-}
-
-function packed(message: Downward | Upward): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(serialize(message));
 }
 
 function remoteSetup({ kind, request, ranges, backend }: RankSetup) {

@@ -12,6 +12,8 @@ export type TapReply = Extract<RankReply, { kind: "tap" }>;
 /** Picked tokens of a step. */
 export type TokensReply = Extract<RankReply, { kind: "tokens" }>;
 type Failure = Extract<RankReply, { kind: "failed" }>;
+/** What each rank is told. */
+type MessageOf = (rank: number) => RankSetup | DeviceRankSetup | RankCommand;
 
 /** What {@linkcode Ranks} needs to know. */
 export interface RanksParts {
@@ -24,6 +26,8 @@ export interface RanksParts {
   readonly alone?: boolean;
   /** Whether ranks let go of one another's memory together before any frees its own. */
   readonly parting?: boolean;
+  /** So many of the first ranks are threads of this process; undefined: all. */
+  readonly own?: number;
 }
 
 /** How long threads may take to end, and after a failure: one that hangs in a driver never does. */
@@ -36,6 +40,8 @@ export class Ranks {
   /** The first failure. The ranks' sums are out of step from then on, so no later question is asked. */
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
+  /** Answers that ranks of other processes have still to give to earlier questions. */
+  readonly #late: number[];
   /** Threads that hold nothing any more. */
   readonly #ended = new Set<number>();
   #onEnd = () => {};
@@ -44,6 +50,7 @@ export class Ranks {
 
   /** @throws {Error} as `parts.start`; those that were started before end then. */
   constructor(readonly count: number, readonly parts: RanksParts) {
+    this.#late = Array.from({ length: count }, () => 0);
     try {
       for (let rank = 0; rank < count; rank++) this.#workers.push(parts.start(rank, this.#listenerOf(rank)));
     } catch (thrown) {
@@ -62,6 +69,7 @@ export class Ranks {
         else if (data.kind === "closed") this.#end(rank);
         else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
         else if (data.kind === "failed" && !data.dragged) this.fail(failure(data));
+        else if (this.#late[rank]! > 0) this.#late[rank]!--;
         else this.#pending?.answer(rank, data);
       },
       died: (text) => {
@@ -87,29 +95,46 @@ export class Ranks {
   }
 
   /** Sends each rank its message and resolves when all have answered; rejects with the first cause when any failed. */
-  all(message: (rank: number) => RankSetup | DeviceRankSetup | RankCommand): Promise<RankReply[]> {
+  all(message: MessageOf): Promise<RankReply[]> {
+    return this.#askWhileOpen(message);
+  }
+
+  /**
+   * Like {@linkcode all}, but waits for this process's ranks alone, whose answers it gives: what the others say is
+   * nothing new, and takes a while to come. That one of them failed is known at the next question at the latest.
+   */
+  own(command: RankCommand): Promise<RankReply[]> {
+    return this.#askWhileOpen(() => command, this.parts.own ?? this.count);
+  }
+
+  #askWhileOpen(message: MessageOf, first?: number): Promise<RankReply[]> {
     if (this.#failure) return Promise.reject(this.#failure);
     // Nobody would answer.
     if (this.#closing) return Promise.reject(new Error("ranks were asked something after they were closed"));
-    return this.#ask(message);
+    return this.#ask(message, first);
   }
 
-  #ask(message: (rank: number) => RankSetup | DeviceRankSetup | RankCommand): Promise<RankReply[]> {
+  /** @param first So many of the first ranks are waited for. */
+  #ask(message: MessageOf, first = this.count): Promise<RankReply[]> {
     return new Promise((resolve, reject) => {
-      const replies: RankReply[] = [];
-      let answered = 0;
+      const replies: RankReply[] = [], late = this.#late;
+      let missing = first;
       this.#pending = {
         reject,
         // Ranks that only stopped because of another one count as well: that one's failure is on its way.
         answer: (rank, reply) => {
           replies[rank] = reply;
-          if (++answered < this.count) return;
+          if (rank < first) missing--;
+          if (missing > 0) return;
           this.#pending = undefined;
+          for (let other = first; other < this.count; other++) if (replies[other] === undefined) late[other]!++;
           if (replies.some((r) => r.kind === "failed")) reject(new FailureError("the ranks stopped one another"));
           else resolve(replies);
         },
       };
-      this.#workers.forEach((worker, rank) => worker.postMessage(message(rank)));
+      const told = this.#workers.map((worker, rank) => ({ worker, rank }));
+      // A message to another process is longer on its way.
+      for (const { worker, rank } of first < this.count ? told.reverse() : told) worker.postMessage(message(rank));
     });
   }
 
