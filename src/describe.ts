@@ -20,7 +20,8 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (isWrittenNumber(value)) return printable(value.rawJSON);
   if (typeof value === "object" && value !== null) return "an object";
-  return String(value);
+  if (typeof value === "function") return "a function";
+  return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
 /** The same where a number is expected: one stays a number, for whoever reads the mistake and not its line. */

@@ -194,9 +194,9 @@ function subjectText({ option: name, value, ...subject }: Subject): Text {
   return parts.reduce((text, part, i) => i === 0 ? part : words`${text}: ${part}`, "");
 }
 
-/** A path, in quotes where it begins or ends with blanks, which nobody would see. */
+/** A path, in quotes where it is empty or begins or ends with blanks, which nobody would see. */
 function quotedBlanks(path: string): string {
-  return path.trim() === path ? path : `"${path}"`;
+  return path.trim() === path && path !== "" ? path : `"${path}"`;
 }
 
 /** One line of text from anything that was thrown, with line breaks folded, for messages that quote a cause. */

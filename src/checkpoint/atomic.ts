@@ -44,6 +44,10 @@ export class TemporaryFile implements Disposable {
       // O_EXCL: whatever has that name already, a link among it, is neither followed nor overwritten.
       this.#file = Deno.openSync(this.#temporary, { write: true, createNew: true, mode });
     } catch (thrown) {
+      // The name is this thread's alone.
+      if (thrown instanceof Deno.errors.AlreadyExists && Array.from(unfinished).some((one) => one.#path === path)) {
+        throw InputError.saying("occupied", { file: path }, "cannot be written: it is being written already");
+      }
       throw cannotWrite(path, thrown);
     }
     if (unfinished.size === 0) globalThis.addEventListener("unload", removeUnfinished);
@@ -54,8 +58,10 @@ export class TemporaryFile implements Disposable {
    * Writes bytes, all of them, at the end of what was written last or at an offset.
    *
    * @throws {FailureError} when the disk is full or fails; the file is removed.
+   * @throws {TypeError} after it was committed or removed.
    */
   write(bytes: Uint8Array, offset?: number): void {
+    this.#refuseClosed();
     this.#attempt(() => {
       if (offset !== undefined) this.#file.seekSync(offset, Deno.SeekMode.Start);
       for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
@@ -67,8 +73,10 @@ export class TemporaryFile implements Disposable {
    *
    * @throws {InputError} if something other than a regular file has that name; it is left alone.
    * @throws {FailureError} when the disk is full or fails.
+   * @throws {TypeError} after it was committed or removed.
    */
   commit(): void {
+    this.#refuseClosed();
     this.#attempt(() => {
       refuseSpecial(this.#path);
       this.#file.syncSync();
@@ -82,6 +90,10 @@ export class TemporaryFile implements Disposable {
     if (this.#closed) return;
     this.#close();
     removeIfThere(this.#temporary);
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new TypeError(`${this.#path}: nothing is being written: it was committed or given up`);
   }
 
   #attempt(step: () => void): void {
@@ -218,6 +230,6 @@ export function cannotWrite(path: string, thrown: unknown): unknown {
   const mistakes = [NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop];
   const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
   const mistaken = mistakes.some((mistake) => thrown instanceof mistake) || MISTAKEN_CODES.some((one) => one === code);
-  const Class = mistaken ? InputError : FailureError;
-  return new Class(`${path}: cannot be written: ${systemReason(thrown)}`);
+  const problem = `cannot be written: ${systemReason(thrown)}`;
+  return mistaken ? InputError.saying("unreadable", { file: path }, problem) : new FailureError(`${path}: ${problem}`);
 }

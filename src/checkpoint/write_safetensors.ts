@@ -1,6 +1,6 @@
 /** Writes a safetensors file that is either whole or not there. */
 import { dirname } from "node:path";
-import { shapeText } from "../describe.ts";
+import { printable, shapeText, show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { cannotWrite, refuseSpecial, TemporaryFile } from "./atomic.ts";
 import { option, words } from "../words.ts";
@@ -91,6 +91,8 @@ export class SafetensorsWriter implements Disposable {
   readonly #places: ReadonlyMap<string, Place>;
 
   private constructor(path: string, tensors: readonly WrittenTensor[], options: WriteOptions) {
+    if (typeof path !== "string") throw new TypeError(`path: expected a string, got ${show(path)}`);
+    refuseOtherOptions(options);
     const { header, places } = layOut(tensors, options.metadata);
     this.#path = path;
     this.#force = options.force ?? false;
@@ -107,7 +109,9 @@ export class SafetensorsWriter implements Disposable {
    * @param tensors What it will hold.
    * @param options Whether a file that is there is replaced, and texts for the header.
    * @returns The writer, which is disposed of in every case: without a commit it leaves nothing.
-   * @throws {RangeError} for a name that is declared twice or is `__metadata__`, and for sizes that are no counts.
+   * @throws {RangeError} for a name that is declared twice, is `__metadata__` or has half a surrogate pair, and for sizes
+   *   that are no counts.
+   * @throws {TypeError} for names and texts that are no strings, tensors that are no list, and options that are none.
    * @throws {InputError} where the file is there and `force` is not set, or cannot be written.
    */
   static create(path: string, tensors: readonly WrittenTensor[], options: WriteOptions = {}): SafetensorsWriter {
@@ -120,15 +124,17 @@ export class SafetensorsWriter implements Disposable {
    * @param name The tensor's name.
    * @param elements The elements that follow those appended before: a typed array of the dtype, or bytes.
    * @throws {RangeError} for a name that was not declared, or more bytes than its shape has.
-   * @throws {TypeError} for elements of another kind.
+   * @throws {TypeError} for elements of another kind, and after the file was committed or given up.
    * @throws {FailureError} when the disk is full or fails.
    */
   append(name: string, elements: ArrayBufferView<ArrayBufferLike>): void {
     const place = this.#places.get(name);
-    if (place === undefined || place.written + elements.byteLength > place.bytes) {
-      throw new RangeError(`tensor ${name}: ${elements.byteLength} bytes more than were declared`);
-    }
+    if (place === undefined) throw new RangeError(`tensor ${nameText(name)}: was not declared`);
     refuseOthers(name, place.dtype, elements);
+    if (place.written + elements.byteLength > place.bytes) {
+      const more = place.written + elements.byteLength - place.bytes;
+      throw new RangeError(`tensor ${nameText(name)}: ${more} bytes more than were declared`);
+    }
     const bytes = new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
     this.#file.write(bytes, place.start + place.written);
     place.written += elements.byteLength;
@@ -140,10 +146,13 @@ export class SafetensorsWriter implements Disposable {
    * @throws {RangeError} if a tensor is not complete.
    * @throws {InputError} if a file of that name has appeared meanwhile and `force` is not set.
    * @throws {FailureError} when the disk is full or fails.
+   * @throws {TypeError} after the file was committed or given up.
    */
   commit(): void {
     for (const [name, { written, bytes }] of this.#places) {
-      if (written !== bytes) throw new RangeError(`tensor ${name}: ${written} bytes written, ${bytes} declared`);
+      if (written !== bytes) {
+        throw new RangeError(`tensor ${nameText(name)}: ${written} bytes written, ${bytes} declared`);
+      }
     }
     refuseTarget(this.#path, this.#force);
     this.#file.commit();
@@ -159,15 +168,61 @@ export class SafetensorsWriter implements Disposable {
 function refuseOthers(name: string, dtype: WrittenDtype, elements: ArrayBufferView<ArrayBufferLike>): void {
   // The kind, also of what is made from such an array, as Node's Buffer is.
   const kind = Object.prototype.toString.call(elements).slice("[object ".length, -1);
-  const expected = [...ARRAYS[dtype], ...BYTES];
-  if (expected.includes(kind)) return;
-  throw new TypeError(`tensor ${name}: expected ${expected.join(" or ")} for ${dtype}, got ${kind}`);
+  const expected = [...ARRAYS[dtype], ...BYTES], isView = ArrayBuffer.isView(elements);
+  if (isView && expected.includes(kind) && !(elements.buffer as ArrayBuffer).detached) return;
+  const got = isView && expected.includes(kind) ? `${kind} whose buffer is detached` : kind;
+  throw new TypeError(`tensor ${nameText(name)}: expected ${expected.join(" or ")} for ${dtype}, got ${got}`);
+}
+
+const nameText = (name: unknown): string => typeof name === "string" ? printable(name) : show(name);
+
+/** @throws {TypeError} for options that are none, or of another kind: a file would be replaced, or its texts lost. */
+function refuseOtherOptions(options: WriteOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`options: expected an object, got ${show(options)}`);
+  }
+  const other = Object.keys(options).find((name) => name !== "force" && name !== "metadata");
+  if (other !== undefined) throw new TypeError(`options: expected force and metadata, got ${printable(other)}`);
+  const { force = false, metadata = {} } = options;
+  if (typeof force !== "boolean") throw new TypeError(`force: expected true or false, got ${show(force)}`);
+  // A Map has no entries that an object has, and a list is none when it is written.
+  if (typeof metadata !== "object" || metadata === null || Symbol.iterator in metadata) {
+    throw new TypeError(`metadata: expected an object of texts, got ${show(metadata)}`);
+  }
+  for (const [key, text] of Object.entries(metadata)) {
+    if (typeof text !== "string") {
+      throw new TypeError(`metadata ${printable(key)}: expected a string, got ${show(text)}`);
+    }
+    if (key.isWellFormed() && text.isWellFormed()) continue;
+    throw new RangeError(`metadata ${printable(key)}: expected Unicode text, got half a surrogate pair`);
+  }
+}
+
+/** Refuses what would make a header that nobody can read. */
+function refuseOtherTensors(tensors: readonly WrittenTensor[]): void {
+  if (!Array.isArray(tensors)) throw new TypeError(`tensors: expected a list, got ${show(tensors)}`);
+  for (const tensor of tensors) {
+    if (typeof tensor !== "object" || tensor === null) throw new TypeError(`tensors: expected objects, got ${tensor}`);
+    const { name, dtype, shape } = tensor as WrittenTensor;
+    if (typeof name !== "string") throw new TypeError(`tensors: expected a name that is a string, got ${show(name)}`);
+    const where = `tensor ${nameText(name)}`;
+    if (!name.isWellFormed()) throw new RangeError(`${where}: expected Unicode text, got half a surrogate pair`);
+    if (!Object.hasOwn(ELEMENT_BYTES, dtype)) {
+      throw new RangeError(`${where}: expected ${Object.keys(ELEMENT_BYTES).join(", ")}, got ${dtype}`);
+    }
+    // `every` of an array passes over its holes.
+    const isShape = Array.isArray(shape) && Array.from(shape).every((size) => Number.isSafeInteger(size) && size >= 0);
+    if (!isShape) {
+      throw new RangeError(`${where}: ${Array.isArray(shape) ? shapeText(shape) : show(shape)} is no shape`);
+    }
+  }
 }
 
 /**
  * Header bytes, and where each tensor's data goes: wide elements first, so that every tensor is aligned to its element.
  */
 function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metadata"]) {
+  refuseOtherTensors(tensors);
   const ordered = tensors.toSorted((a, b) =>
     ELEMENT_BYTES[b.dtype] - ELEMENT_BYTES[a.dtype] || (a.name < b.name ? -1 : 1)
   );
@@ -178,16 +233,12 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
   let end = 0;
   for (const tensor of ordered) {
     const { name, dtype, shape } = tensor, bytes = writtenBytes(tensor);
-    if (!Object.hasOwn(ELEMENT_BYTES, dtype)) {
-      throw new RangeError(`tensor ${name}: expected ${Object.keys(ELEMENT_BYTES).join(", ")}, got ${dtype}`);
-    }
     if (name === METADATA || Object.hasOwn(entries, name)) {
-      throw new RangeError(
-        `tensor ${name}: ${name === METADATA ? "the name of the header's texts" : "declared twice"}`,
-      );
+      const problem = name === METADATA ? "the name of the header's texts" : "declared twice";
+      throw new RangeError(`tensor ${nameText(name)}: ${problem}`);
     }
-    if (!shape.every((size) => Number.isInteger(size) && size >= 0) || !Number.isSafeInteger(end + bytes)) {
-      throw new RangeError(`tensor ${name}: ${shapeText(shape)} is no shape`);
+    if (!Number.isSafeInteger(end + bytes)) {
+      throw new RangeError(`tensor ${nameText(name)}: ${shapeText(shape)} is no shape`);
     }
     entries[name] = { dtype, shape, data_offsets: [end, end + bytes] };
     sizes.push({ name, dtype, start: end, bytes });

@@ -7,6 +7,7 @@ import { type LayoutName, openCheckpoint as open } from "../checkpoint/checkpoin
 import { findModel } from "../checkpoint/hub/find.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Plan } from "../plan/plan.ts";
+import { refuseOtherThanText } from "./known.ts";
 import { behind, remember } from "./opened.ts";
 import { plannedSetting, type PlanOptions } from "./setting.ts";
 
@@ -37,6 +38,7 @@ export interface Checkpoint {
  *   Hugging Face cache, whose place is asked of the environment.
  * @returns The checkpoint, for {@linkcode plan} and for `openSession()` of `@mxoss/mxoss/session`.
  * @throws {InputError} in one line, if it is no checkpoint of GPT-OSS, is incomplete or contradicts itself.
+ * @throws {TypeError} if `model` is no string.
  *
  * @example
  * ```ts
@@ -48,6 +50,7 @@ export interface Checkpoint {
  * ```
  */
 export function openCheckpoint(model: string): Checkpoint {
+  refuseOtherThanText("model", model);
   const opened = open(findModel(model));
   const { dir, layout, config, warnings } = opened;
   return remember({ directory: dir, layout, config, warnings }, opened);
@@ -61,6 +64,7 @@ export function openCheckpoint(model: string): Checkpoint {
  * @param options The choices.
  * @returns The format of every linear, what decided it, and warnings, one line each.
  * @throws {InputError} if checkpoint and choices do not make a model that can be computed.
+ * @throws {TypeError} if `checkpoint` is not of {@linkcode openCheckpoint}.
  *
  * @example
  * ```ts

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { printable, show } from "../describe.ts";
 import { roundAllToBf16 } from "../formats/bf16.ts";
 import { ELEMENTS, quantize } from "../formats/elements.ts";
 import { isMxFormat, mxElementOf, type ScaleRule, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 import { qdqMx, quantizeFp8 } from "../formats/qdq.ts";
+import { wrongKind } from "./known.ts";
 
 export type { ElementName } from "../formats/elements.ts";
 export { STORED_FORMATS } from "../formats/format.ts";
@@ -67,6 +69,7 @@ const RULES: readonly string[] = ["even", "floor"] satisfies readonly ScaleRule[
  * @returns A new array of the same length.
  * @throws {RangeError} if the format, the rule or an option is unknown, `values` is not whole rows, or a scale is not a
  *   positive number.
+ * @throws {TypeError} if `values` is no Float32Array, or `options` no object.
  *
  * @example
  * ```ts
@@ -80,20 +83,35 @@ const RULES: readonly string[] = ["even", "floor"] satisfies readonly ScaleRule[
  * ```
  */
 export function qdq(values: Float32Array, format: WeightFormat, options: QdqOptions = {}): Float32Array {
-  if (!FORMATS.includes(format)) throw new RangeError(`format: expected ${FORMATS.join(", ")}, got ${format}`);
-  const { columns = values.length, rule = "even" } = options;
+  refuseOtherNumbers(values);
+  if (!FORMATS.includes(format)) throw new RangeError(`format: expected ${FORMATS.join(", ")}, got ${told(format)}`);
+  if (typeof options !== "object" || options === null) throw wrongKind("options", "an object", options);
+  const { columns = values.length, rule = "even", scale = "token" } = options;
   const other = Object.keys(options).find((name) => !OPTIONS.includes(name));
   if (other !== undefined) throw new RangeError(`options: expected ${OPTIONS.join(", ")}, got ${other}`);
-  if (!RULES.includes(rule)) throw new RangeError(`rule: expected ${RULES.join(" or ")}, got ${rule}`);
+  if (!RULES.includes(rule)) throw new RangeError(`rule: expected ${RULES.join(" or ")}, got ${told(rule)}`);
+  if (scale !== "token" && !(typeof scale === "number" && Math.fround(scale) > 0 && Math.fround(scale) < Infinity)) {
+    throw new RangeError(`scale: expected a positive number or token, got ${show(scale)}`);
+  }
   if (values.length === 0) return new Float32Array();
   if (!Number.isInteger(columns) || columns < 1 || values.length % columns !== 0) {
-    throw new RangeError(`columns: expected a divisor of ${values.length}, the numbers given, got ${columns}`);
+    throw new RangeError(`columns: expected a divisor of ${values.length}, the numbers given, got ${show(columns)}`);
   }
   const out = values.slice();
   for (let start = 0; start < out.length; start += columns) {
     qdqRow(out.subarray(start, start + columns), format, options);
   }
   return out;
+}
+
+/** A text as it is, anything else as messages show it. */
+const told = (value: unknown): string => typeof value === "string" ? printable(value) : show(value);
+
+/** @throws {TypeError} for numbers of another kind: what is computed would be rounded as they are. */
+function refuseOtherNumbers(values: Float32Array): void {
+  if (!(values instanceof Float32Array)) throw wrongKind("values", "a Float32Array", values);
+  if (!(values.buffer as ArrayBuffer).detached) return;
+  throw new TypeError("values: expected a Float32Array, got one whose buffer is detached");
 }
 
 /** One row, in place. */
@@ -116,8 +134,6 @@ function qdqFp8(row: Float32Array, format: "fp8_e4m3" | "fp8_e4m3fnuz", scale: n
     values.forEach((value, i) => row[i] = value * own);
     return;
   }
-  const factor = Math.fround(scale);
-  if (!(factor > 0 && factor < Infinity)) throw new RangeError(`scale: expected a positive number, got ${scale}`);
-  const element = ELEMENTS[STORED_FORMATS[format].element];
+  const factor = Math.fround(scale), element = ELEMENTS[STORED_FORMATS[format].element];
   row.forEach((x, i) => row[i] = quantize(element, Math.fround(x / factor)) * factor);
 }

@@ -1,4 +1,7 @@
-/** Options of callers whom no type keeps from misspelling one: what is not known would change nothing, in silence. */
+/**
+ * Arguments and options of callers whom no type keeps from a mistake: what is not known would change nothing, and what is
+ * of another kind be taken for something else, in silence.
+ */
 import { InputError } from "../errors.ts";
 import { printable, show } from "../describe.ts";
 
@@ -6,11 +9,52 @@ import { printable, show } from "../describe.ts";
 export type Names<T> = { readonly [Name in keyof Required<T>]: true };
 
 /**
- * Refuses options of other names; without a value they say nothing.
+ * What an argument of another kind is, in words: `a Float64Array`, `a function`, `an array of 2`.
+ */
+function kindOf(value: unknown): string {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return show(value);
+  const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
+  return kind === "Object" ? "an object" : `${/^[AEIO]/.test(kind) ? "an" : "a"} ${printable(kind)}`;
+}
+
+/** The error of a call whose argument is of another kind. */
+export const wrongKind = (name: string, expected: string, got: unknown): TypeError =>
+  new TypeError(`${name}: expected ${expected}, got ${kindOf(got)}`);
+
+/**
+ * Refuses what is no text.
+ *
+ * @throws {TypeError} naming the argument.
+ */
+export function refuseOtherThanText(name: string, got: unknown): void {
+  if (typeof got !== "string") throw wrongKind(name, "a string", got);
+}
+
+/**
+ * Refuses options of another kind.
+ *
+ * @throws {InputError} naming the option.
+ */
+export function refuseOtherType(
+  name: string,
+  type: "string" | "boolean" | "function",
+  got: unknown,
+): void {
+  if (got === undefined || typeof got === type) return;
+  throw InputError.of("wrong_value", { name }, TYPES[type], kindOf(got));
+}
+
+const TYPES = { string: "a string", boolean: "true or false", function: "a function" } as const;
+
+/**
+ * Refuses options that are none, and those of other names; without a value they say nothing.
  *
  * @throws {InputError} naming the first.
  */
 export function refuseUnknown<T extends object>(options: T, names: Names<T>): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw InputError.of("wrong_value", { name: "options" }, "an object", kindOf(options));
+  }
   const other = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name));
   if (other === undefined) return;
   const expected = `one of ${Object.keys(names).join(", ")}`;

@@ -11,6 +11,7 @@ import { InputError } from "../errors.ts";
 import { decodeElements } from "../formats/decode.ts";
 import type { PlainFormat } from "../formats/format.ts";
 import { readable, readExactly } from "../read.ts";
+import { refuseOtherThanText, wrongKind } from "./known.ts";
 
 export type { SafetensorsDtype, TensorInfo } from "../checkpoint/safetensors.ts";
 export { SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
@@ -30,6 +31,7 @@ export interface SafetensorsReader {
    * @param name One of {@linkcode SafetensorsReader.tensors}.
    * @returns A new array of its bytes.
    * @throws {InputError} if there is no such tensor, or the file changed since its header was read.
+   * @throws {TypeError} if `name` is no string.
    */
   bytes(name: string): Uint8Array<ArrayBuffer>;
   /**
@@ -51,6 +53,7 @@ const PLAIN: Partial<Record<SafetensorsDtype, PlainFormat>> = { F32: "f32", BF16
  * @param path Path of the file.
  * @returns Names, dtypes and shapes of its tensors, and the means to read them.
  * @throws {InputError} if it is not there, cannot be read, or is not a well-formed safetensors file.
+ * @throws {TypeError} if `path` is no string.
  *
  * @example
  * ```ts
@@ -63,9 +66,11 @@ const PLAIN: Partial<Record<SafetensorsDtype, PlainFormat>> = { F32: "f32", BF16
  * ```
  */
 export function readSafetensors(path: string): SafetensorsReader {
+  refuseOtherThanText("path", path);
   const { tensors, metadata, identity } = openSafetensors(path);
   const find = (name: string): TensorInfo => {
     const found = tensors.get(name);
+    refuseOtherThanText("name", name);
     if (found === undefined) throw InputError.saying("wrong_value", { file: path }, `no tensor ${printable(name)}`);
     return found;
   };
@@ -106,7 +111,7 @@ export interface TensorData {
  * @param options Whether a file that is there is replaced, and texts for the header.
  * @throws {InputError} if the file is there and `force` is not set, or its directory cannot be written to.
  * @throws {RangeError} if a tensor's data is not as long as its shape says, or its name, dtype or shape is none.
- * @throws {TypeError} if a tensor's data is a typed array of another dtype.
+ * @throws {TypeError} if a tensor's data is a typed array of another dtype, or an argument is of another kind.
  * @throws {FailureError} if the disk is full or fails.
  *
  * @example
@@ -125,7 +130,14 @@ export function writeSafetensors(
   tensors: Readonly<Record<string, TensorData>>,
   options: WriteOptions = {},
 ): void {
+  refuseOtherThanText("path", path);
+  // A Map has no such entries: an empty file would take the place of what is there.
+  if (typeof tensors !== "object" || tensors === null || Symbol.iterator in tensors) {
+    throw wrongKind("tensors", "an object of tensors by name", tensors);
+  }
   const entries = Object.entries(tensors);
+  const other = entries.find(([, tensor]) => typeof tensor !== "object" || tensor === null);
+  if (other !== undefined) throw wrongKind(`tensor ${printable(other[0])}`, "an object", other[1]);
   const declared = entries.map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
   using writer = SafetensorsWriter.create(path, declared, options);
   for (const [name, { data }] of entries) writer.append(name, data);

@@ -5,17 +5,18 @@
  */
 import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import { show } from "../describe.ts";
+import { show, showOrNumber } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
+import { refuseOutgrown, tokenId } from "../session/batch.ts";
 import { type Finish, generate } from "../session/generate.ts";
 import { openSetting } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session as Computing } from "../session/session.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { type Names, refuseUnknown } from "./known.ts";
+import { type Names, refuseUnknown, wrongKind } from "./known.ts";
 import { behind } from "./opened.ts";
-import { plannedSetting, type SessionOptions } from "./setting.ts";
+import { plannedSetting, SESSION_NAMES, type SessionOptions } from "./setting.ts";
 
 export type { Finish, FinishReason, Timings } from "../session/generate.ts";
 export { type BackendName, BACKENDS } from "../session/setting.ts";
@@ -71,18 +72,19 @@ export interface Session extends AsyncDisposable {
   /**
    * Teacher-forced logits of a sequence.
    *
-   * @param tokens Token ids; at most {@linkcode SessionOptions.context}.
+   * @param tokens Token ids; at most {@linkcode SessionOptions.context}. They are copied before the call returns.
    * @returns For each token the logits [V] of the one after it, float32.
    * @throws {InputError} if an id is outside the vocabulary, the sequence outgrows the context, a weight file changed,
    *   or a logit is NaN or infinite because a tensor of the checkpoint is, which it names.
    * @throws {FailureError} if a logit is NaN or infinite for another reason.
-   * @throws {TypeError} if another call of this session has not ended, or the session is closed.
+   * @throws {TypeError} if another call of this session has not ended, the session is closed, or what should be token
+   *   ids is no array.
    */
   logits(tokens: ArrayLike<number>): Promise<Float32Array[]>;
   /**
    * Generates a reply, token by token. The caller may stop at any time.
    *
-   * @param prompt Token ids; at least one.
+   * @param prompt Token ids; at least one. They and the options are copied when the first token is asked for.
    * @param options How to choose tokens, and when to stop.
    * @returns Yields the ids of the reply, the stop token included; returns why it ended and how long it took.
    * @throws {InputError} as {@linkcode Session.logits}, and if an option is out of range.
@@ -112,6 +114,7 @@ const DEFAULT_CONTEXT = 4096;
  * @param options How to compute.
  * @returns The loaded model, which the caller closes.
  * @throws {InputError} if checkpoint and options do not fit together.
+ * @throws {TypeError} if `checkpoint` is not of `openCheckpoint()`.
  * @throws {FailureError} if memory, workers or a device cannot be had.
  *
  * @example
@@ -133,9 +136,11 @@ const DEFAULT_CONTEXT = 4096;
 export async function openSession(checkpoint: Checkpoint, options: SessionOptions = {}): Promise<Session> {
   const opened = behind(checkpoint);
   const { maxPositions } = opened.config;
+  refuseUnknown(options, SESSION_NAMES);
   const { context = Math.min(maxPositions, DEFAULT_CONTEXT) } = options;
   if (!Number.isInteger(context) || context < 1 || context > maxPositions) {
-    throw InputError.of("wrong_value", { name: "context" }, `1 to ${maxPositions}, the model's positions`, context);
+    const expected = `1 to ${maxPositions}, the model's positions`;
+    throw InputError.of("wrong_value", { name: "context" }, expected, showOrNumber(context));
   }
   const setting = plannedSetting(opened, options);
   const computing = await openSetting(setting, { slots: 1, context }, options.onProgress);
@@ -148,15 +153,25 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
  * @throws {InputError} naming the option and the first of them.
  */
 function refuseStrayIds(logitBias: ReadonlyMap<number, number>, stopIds: Iterable<number>, vocab: number): void {
-  if (typeof logitBias.keys !== "function") {
-    throw InputError.of("wrong_value", { name: "logitBias" }, "a Map from token ids to numbers", show(logitBias));
-  }
   for (const [name, ids] of [["logitBias", logitBias.keys()], ["stopIds", stopIds]] as const) {
     for (const id of ids) {
       if (Number.isInteger(id) && id >= 0 && id < vocab) continue;
       throw InputError.of("wrong_value", { name }, `token ids from 0 to ${vocab - 1}`, show(id));
     }
   }
+}
+
+/** A copy, which the caller cannot change while it is computed with. */
+function biasOf(given: GenerateOptions["logitBias"]): ReadonlyMap<number, number> {
+  if (given === undefined) return new Map();
+  if (typeof given?.get === "function" && typeof given[Symbol.iterator] === "function") return new Map(given);
+  throw InputError.of("wrong_value", { name: "logitBias" }, "a Map from token ids to numbers", show(given));
+}
+
+/** Likewise; the ids may be such as can be looked at once only. */
+function stopsOf(given: Iterable<number>): ReadonlySet<number> {
+  if (typeof given?.[Symbol.iterator] === "function") return new Set(given);
+  throw InputError.of("wrong_value", { name: "stopIds" }, "token ids that can be iterated", show(given));
 }
 
 class LoadedModel implements Session {
@@ -177,10 +192,12 @@ class LoadedModel implements Session {
   }
 
   async logits(tokens: ArrayLike<number>): Promise<Float32Array[]> {
+    this.#refuseClosed();
+    const ids = this.#idsOf("tokens", tokens);
     using _turn = this.#begin();
     const rows: Float32Array[] = [];
     const fed = this.#computing.feed(
-      { slot: 0, tokens, logits: "all" },
+      { slot: 0, tokens: ids, logits: "all" },
       (_position, logits) => rows.push(logits.slice()),
     );
     this.#end = () => fed;
@@ -190,17 +207,19 @@ class LoadedModel implements Session {
   }
 
   async *generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, Finish, void> {
-    if (prompt.length === 0) throw InputError.of("missing", { name: "prompt" }, "at least one token", "none");
+    this.#refuseClosed();
+    const ids = this.#idsOf("prompt", prompt);
+    if (ids.length === 0) throw InputError.of("missing", { name: "prompt" }, "at least one token", "none");
     refuseUnknown(options, GENERATE_NAMES);
     const { maxTokens = Infinity, stopIds, ...sampling } = options, { eosTokenIds, vocab } = this.#opened.config;
     if (maxTokens !== Infinity && !(Number.isSafeInteger(maxTokens) && maxTokens >= 0)) {
       throw InputError.of("wrong_value", { name: "maxTokens" }, "a whole number of at least 0", show(maxTokens));
     }
-    const stops = new Set(stopIds ?? eosTokenIds);
-    refuseStrayIds(sampling.logitBias ?? new Map(), stopIds === undefined ? [] : stops, vocab);
-    const picker = new Sampler(sampling, prompt);
+    const stops = stopsOf(stopIds === undefined ? eosTokenIds : stopIds), logitBias = biasOf(sampling.logitBias);
+    refuseStrayIds(logitBias, stopIds === undefined ? [] : stops, vocab);
+    const picker = new Sampler({ ...sampling, logitBias }, ids);
     using _turn = this.#begin();
-    const request = { session: this.#computing, slot: 0, prompt, picker, stopIds: stops, maxTokens };
+    const request = { session: this.#computing, slot: 0, prompt: ids, picker, stopIds: stops, maxTokens };
     const reply = generate(request), end = async () => await reply.return(undefined as never);
     this.#end = end;
     try {
@@ -216,6 +235,21 @@ class LoadedModel implements Session {
     } finally {
       await end();
     }
+  }
+
+  /**
+   * A copy of token ids, which the caller cannot change while they are computed; all of them are looked at before the
+   * first is.
+   */
+  #idsOf(name: string, given: ArrayLike<number>): Int32Array {
+    const isArray = typeof given === "object" && given !== null && Number.isSafeInteger(given.length);
+    if (!isArray || given.length < 0) throw wrongKind(name, "an array of token ids", given);
+    if (ArrayBuffer.isView(given) && (given.buffer as ArrayBuffer).detached) {
+      throw new TypeError(`${name}: expected an array of token ids, got one whose buffer is detached`);
+    }
+    const { context } = this.#computing.limits, { vocab } = this.#opened.config;
+    refuseOutgrown(given.length, context);
+    return Int32Array.from({ length: given.length }, (_, i) => tokenId(given[i], vocab));
   }
 
   /** Begins a sequence, whose turn ends when the result is disposed of. */

@@ -1,9 +1,11 @@
 /** The choices that the library takes, and the setting that they make. */
 import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
-import { show } from "../describe.ts";
+import { projectionName } from "../checkpoint/quark/module_names.ts";
+import { printable, show } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { type Names, refuseOtherWord, refuseUnknown } from "./known.ts";
+import { type Names, refuseOtherType, refuseOtherWord, refuseUnknown } from "./known.ts";
 import type { Dtype } from "../formats/format.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { SchemeName } from "../plan/scheme.ts";
 import { FP8_SCALES, type Fp8Scales } from "../plan/static_scales.ts";
 import {
@@ -63,7 +65,10 @@ export interface SessionOptions extends PlanOptions {
   readonly hipLibrary?: string;
   /** `hip` and `cuda`: the library by which several GPUs sum (RCCL or NCCL), instead of looking for one. */
   readonly collectivesLibrary?: string;
-  /** Called while weights are loaded: bytes done, bytes in all. */
+  /**
+   * Called while weights are loaded: how much is done, and how much there is, of which only the share means something.
+   * Weights that are mapped are not loaded. What it throws is what opening fails with.
+   */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -76,7 +81,8 @@ const WORDS = {
   weights: ["auto", "map", "read"],
 } as const satisfies Partial<Record<keyof SessionOptions, readonly string[]>>;
 
-const NAMES: Names<SessionOptions> = {
+/** The names of all options. */
+export const SESSION_NAMES: Names<SessionOptions> = {
   ...{
     scheme: true,
     dtype: true,
@@ -100,11 +106,10 @@ const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1 } as const;
  *   the checkpoint.
  */
 export function plannedSetting(checkpoint: Opened, options: SessionOptions): PlannedSetting {
-  const { inputScales, context: _context, onProgress: _onProgress, ...given } = options;
-  refuseUnknown(options, NAMES);
-  if (inputScales !== undefined && typeof inputScales?.get !== "function") {
-    throw InputError.of("wrong_value", { name: "inputScales" }, "a Map from modules to scales", show(inputScales));
-  }
+  refuseUnknown(options, SESSION_NAMES);
+  const { inputScales, context: _context, onProgress, ...given } = options;
+  refuseOtherType("onProgress", "function", onProgress);
+  refuseOtherScales(inputScales);
   refuseOthers(given);
   const choices: Choices = {
     ...DEFAULTS,
@@ -120,7 +125,31 @@ export function plannedSetting(checkpoint: Opened, options: SessionOptions): Pla
       `backend ${choices.backend}`,
     );
   }
-  return planSetting({ ...choices, checkpoint });
+  const setting = planSetting({ ...choices, checkpoint });
+  if (inputScales !== undefined) refuseStrayModules(inputScales, setting.planned.plan);
+  return setting;
+}
+
+/** @throws {InputError} if they are no map from texts to numbers above 0. */
+function refuseOtherScales(scales: SessionOptions["inputScales"]): void {
+  if (scales === undefined) return;
+  const isMap = typeof scales?.get === "function" && typeof scales[Symbol.iterator] === "function";
+  if (!isMap) throw InputError.of("wrong_value", { name: "inputScales" }, "a Map from modules to scales", show(scales));
+  for (const [module, scale] of scales) {
+    if (typeof scale === "number" && Math.fround(scale) > 0 && Math.fround(scale) < Infinity) continue;
+    const name = `inputScales: ${typeof module === "string" ? printable(module) : show(module)}`;
+    throw InputError.of("wrong_value", { name }, "a finite number above 0", show(scale));
+  }
+}
+
+/** @throws {InputError} if a scale is for a module that the model has not: it would change nothing, in silence. */
+function refuseStrayModules(scales: ReadonlyMap<string, number>, { linears }: Plan): void {
+  const known = new Set(linears.flatMap(({ module }) => [module, projectionName(module)]));
+  for (const module of scales.keys()) {
+    if (known.has(module)) continue;
+    const expected = `modules of the model, such as ${linears[0]!.module}`;
+    throw InputError.of("wrong_value", { name: "inputScales" }, expected, show(module));
+  }
 }
 
 function refuseOthers(options: Omit<SessionOptions, "inputScales" | "context" | "onProgress">): void {
@@ -132,7 +161,9 @@ function refuseOthers(options: Omit<SessionOptions, "inputScales" | "context" | 
     if (got === undefined || (Number.isSafeInteger(got) && got >= least)) continue;
     throw InputError.of("wrong_value", { name }, `a whole number of at least ${least}`, show(got));
   }
-  const { device } = options, ordinals = typeof device === "object" ? device : device === undefined ? [] : [device];
+  refuseOtherType("hipLibrary", "string", options.hipLibrary);
+  refuseOtherType("collectivesLibrary", "string", options.collectivesLibrary);
+  const { device } = options, ordinals = device === undefined ? [] : [device].flat();
   if (ordinals.every((ordinal) => Number.isSafeInteger(ordinal) && ordinal >= 0)) return;
   throw InputError.of("wrong_value", { name: "device" }, "whole numbers of at least 0", show(device));
 }

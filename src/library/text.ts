@@ -12,7 +12,7 @@ import type { ReasoningEffort } from "../text/harmony_render.ts";
 import { decode } from "../text/stream_decoder.ts";
 import type { EncodeOptions } from "../text/tokenizer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { refuseOtherWord, refuseUnknown } from "./known.ts";
+import { refuseOtherThanText, refuseOtherType, refuseOtherWord, refuseUnknown, wrongKind } from "./known.ts";
 import { behind } from "./opened.ts";
 
 export type { ChannelKind } from "../text/harmony_header.ts";
@@ -38,6 +38,7 @@ export interface Tokenizer {
    * @param options Whether special tokens that it spells out are read as such; default: no.
    * @returns Its token ids.
    * @throws {InputError} if the tokenizer's merges and vocabulary contradict each other.
+   * @throws {TypeError} if `text` is no string.
    */
   encode(text: string, options?: EncodeOptions): Int32Array;
   /**
@@ -47,6 +48,7 @@ export interface Tokenizer {
    * @param special Special tokens are written by name (`keep`) or left out (`skip`, default).
    * @returns Their text.
    * @throws {InputError} if an id is outside the checkpoint's vocabulary.
+   * @throws {TypeError} if `ids` cannot be iterated.
    */
   decode(ids: Iterable<number>, special?: "keep" | "skip"): string;
   /**
@@ -56,6 +58,7 @@ export interface Tokenizer {
    * @param options What comes before it.
    * @returns Token ids up to where the model's reply begins.
    * @throws {InputError} if the template refuses it.
+   * @throws {TypeError} if `question` is no string.
    */
   question(question: string, options?: QuestionOptions): Int32Array;
   /**
@@ -64,6 +67,7 @@ export interface Tokenizer {
    * @param ids Token ids of the reply.
    * @returns Its reasoning, its answer and its tool calls.
    * @throws {InputError} if an id is outside the checkpoint's vocabulary.
+   * @throws {TypeError} if `ids` cannot be iterated.
    */
   reply(ids: Iterable<number>): Channels;
 }
@@ -76,6 +80,7 @@ export interface Tokenizer {
  * @param onWarning Called with a line if the tokenizer is not the checkpoint's own.
  * @returns The tokenizer.
  * @throws {InputError} if there is none that can be read, or its chat template is not Jinja.
+ * @throws {TypeError} if `checkpoint` is not of `openCheckpoint()`, or `onWarning` no function.
  *
  * @example
  * ```ts
@@ -100,17 +105,23 @@ export async function openTokenizer(
   onWarning?: (line: string) => void,
 ): Promise<Tokenizer> {
   const opened = behind(checkpoint);
+  if (onWarning !== undefined && typeof onWarning !== "function") throw wrongKind("onWarning", "a function", onWarning);
   const tokenizer = await checkpointTokenizer(opened, onWarning);
   const chat = await ChatRenderer.fromDirectory(textDirectory(opened), tokenizer);
   const { vocab } = opened.config;
-  const known = (ids: Iterable<number>): number[] =>
-    Array.from(ids, (id) => {
+  const known = (ids: Iterable<number>): number[] => {
+    // A generator of replies, which has to be awaited, would be an empty text.
+    if (typeof ids?.[Symbol.iterator] !== "function") throw wrongKind("ids", "token ids that can be iterated", ids);
+    return Array.from(ids, (id) => {
       if (Number.isInteger(id) && id >= 0 && id < vocab) return id;
       throw InputError.of("wrong_value", { name: "ids" }, `token ids from 0 to ${vocab - 1}`, show(id));
     });
+  };
   return {
     encode: (text, options = {}) => {
+      refuseOtherThanText("text", text);
       refuseUnknown(options, { allowSpecial: true });
+      refuseOtherType("allowSpecial", "boolean", options.allowSpecial);
       return tokenizer.encode(text, options);
     },
     decode: (ids, special = "skip") => {
@@ -118,7 +129,9 @@ export async function openTokenizer(
       return decode(tokenizer, known(ids), special);
     },
     question: (question, options = {}) => {
+      refuseOtherThanText("question", question);
       refuseUnknown(options, { system: true, reasoning: true });
+      refuseOtherType("system", "string", options.system);
       refuseOtherWord("reasoning", ["low", "medium", "high"], options.reasoning);
       return chat.render({ messages: [{ role: "user", content: question }], ...options }).ids;
     },

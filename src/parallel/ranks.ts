@@ -60,14 +60,14 @@ export class Ranks {
   }
 
   #listenerOf(rank: number): RankListener {
-    const { count, parts: { onProgress, alone = false } } = this;
+    const { count, parts: { alone = false } } = this;
     const failure = (said: Omit<Failure, "kind" | "dragged">) => toError(alone ? null : rank, said);
     return {
       reply: (data) => {
         if (data.kind === "tap") this.onTap?.(rank, data);
         else if (data.kind === "tokens") this.onTokens?.(data);
         else if (data.kind === "closed") this.#end(rank);
-        else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
+        else if (data.kind === "progress") rank === 0 && this.#progress(data.done * count, data.total * count);
         else if (data.kind === "failed" && !data.dragged) this.fail(failure(data));
         else if (this.#late[rank]! > 0) this.#late[rank]!--;
         else this.#pending?.answer(rank, data);
@@ -81,6 +81,15 @@ export class Ranks {
         this.fail(cause);
       },
     };
+  }
+
+  /** What the caller throws at being told is why loading ends; here it would end the process. */
+  #progress(done: number, total: number): void {
+    try {
+      this.parts.onProgress?.(done, total);
+    } catch (thrown) {
+      this.fail(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    }
   }
 
   /** Remembers the first cause and wakes the ranks that wait. */

@@ -1,4 +1,5 @@
 /** Batches of a session: which tokens of which sequences are computed together. */
+import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { Batch } from "../model/backend.ts";
 import type { LayerKinds } from "../model/pages.ts";
@@ -52,25 +53,27 @@ export function batchOf(feeds: readonly Feed[], lengthOf: (slot: number) => numb
   let row = 0;
   for (const { slot, tokens } of feeds) {
     let position = lengthOf(slot);
-    if (position + tokens.length > context) {
-      throw InputError.saying(
-        "wrong_value",
-        { name: "context" },
-        `the sequence needs ${position + tokens.length} positions, but only ${context} were set aside`,
-      );
-    }
+    refuseOutgrown(position + tokens.length, context);
     for (let i = 0; i < tokens.length; i++, row++) {
-      const id = tokens[i]!;
-      // A part of an id would be cut off in silence.
-      if (!(id >= 0 && id < vocab && Number.isInteger(id))) {
-        throw InputError.of("wrong_value", { name: `token id ${id}` }, `0 to ${vocab - 1}`);
-      }
-      batch.ids[row] = id;
+      batch.ids[row] = tokenId(tokens[i], vocab);
       batch.slots[row] = slot;
       batch.positions[row] = position++;
     }
   }
   return batch;
+}
+
+/** @throws {InputError} if a sequence of so many tokens has no room. */
+export function refuseOutgrown(tokens: number, context: number): void {
+  if (tokens <= context) return;
+  const needed = `the sequence needs ${tokens} positions, but only ${context} were set aside`;
+  throw InputError.saying("wrong_value", { name: "context" }, needed);
+}
+
+/** @throws {InputError} if it is no id of the vocabulary: a part of it would be cut off in silence. */
+export function tokenId(id: unknown, vocab: number): number {
+  if (typeof id === "number" && id >= 0 && id < vocab && Number.isInteger(id)) return id;
+  throw InputError.of("wrong_value", { name: `token id ${show(id)}` }, `0 to ${vocab - 1}`);
 }
 
 /** The rows of a batch whose logits feeds want, and for each of them the index of its feed. */

@@ -1,4 +1,5 @@
 /** Random numbers that a seed decides, the same on every machine. */
+import { printable, show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 
 const SEED_LIMIT = 1n << 64n;
@@ -9,18 +10,14 @@ const SEED_LIMIT = 1n << 64n;
  * @throws {InputError} if it is no integer from 0 to 2^64 - 1.
  */
 export function parseSeed(seed: number | bigint | string): bigint {
-  const expected = "expected an integer from 0 to 18446744073709551615";
-  if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
-    throw InputError.saying("wrong_value", { name: "seed" }, `${expected}, got ${seed}`);
-  }
-  if (typeof seed === "string" && !/^(?:\d+|0x[0-9a-f]+)$/i.test(seed)) {
-    throw InputError.saying("wrong_value", { name: "seed" }, `${expected}, got "${seed}"`);
-  }
-  const value = BigInt(seed);
-  if (value < 0n || value >= SEED_LIMIT) {
-    throw InputError.saying("wrong_value", { name: "seed" }, `${expected}, got ${seed}`);
-  }
-  return value;
+  const isSeed = typeof seed === "string"
+    ? /^(?:\d+|0x[0-9a-f]+)$/i.test(seed)
+    : typeof seed === "bigint" || Number.isSafeInteger(seed);
+  const value = isSeed ? BigInt(seed) : -1n;
+  if (value >= 0n && value < SEED_LIMIT) return value;
+  const got = isSeed ? printable(String(seed)) : show(seed);
+  const problem = `expected an integer from 0 to 18446744073709551615, got ${got}`;
+  throw InputError.saying("wrong_value", { name: "seed" }, problem);
 }
 
 /**
