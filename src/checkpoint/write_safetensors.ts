@@ -109,8 +109,8 @@ export class SafetensorsWriter implements Disposable {
    * @param tensors What it will hold.
    * @param options Whether a file that is there is replaced, and texts for the header.
    * @returns The writer, which is disposed of in every case: without a commit it leaves nothing.
-   * @throws {RangeError} for a name that is declared twice, is `__metadata__` or has half a surrogate pair, and for sizes
-   *   that are no counts.
+   * @throws {RangeError} for a name that is declared twice, is `__metadata__` or has half a surrogate pair, and for
+   *   sizes that are no counts.
    * @throws {TypeError} for names and texts that are no strings, tensors that are no list, and options that are none.
    * @throws {InputError} where the file is there and `force` is not set, or cannot be written.
    */

@@ -1,6 +1,6 @@
 /**
- * Arguments and options of callers whom no type keeps from a mistake: what is not known would change nothing, and what is
- * of another kind be taken for something else, in silence.
+ * Arguments and options of callers whom no type keeps from a mistake: what is not known would change nothing, and what
+ * is of another kind be taken for something else, in silence.
  */
 import { InputError } from "../errors.ts";
 import { printable, show } from "../describe.ts";

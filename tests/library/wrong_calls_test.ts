@@ -70,7 +70,7 @@ Deno.test("library: choices of another kind are refused by their name", async ()
   }
 });
 
-Deno.test("library: what a caller throws at being told of progress is what opening fails with, on ranks as well", async () => {
+Deno.test("library: what onProgress throws is what opening fails with, on ranks as well", async () => {
   const mine = new RangeError("mine");
   const onProgress = () => {
     throw mine;
@@ -135,7 +135,7 @@ Deno.test("library: numbers and scales of another kind are not rounded as someth
   assertEquals(qdq(shared, "mxfp4"), Float32Array.of(1, 2, -4, 0.5));
 });
 
-Deno.test("library: no safetensors file is written that could not be read, nor an empty one in the place of another", () => {
+Deno.test("library: no safetensors file is written that could not be read, nor an empty one for another", () => {
   using dir = new TemporaryDirectory();
   const path = `${dir.path}/a.safetensors`, data = Float32Array.of(1, 2);
   writeSafetensors(path, { kept: { dtype: "F32", shape: [2], data } });
