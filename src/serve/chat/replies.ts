@@ -1,7 +1,7 @@
 /** Replies to a conversation: their jobs, and what each token does to their items. */
 import type { SamplerOptions } from "../../session/sampler.ts";
 import { ApiError } from "../api_error.ts";
-import type { Generation, Outcome, ScoredToken } from "../engine/job.ts";
+import { endedBy, type Generation, type Outcome, type ScoredToken } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
 import { type ItemEvent, type ItemKind, ReplyItems } from "./items.ts";
@@ -74,7 +74,8 @@ export async function* stepsOf({ items, generation }: Reply): AsyncGenerator<Ste
   for await (const token of generation) yield { ...items.take(), token, outcome: null };
   const outcome = await generation.outcome;
   if (outcome.reason === "cancelled") throw new ApiError(499, "the request was cancelled", { code: "cancelled" });
-  yield { events: items.finish(), token: null, kind: null, outcome };
+  const events = items.finish();
+  yield { events, token: null, kind: null, outcome: endedBy(items.stopString, outcome) };
 }
 
 /** An id for what is written once, with a word in front of it as OpenAI has them. */

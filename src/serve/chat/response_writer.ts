@@ -29,7 +29,7 @@ export class ResponseWriter {
       case "open":
         return this.#open(item);
       case "text":
-        return [this.#add(item, event.text)];
+        return [this.#add(item.index, event.text)];
       case "close":
         return this.#close(item, event.complete);
     }
@@ -76,7 +76,7 @@ export class ResponseWriter {
     return namespace == null ? { name } : { name, namespace };
   }
 
-  #add({ index }: Item, text: string): ResponseEvent {
+  #add(index: number, text: string): ResponseEvent {
     const item = this.output[index]!;
     if (item.type === "function_call") {
       item.arguments += text;
@@ -101,6 +101,8 @@ export class ResponseWriter {
 
   #done(index: number, status: "completed" | "incomplete"): ResponseEvent[] {
     const item = this.output[index]!;
+    // Tokens whose text is not shown, as a stop string's, have scores that no text brought along.
+    const late = item.type === "message" && this.#scores.length > 0 ? [this.#add(index, "")] : [];
     item.status = status;
     const done = { type: "response.output_item.done", output_index: index, item: structuredClone(item) };
     if (item.type === "function_call") {
@@ -117,7 +119,7 @@ export class ResponseWriter {
     const text = item.type === "message"
       ? { type: "response.output_text.done", ...place, text: part.text, logprobs: item.content[0]!.logprobs }
       : { type: "response.reasoning_text.done", ...place, text: part.text };
-    return [text, { type: "response.content_part.done", ...place, part }, done];
+    return [...late, text, { type: "response.content_part.done", ...place, part }, done];
   }
 }
 

@@ -4,7 +4,7 @@ import { StreamDecoder } from "../../text/stream_decoder.ts";
 import { ApiError, wrongField } from "../api_error.ts";
 import { constraintSource } from "../chat/constraints.ts";
 import { formatOf } from "../chat/structured_outputs.ts";
-import type { Generation, Outcome, ScoredToken, TokenMask } from "../engine/job.ts";
+import { endedBy, type Generation, type Outcome, type ScoredToken, type TokenMask } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
 import { refuseLongPrompt, refuseManyTokens } from "../text/prompt_length.ts";
@@ -125,6 +125,7 @@ export async function* piecesOf(
   }
   const outcome = await generation.outcome;
   if (outcome.reason === "cancelled") throw new ApiError(499, "the request was cancelled", { code: "cancelled" });
-  onOutcome(outcome);
-  yield { of: "end", text: text.flush(), tokens: [], lengths: [] };
+  const rest = text.flush();
+  onOutcome(endedBy(text.stopString, outcome));
+  yield { of: "end", text: rest, tokens: [], lengths: [] };
 }

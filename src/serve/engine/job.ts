@@ -86,6 +86,15 @@ export interface Outcome {
   readonly timings: Timings;
 }
 
+/**
+ * How it ended where its text did by a stop string: that may be found in what was held back, after the last token.
+ *
+ * @param stopString Null: there was none.
+ */
+export function endedBy(stopString: string | null, outcome: Outcome): Outcome {
+  return stopString === null ? outcome : { ...outcome, reason: "stop" };
+}
+
 /** Wall-clock times in milliseconds; the sum is the whole. */
 export interface Timings {
   /** Until it had a slot. */

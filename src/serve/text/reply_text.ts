@@ -64,6 +64,7 @@ export class ReplyText {
 
   /** What was held back, after the last token. */
   flush(): string {
-    return this.#stops.push(this.#decoder.flush()) + this.#stops.flush();
+    const last = this.#decoder.flush();
+    return this.#tokens > this.#minTokens ? this.#stops.push(last) + this.#stops.flush() : last;
   }
 }
