@@ -125,3 +125,28 @@ function expected(values: Float64Array, share: number, logs: LogFactorials): num
   }
   return sum;
 }
+
+/**
+ * How often {@linkcode pairedP} is below a level and says that more is gained, over all outcomes of so many problems.
+ *
+ * @param trials A few dozen at most: each of their outcomes is tested.
+ * @returns The probability, given the shares of problems that are solved under the first setting only, and under the
+ *   second only.
+ */
+export function pairedPower(trials: number, level: number): (lost: number, gained: number) => number {
+  const logs = new LogFactorials(trials), found: (Discordance & { readonly logWays: number })[] = [];
+  for (let lost = 0; 2 * lost < trials; lost++) {
+    for (let gained = lost + 1; lost + gained <= trials; gained++) {
+      if (pairedP({ lost, gained }, trials) >= level) continue;
+      found.push({ lost, gained, logWays: logs.logChoose(trials, lost) + logs.logChoose(trials - lost, gained) });
+    }
+  }
+  const log = (times: number, share: number) => times === 0 ? 0 : times * Math.log(share);
+  return (lost, gained) => {
+    const same = Math.max(0, 1 - lost - gained);
+    return found.reduce((sum, one) => {
+      const others = trials - one.lost - one.gained;
+      return sum + Math.exp(one.logWays + log(one.lost, lost) + log(one.gained, gained) + log(others, same));
+    }, 0);
+  };
+}

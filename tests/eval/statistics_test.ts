@@ -99,6 +99,26 @@ Deno.test("a difference's interval holds it 93 times of 100, also where all prob
   }
 });
 
+Deno.test("a difference's interval holds it 92.7 times of 100 at worst where nothing is lost", () => {
+  let least = 1;
+  for (const n of [30, 40, 70, 100, 150, 1000]) {
+    const intervals = Array.from(
+      { length: n + 1 },
+      (_, gained) => gained > 60 ? { low: 0, high: 1 } : pairedDifference({ lost: 0, gained }, n),
+    );
+    for (let gained = 2; gained <= Math.min(15, 0.4 * n); gained += 0.25) {
+      const truth = gained / n,
+        held = binomial(n, truth).reduce((sum, p, k) => {
+          const { low, high } = intervals[k]!;
+          return low <= truth && truth <= high ? sum + p : sum;
+        }, 0);
+      least = Math.min(least, held);
+      assert(held >= 0.927, `${n} problems, ${gained} gained: ${held}`);
+    }
+  }
+  assert(least < 0.928, `${least}`);
+});
+
 Deno.test("a difference's interval holds large ones, and those of a handful of problems, 91 times of 100", () => {
   const rates = [0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.28, 0.3, 0.5, 0.6, 0.7, 0.72, 0.75, 0.8, 0.9, 0.95, 0.99, 1];
   for (const n of [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 20, 50]) {
@@ -168,6 +188,32 @@ Deno.test("detectableDifference() has 80% power", () => {
   // differences, and 0.50 and 0.49 at those of a single one.
   assertAlmostEquals(detectableDifference({ lost: 25, gained: 25 }, 1000, 11), 0.0262, 1e-4);
   assertAlmostEquals(detectableDifference({ lost: 60, gained: 60 }, 1000, 11), 0.0404, 1e-4);
+});
+
+Deno.test("detectableDifference() of few problems has 80% power by all outcomes, and is 1 where none shows any", () => {
+  // The least p-value of n problems is 2^(1 - n): of 4 and 5 none is below 0.05, nor of 8 below 0.05 / 10.
+  for (const [trials, comparisons] of [[4, 1], [5, 1], [6, 2], [6, 3], [7, 5], [8, 7], [8, 10]] as const) {
+    assert(pairedP({ lost: 0, gained: trials }, trials) * comparisons >= 0.05);
+    assertEquals(detectableDifference({ lost: 0, gained: 0 }, trials, comparisons), 1);
+  }
+  for (const trials of [6, 7, 10, 16, 22, 30]) {
+    for (const comparisons of [1, 3]) {
+      for (const differ of [0, Math.floor(trials / 2), trials]) {
+        const lost = Math.floor(differ / 2), pair = { lost, gained: differ - lost };
+        const d = detectableDifference(pair, trials, comparisons), disagree = Math.max((differ + 1) / (trials + 2), d);
+        if (d === 1) continue;
+        let power = 0;
+        binomial(trials, disagree).forEach((p, tosses) =>
+          binomial(tosses, (disagree + d) / 2 / disagree).forEach((q, gained) => {
+            const found = 2 * gained > tosses &&
+              pairedP({ lost: tosses - gained, gained }, trials) * comparisons < 0.05;
+            if (found) power += p * q;
+          })
+        );
+        assertAlmostEquals(power, 0.8, 1e-9);
+      }
+    }
+  }
 });
 
 Deno.test("levelOf() gives SciPy's quantiles", () => {
