@@ -30,7 +30,7 @@
  * ({@linkcode REPETITION}): of means the same interval with a standard error that is the root of 2 times as large, on
  * the same scale; of shares that of a test of two shares.
  */
-import { studentP, studentQuantile } from "./student.ts";
+import { studentQuantile } from "./student.ts";
 import { type Interval, TAIL } from "./statistics.ts";
 
 /** Tokens of a block that counts as one observation. */
@@ -91,7 +91,7 @@ function observation(values: ArrayLike<number>, start: number, end: number): Obs
 }
 
 /** Half the width of the interval of a ratio of sums, and what tells how far from 0 the ratio is. */
-interface Spread {
+export interface Spread {
   readonly value: number;
   readonly half: number;
   readonly error: number;
@@ -154,7 +154,7 @@ export function widest(
 }
 
 /** The cautious spreads of the groupings that bound something. */
-function bounded(groups: Groupings): Spread[] {
+export function bounded(groups: Groupings): Spread[] {
   return groups.map((observations) => spreadOf(observations, CAUTIOUS)).filter(({ half }) => half !== Infinity);
 }
 
@@ -162,7 +162,7 @@ function bounded(groups: Groupings): Spread[] {
  * The ends of an interval that follows the skewness of the observations, of the grouping by which it reaches farthest:
  * Hall's cubic transformation of Student's t, which can be inverted everywhere.
  */
-function skewedEnds(groups: Groupings, purpose: Purpose): Interval {
+export function skewedEnds(groups: Groupings, purpose: Purpose): Interval {
   let low = Infinity, high = -Infinity;
   for (const { value, half, error, skewness } of bounded(groups)) {
     const t = half / error;
@@ -230,55 +230,6 @@ export function rareSignedMean(sequences: Sequences, purpose: Purpose = TRUTH): 
   const groups = groupings(sequences), { value, half: own } = widest(groups, CAUTIOUS);
   const half = missesRare(groups, "signed") ? Infinity : purpose * own, skewed = skewedEnds(groups, purpose);
   return { value, low: Math.min(value - half, skewed.low), high: Math.max(value + half, skewed.high) };
-}
-
-/** A difference between two settings on the same tokens. */
-export interface PairedMean extends Estimate {
-  /** Two-sided p-value of the hypothesis that there is none. */
-  readonly p: number;
-  /** Standard error of the difference. */
-  readonly error: number;
-}
-
-/**
- * Mean difference of two settings on the same tokens, given what the observations of each sum up to. Its interval is as
- * cautious as that of a mean of positive values, because one setting may have rare large values that the other has not.
- *
- * @param rare Whether rare values may own the means, so that the test has to be as cautious: below 0.05 just where the
- *   interval does not hold 0. Of logarithms it need not be.
- */
-export function pairedMean(first: Groupings, second: Groupings, rare = false): PairedMean {
-  const differences = first.map((observations, g) =>
-    observations.map(({ sum, weight }, i) => ({ sum: sum - second[g]![i]!.sum, weight }))
-  );
-  const { value, half } = widest(differences, CAUTIOUS), skewed = skewedEnds(differences, TRUTH);
-  const { error, freedom } = widest(differences, PLAIN);
-  // Nothing differs anywhere, or there is a single sequence, whose text may be an odd one: neither tells the two apart.
-  // Where all differ by the same, their signs are what is left to test.
-  const signs = value === 0 ? 1 : Math.min(1, 2 ** (1 - first[0]!.length));
-  const tells = first[0]!.length > 1 && error !== Infinity;
-  // One that never differs from the reference is closer than one that does in any text, whatever owns that one's mean.
-  const same = value !== 0 && [first, second].some(([sums]) => sums!.every(({ sum }) => sum === 0));
-  const p = !tells
-    ? 1
-    : error === 0 || rare && same
-    ? signs
-    : rare
-    ? rareP(differences)
-    : studentP(value / error, freedom);
-  const low = Math.min(value - half, skewed.low), high = Math.max(value + half, skewed.high);
-  return { value, low, high, p, error: tells ? error : Infinity };
-}
-
-/** The largest p-value of the tests whose intervals {@linkcode pairedMean} joins: Student's t, and Hall's of it. */
-function rareP(differences: Groupings): number {
-  const { value, error, freedom } = widest(differences, CAUTIOUS);
-  const skewed = bounded(differences).map((spread) => {
-    const t = spread.value / spread.error, k = spread.skewness;
-    const transformed = t + k * t ** 2 / 3 + k ** 2 * t ** 3 / 27 + k / 6;
-    return transformed * t > 0 ? studentP(transformed, spread.freedom) : 1;
-  });
-  return Math.max(studentP(value / error, freedom), ...skewed);
 }
 
 /** All values, one after the other. */

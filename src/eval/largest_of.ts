@@ -2,7 +2,8 @@
  * Where the most of something is, such as the layer whose error is the largest: which others may be that place, and how
  * large the largest is. It was chosen among many for what luck did to it as well, so that its own interval is too sure.
  */
-import { type Groupings, type Observation, pairedMean } from "./intervals.ts";
+import type { Groupings, Observation } from "./intervals.ts";
+import { pairedMean } from "./paired_mean.ts";
 import { APART, holm, type Interval } from "./statistics.ts";
 
 /** One of those that are compared, on the same tokens as all others. */

@@ -99,7 +99,7 @@ export function rankPredictions(settings: readonly KeyedPredictions[]): Rankings
 
 /** An order in which nothing is told from anything else. */
 function notApart({ order, pairs }: Ranking): Ranking {
-  const open = { low: -Infinity, high: Infinity, p: 1, error: Infinity };
+  const open = { low: -Infinity, high: Infinity, p: 1, error: Infinity, tests: [] };
   return {
     order,
     groups: order.length < 2 ? [] : [order],

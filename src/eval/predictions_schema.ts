@@ -105,7 +105,7 @@ export const RankingResult = z.strictObject({
     ),
     mean_difference: estimated("mean divergence of b minus that of a, on the same tokens"),
     mean_p: number("p-value, corrected likewise"),
-    mean_tokens: number("tokens, likewise"),
+    mean_tokens: number("tokens, likewise; null also where one has no divergence at all"),
   })).describe("any two of the settings but the first"),
 });
 /** How settings compare with one another. */

@@ -1,6 +1,7 @@
 /** Settings in the order of their divergence, and which of them the tokens at hand can tell apart. */
-import { type Groupings, type PairedMean, pairedMean } from "./intervals.ts";
-import { APART, holm, levelOf, Z_POWER } from "./statistics.ts";
+import type { Groupings } from "./intervals.ts";
+import { type PairedMean, pairedMean, timesNeeded } from "./paired_mean.ts";
+import { APART, holm } from "./statistics.ts";
 
 /** A setting to rank: values of the same tokens as every other's, the smaller the better. */
 export interface Ranked {
@@ -17,8 +18,8 @@ export interface RankedPair {
   /** Its p-value, corrected for the number of pairs (Holm). */
   readonly pHolm: number;
   /**
-   * Tokens, of all sequences together, that would tell them apart four times in five; null where nothing differs, or
-   * all by the same.
+   * Tokens, of all sequences together, that would tell them apart four times in five; null where nothing differs, all
+   * by the same, or signs alone are tested.
    */
   readonly tokensToSeparate: number | null;
 }
@@ -94,7 +95,7 @@ function groupsOf(order: readonly string[], pairs: readonly RankedPair[]): strin
 }
 
 /** Tokens for 80% power, at the level that the strictest of so many corrected comparisons has. */
-function tokensNeeded({ value, error }: PairedMean, tokens: number, comparisons: number): number | null {
-  if (value === 0 || error === 0 || !Number.isFinite(error) || !Number.isFinite(value)) return null;
-  return Math.ceil(tokens * ((levelOf(comparisons) + Z_POWER) * error / value) ** 2);
+function tokensNeeded(difference: PairedMean, tokens: number, comparisons: number): number | null {
+  const times = timesNeeded(difference, APART / comparisons);
+  return times === null ? null : Math.ceil(tokens * times);
 }

@@ -7,13 +7,13 @@ import {
   type Estimate,
   flatten,
   groupings,
-  pairedMean,
   type Purpose,
   rareRatio,
   rareSignedMean,
   REPETITION,
   signedMean,
 } from "../../src/eval/intervals.ts";
+import { pairedMean } from "../../src/eval/paired_mean.ts";
 import { quantileOf, quantileOfSorted, shareOf } from "../../src/eval/shares.ts";
 import { APART } from "../../src/eval/statistics.ts";
 import { Random } from "../../src/session/random.ts";

@@ -62,7 +62,33 @@ Deno.test("rank() needs the tokens that the textbook's size of a sample for 80% 
   const [a, b] = [changes, changes.map(() => 0)].map((values) => groupings(values.map((x) => [x])));
   const { pairs: [pair] } = rank([{ key: "a", values: a! }, { key: "b", values: b! }]);
   assertEquals([pair!.a, pair!.b], ["b", "a"]);
-  assertEquals(pair!.tokensToSeparate, Math.ceil((1.959963985 + 0.841621234) ** 2 * variance / mean ** 2));
+  const textbook = (1.959963985 + 0.841621234) ** 2 * variance / mean ** 2;
+  // Student's t takes some more than the normal distribution, of which the textbook's size is: about z(0.975)^2 / 2.
+  assert(textbook < pair!.tokensToSeparate! && pair!.tokensToSeparate! < textbook + 4, `${pair!.tokensToSeparate}`);
+});
+
+Deno.test("rank() never says that fewer tokens than those at hand would tell settings apart which these do not", () => {
+  const random = new Random(47n), normal = new Normal(random);
+  let undecided = 0;
+  for (const count of [2, 3, 4, 6, 8, 40]) {
+    for (let i = 0; i < dose(40, 200); i++) {
+      const length = count === 40 ? 66 : 256, text = Array.from({ length: count }, () => normal.next());
+      const settings = [0, 1, 2].map((one) => {
+        const logs = text.map((own) => {
+          const level = own + 0.3 * normal.next() + one * 0.02 * i;
+          return Float64Array.from({ length }, () => level + 1.5 * normal.next() - 6);
+        });
+        return { key: `${one}`, values: groupings(logs), means: groupings(logs.map((own) => own.map(Math.exp))) };
+      });
+      const means = settings.map(({ key, means }) => ({ key, values: means }));
+      for (const { pHolm, tokensToSeparate } of [rank(settings), rank(means, true)].flatMap(({ pairs }) => pairs)) {
+        if (pHolm < APART) continue;
+        undecided++;
+        assert(tokensToSeparate! > count * length, `${count} texts: ${tokensToSeparate}, p ${pHolm}`);
+      }
+    }
+  }
+  assert(undecided > 400, `${undecided}`);
 });
 
 Deno.test("rank() puts what is not finite last", () => {

@@ -2,7 +2,8 @@
  * Intervals of means that one text in 200 holds a quarter of, and of shares that go from text to text as few do: what
  * the embedded model's own predictions are like under `w_mxfp4_a_mxfp4`.
  */
-import { type Estimate, groupings, pairedMean, positiveRatio, rareRatio } from "../../src/eval/intervals.ts";
+import { type Estimate, groupings, positiveRatio, rareRatio } from "../../src/eval/intervals.ts";
+import { pairedMean } from "../../src/eval/paired_mean.ts";
 import { shareOf } from "../../src/eval/shares.ts";
 import { APART } from "../../src/eval/statistics.ts";
 import { Random } from "../../src/session/random.ts";
