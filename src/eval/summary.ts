@@ -4,6 +4,7 @@ import { FEWEST_SEQUENCES } from "./intervals.ts";
 import type { Estimated, PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
 import { measured, measuredShareValue, percent, pointsText, pValue, roughPercent, small } from "./report/numbers.ts";
 import { type Gsm8kResults, keepsLogProbabilities } from "./results_schema.ts";
+import { atPlace, type Rounding, unitsOf } from "../rounding.ts";
 import { APART } from "./statistics.ts";
 
 /** What stands wherever accuracies might be taken for a reason to choose a scheme. */
@@ -69,9 +70,13 @@ export function fewestTokens(
   return far > 0 ? Math.max(atHand, tokens * (Math.log(value) / far) ** 2) : null;
 }
 
-/** A number of tokens that is hardly known: one digit. */
-export function roughTokens(tokens: number): string {
-  const rounded = Number(tokens.toPrecision(1));
+/**
+ * A number of tokens that is hardly known: one digit.
+ *
+ * @param to Down where it takes so many or more, as an end is rounded that holds what was computed.
+ */
+export function roughTokens(tokens: number, to: Rounding = Math.round): string {
+  const place = Math.floor(Math.log10(tokens)), rounded = atPlace(unitsOf(tokens, place, to), place);
   return rounded < 1e5 ? `${rounded}` : rounded.toPrecision(1);
 }
 

@@ -182,7 +182,7 @@ export function rankingText(
     ...groups("mean", mean),
     ...(hardest === undefined ? [] : [
       `To tell ${label(hardest.a)} from ${label(hardest.b)} by typical KL takes ` +
-      `${roughTokens(fewest(hardest)!)} tokens or more, and some ${roughTokens(hardest.typical_tokens!)} ` +
+      `${roughTokens(fewest(hardest)!, Math.floor)} tokens or more, and some ${roughTokens(hardest.typical_tokens!)} ` +
       "if they differ as these do.",
     ]),
   ];

@@ -218,7 +218,7 @@ export function conclusion(
     return { text, kind: "good" };
   }
   const tokens = Math.max(...close.map((key) => fewestTokens(pairOf(ranking, best.key, key)!, ranking) ?? 0));
-  const enough = tokens > 0 ? `; to tell them all apart takes ${roughTokens(tokens)} tokens or more` : "";
+  const enough = tokens > 0 ? `; to tell them all apart takes ${roughTokens(tokens, Math.floor)} tokens or more` : "";
   const names = close.slice(0, NAMED_OTHERS).map(label).join(", ");
   const others = close.length > NAMED_OTHERS ? `${names} and ${close.length - NAMED_OTHERS} more` : names;
   const text =
