@@ -169,3 +169,20 @@ Deno.test("the user's own links to his cache are followed", () =>
       assertEquals(startedFrom(await run([binary], { env: { HOME: dir } })), unpacked(`${dir}/disk/mxoss`));
     }
   }));
+
+for (const shell of shells) {
+  Deno.test(`a current directory that was removed is named in one line in ${shell.join(" ")}`, () =>
+    withBinary(async (dir, binary) => {
+      const within = (then: string) => `mkdir "$1" && cd "$1" && ${then} && shift && exec "$@"`;
+      const env = { HOME: dir, PATH: Deno.env.get("PATH")! };
+      const started = (then: string) => run(["sh", "-c", within(then), "sh", `${dir}/gone`, ...shell, binary], { env });
+      const { code, stdout, stderr } = await started('rmdir "$1"');
+      // Some shells have said something of their own by then.
+      assertEquals([code, stdout, stderr.trimEnd().split("\n").at(-1)], [
+        1,
+        "",
+        "error: the current directory was removed",
+      ]);
+      assertEquals((await started(":")).code, 7);
+    }));
+}

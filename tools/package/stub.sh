@@ -210,7 +210,17 @@ forget() {
   return 0
 }
 
+# Whether `.` has no name any more: then it has no links, but that is looked at only where the shell's own way fails.
+removed() {
+  [ . -ef "$PWD" ] && return 1
+  entry=$(PATH=$tools; ls -ldn . 2>/dev/null) || return
+  set -- $entry
+  [ "$2" = 0 ]
+}
+
 tools=${PATH:+$PATH:}/usr/bin:/bin
+# Deno would say so in lines of its own.
+removed && die 'the current directory was removed'
 each_place found && start "$program" "$@"
 
 case $0 in
