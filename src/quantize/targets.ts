@@ -8,7 +8,7 @@ import {
   mapLinears,
   type ModelSource,
 } from "../checkpoint/source.ts";
-import { InputError } from "../errors.ts";
+import { InputError, type Subject } from "../errors.ts";
 import { refuseRotation } from "../plan/planned.ts";
 import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -79,9 +79,9 @@ export function planTargets(
   if (beyond) throw InputError.of("wrong_value", { option: "layers" }, `layers below ${config.layers}`, beyond.last);
   const inputs = new Map(plan.linears.map(({ module, input }) => [module, input]));
   const target = (linear: LinearSource, layer: number, role: Role): LinearTarget => {
-    const module = linear.module!, scheme = schemeFor(recipe, layer, role);
+    const module = linear.module!, chosen = schemeFor(recipe, layer, role);
     const { format, scale } = linear.weight;
-    if (scheme === null) {
+    if (chosen === null) {
       const input = inputs.get(module)!;
       if (scale.kind === "none" && input.kind !== "none") {
         throw InputError.of(
@@ -94,10 +94,11 @@ export function planTargets(
       const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;
       return { module, source: linear, weight: format, weightScale: scale.kind, input, inputScale, copied: true };
     }
+    const { scheme, by } = chosen;
     if (scheme.weightScale === "e8m0" && linear.weight.cols % BLOCK !== 0) {
       throw InputError.of(
         "wrong_value",
-        { option: "scheme", value: scheme.name },
+        by,
         `input features in blocks of ${BLOCK}`,
         `${linear.weight.cols} in ${module}`,
       );
@@ -108,7 +109,7 @@ export function planTargets(
       weight: scheme.weight,
       weightScale: scheme.weightScale,
       input: inputOf(scheme),
-      inputScale: scheme.input === "fp8_static" ? staticScale(scheme, linear, scales) : null,
+      inputScale: scheme.input === "fp8_static" ? staticScale(by, linear, scales) : null,
       copied: format === scheme.weight && scale.kind === scheme.weightScale,
     };
   };
@@ -132,11 +133,22 @@ const ROLES: Readonly<Record<LinearName, Role>> = {
   down: "experts",
 };
 
-function schemeFor(recipe: Recipe, layer: number, role: Role): Scheme | null {
+/** A scheme, and the option that asks for it, as messages name it. */
+interface ChosenScheme {
+  readonly scheme: Scheme;
+  readonly by: Subject;
+}
+
+function schemeFor({ scheme, layers, attention }: Recipe, layer: number, role: Role): ChosenScheme | null {
   if (role === "other") return null;
-  if (role === "attention") return recipe.attention === null ? null : parseScheme(recipe.attention);
-  const own = recipe.layers.findLast(({ first, last }) => first <= layer && layer <= last);
-  return parseScheme(own?.scheme ?? recipe.scheme);
+  if (role === "attention") {
+    if (attention === null) return null;
+    return { scheme: parseScheme(attention), by: { option: "attention", value: attention } };
+  }
+  const own = layers.findLast(({ first, last }) => first <= layer && layer <= last);
+  if (own === undefined) return { scheme: parseScheme(scheme), by: { option: "scheme", value: scheme } };
+  const span = own.first === own.last ? `${own.first}` : `${own.first}-${own.last}`;
+  return { scheme: parseScheme(own.scheme), by: { option: "layers", value: `${span}=${own.scheme}` } };
 }
 
 function inputOf({ input, element }: Scheme): InputFormat {
@@ -152,7 +164,7 @@ function inputOf({ input, element }: Scheme): InputFormat {
 }
 
 function staticScale(
-  { name }: Scheme,
+  by: Subject,
   { module, inputScale }: LinearSource,
   scales: InputScales | "later" | null,
 ): number {
@@ -161,5 +173,5 @@ function staticScale(
   if (scale !== undefined) return scale;
   const what = `static FP8 inputs need calibrated scales, which the checkpoint lacks for ${module}`;
   const expected = words`${option("calibrate")} FILE`;
-  throw InputError.of("uncalibrated", { option: "scheme", value: name, name: what }, expected);
+  throw InputError.of("uncalibrated", { ...by, name: what }, expected);
 }
