@@ -58,7 +58,7 @@ export async function calibratedScales(path: string, setting: Setting, kept: Kep
   const { checkpoint } = setting;
   const text = await calibrationText(path, checkpoint), from = nameOf(text);
   if (kept === null) return { scales: (await calibrate(setting, text)).inputs, from };
-  const header = await headerOf(hashedWeights(checkpoint), setting, from);
+  const header = await headerOf(hashedWeights(checkpoint), setting, text);
   using journal = kept.open(kept.name, header, reading(KeptScales), "replace");
   const before = journal.entries.get(0);
   if (before !== undefined) return { scales: new Map(Object.entries(before.scales)), from };
@@ -70,13 +70,17 @@ export async function calibratedScales(path: string, setting: Setting, kept: Kep
 const nameOf = ({ tokens, from }: CalibrationText) => `${counted(tokens, "token")} of ${from}`;
 
 /** What scales that are kept belong to. */
-async function headerOf(weights: string, { checkpoint, backend, dtype, kvCacheDtype }: Setting, from: string) {
+async function headerOf(
+  weights: string,
+  { checkpoint, backend, dtype, kvCacheDtype }: Setting,
+  text: CalibrationText,
+) {
   return {
     schema: "mxoss.calibration",
     version: CALIBRATION_VERSION,
     weights_sha256: weights,
     fingerprint: await checkpoint.fingerprint(),
-    ...{ backend, dtype, kv_cache_dtype: kvCacheDtype, text: from },
+    ...{ backend, dtype, kv_cache_dtype: kvCacheDtype, text: nameOf(text), ids_sha256: text.sha256 },
   };
 }
 
@@ -113,7 +117,7 @@ export interface Pretended {
 export function pretendedScales(found: Pretended[]): MeasureScales {
   return async (path, setting) => {
     const text = await calibrationText(path, setting.checkpoint), from = nameOf(text);
-    found.push({ setting, tokens: text.tokens, header: await headerOf("", setting, from) });
+    found.push({ setting, tokens: text.tokens, header: await headerOf("", setting, text) });
     return { scales: missingScales(setting.checkpoint), from };
   };
 }

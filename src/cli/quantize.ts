@@ -168,6 +168,6 @@ async function identity(
     ...recipe,
     kv: plan.kvFormat,
     shardBytes: options["shard-size"],
-    calibration: text && [text.from, text.tokens],
+    calibration: text && [text.from, text.sha256],
   });
 }
