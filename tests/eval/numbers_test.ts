@@ -41,6 +41,12 @@ Deno.test("measured() writes the digits that the interval leaves sure", () => {
     // What tells the ends of a large number apart is written of them, too.
     [45678910, 45678900, 45678920, "4.567891e+7 [4.567890e+7, 4.567892e+7]"],
     [99990, 99985, 100005, "9.999e+4 [9.998e+4, 1.0001e+5]"],
+    // One digit is one also where rounding brings it to the next power of ten.
+    [9.96e5, 2.1e5, 4.9e6, "1e+6 [2e+5, 5e+6]"],
+    [-0.098, -0.36, 0.17, "-0.1 [-0.4, 0.2]"],
+    [0.0097, null, null, "0.01 [-, -]"],
+    [-0.02, -5, 0.0961, "-0.02 [-5, 0.1]"],
+    [0.0996, 0.08, 0.13, "0.10 [0.08, 0.13]"],
     [null, null, null, "- [-, -]"],
   ];
   for (const [value, low, high, text] of expected) assertEquals(measured({ value, low, high }), text);

@@ -124,7 +124,7 @@ export function measuredInterval(estimate: Placed): string {
   const exponential = withExponent(estimate), { whole = Infinity } = estimate;
   const end = (x: number | null, to: Rounding) => {
     if (x === null) return "-";
-    const place = endPlaceOf(estimate, x), all = x < whole && atPlace(unitsOf(x, place, to), place) >= whole;
+    const place = endPlaceOf(estimate, x, to), all = x < whole && atPlace(unitsOf(x, place, to), place) >= whole;
     return toPlace(x, all ? placeBelow(x) : place, exponential || isFar(x), to);
   };
   return `[${end(estimate.low, Math.floor)}, ${end(estimate.high, Math.ceil)}]`;
@@ -167,6 +167,12 @@ function leading(x: number): number {
   return Math.floor(Math.log10(Math.abs(x)));
 }
 
+/** That of the only digit where one is written: 0.098 is 0.1 then, and not 0.10. */
+function alone(x: number, to: Rounding = Math.round): number {
+  const place = leading(x);
+  return Math.abs(unitsOf(x, place, to)) === 10 ? place + 1 : place;
+}
+
 /**
  * Power of ten of the last digit that an interval leaves sure: that of the leading digit of half of it, or of all of it
  * where one end is open.
@@ -182,20 +188,20 @@ function surePlace({ value, low, high, coarsest = Infinity }: Placed): number {
 function placeOf(estimate: Placed): number {
   const { value, low, high, coarsest = Infinity } = estimate, place = surePlace(estimate), least = leading(value ?? 0);
   // Nothing is known of a number whose interval is open at both ends, beyond its size.
-  if (value !== null && value !== 0 && low === null && high === null) return Math.min(least, coarsest);
+  if (value !== null && value !== 0 && low === null && high === null) return Math.min(alone(value), coarsest);
   if (!Number.isFinite(least)) return place;
   // An interval must not become a point by rounding.
   const most = low === null || high === null || low === high ? MOST_DIGITS : digitsApart(low, high, least);
-  return Math.min(least, coarsest, Math.max(place, least - most + 1));
+  return Math.min(alone(value ?? 0), coarsest, Math.max(place, least - most + 1));
 }
 
 /**
  * Power of ten of the last digit that is written of an end: the number's own, unless that is one which the interval
  * does not leave sure. The end may be far away, and is no better known for that: `1e+6 [3e+2, 4e+9]`.
  */
-function endPlaceOf(estimate: Placed, end: number): number {
+function endPlaceOf(estimate: Placed, end: number, to: Rounding): number {
   const place = placeOf(estimate), sure = surePlace(estimate);
-  return sure > place ? Math.min(sure, leading(end)) : place;
+  return sure > place ? Math.min(sure, alone(end, to)) : place;
 }
 
 /** Digits of a number of this power of ten that tell two ends apart, 4 or more. */
