@@ -3,6 +3,7 @@
  * without which no reader takes the directory for a checkpoint, comes last.
  */
 import { counted } from "../amounts.ts";
+import { basename } from "node:path";
 import * as z from "zod";
 import { cannotWrite, isTemporaryName, removeIfThere, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
 import { makeWritableDirectory, removeEmpty } from "../checkpoint/directories.ts";
@@ -80,7 +81,12 @@ export class Journal implements Disposable {
   }
 
   static #opened(dir: string, lock: Deno.FsFile | null, { settings, sources }: Run): Journal {
-    const run = { run: settings, sources: Object.fromEntries(sources.hashes) };
+    // By their names: the same files may be named by another path now, from another directory or through a link.
+    const paths = new Map(sources.hashes.keys().map((path) => [basename(path), path]));
+    const run = {
+      run: settings,
+      sources: Object.fromEntries(sources.hashes.entries().map(([path, hash]) => [basename(path), hash])),
+    };
     const names = ownNames(dir);
     if (!names.includes(JOURNAL)) {
       const journal = new Journal(dir, lock, run, { observed: null, finished: {} });
@@ -95,7 +101,9 @@ export class Journal implements Disposable {
       throw InputError.saying(
         "changed",
         { option: "out", file: dir },
-        `holds an interrupted run from other weights: ${other} is not as it was; remove ${dir}, or write elsewhere`,
+        `holds an interrupted run from other weights: ${
+          paths.get(other) ?? other
+        } is not as it was; remove ${dir}, or write elsewhere`,
       );
     }
     if (note.run !== settings) {
@@ -244,8 +252,8 @@ function lockDirectory(dir: string): Deno.FsFile | null {
   );
 }
 
-/** Path of the first source that has changed; null if none has. */
+/** Name of the first source that has changed; null if none has. */
 function differing(before: Readonly<Record<string, string>>, now: Readonly<Record<string, string>>): string | null {
-  const paths = [...Object.keys(now), ...Object.keys(before)];
-  return paths.find((path) => before[path] !== now[path]) ?? null;
+  const names = [...Object.keys(now), ...Object.keys(before)];
+  return names.find((name) => before[name] !== now[name]) ?? null;
 }

@@ -156,6 +156,22 @@ Deno.test("quantize() makes a finished file again whose data is not as it was, a
   assertEquals(contents(to.path), contents(whole.path));
 });
 
+Deno.test("quantize() goes on from the same weights by another path", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  using whole = new TemporaryDirectory();
+  makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16", shards: 2 });
+  await quantizeInto(from.path, whole.path, "w_mxfp4", OPTIONS);
+  const finished = await interrupted(from.path, to.path);
+  assertEquals(finished.length, 2);
+  const written = () => finished.map((name) => Deno.statSync(`${to.path}/${name}`).ino), before = written();
+  using links = new TemporaryDirectory();
+  Deno.symlinkSync(from.path, `${links.path}/model`);
+  await quantizeInto(`${links.path}/model`, to.path, "w_mxfp4", OPTIONS);
+  assertEquals(written(), before);
+  assertEquals(contents(to.path), contents(whole.path));
+});
+
 Deno.test("quantize() does not go on from a source with other bytes, though of the same size and time", async () => {
   using from = new TemporaryDirectory();
   using to = new TemporaryDirectory();
