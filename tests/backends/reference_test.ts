@@ -55,6 +55,10 @@ Deno.test("softmaxWithSink() gives the check values, and uses the sink as it is"
   assertClose(softmaxWithSink([1, 2, 0.5], 1.5), [0.1674051, 0.4550542, 0.1015363], 1e-7);
   assertClose(softmaxWithSink([3], -Infinity), [1], 0);
   assertClose(softmaxWithSink([1000, 999], 998), [0.66524096, 0.24472847], 1e-8);
+  // The largest is subtracted wherever it is: exp(1000) is no float64.
+  assertClose(softmaxWithSink([1000, 0], 0), [1, 0], 0);
+  assertClose(softmaxWithSink([0, 1000], 0), [0, 1], 0);
+  assertClose(softmaxWithSink([0], 1000), [0], 0);
 });
 
 Deno.test("attendHead() scales scores by 1 / sqrt(D), but not the sink", () => {

@@ -59,7 +59,17 @@ Deno.test("inverseFrequencies() of ramps that end outside of the dimensions are 
     [8, 10_000, { factor: 4, betaFast: 64, betaSlow: 32, originalMaxPositions: 128 }, [
       ...[1, 0.10000000149011612, 0.009999999776482582, 0.0010000000474974513],
     ]],
-    // Both in one place between two pairs: a step.
+    // Its upper end beyond the last dimension, which holds it.
+    [8, 10, { factor: 4, betaFast: 300 }, [1, 0.5623413324356079, 0.28887709975242615, 0.1388494223356247]],
+    // Rounded outwards, where the lower end is nearer to the pair above.
+    [16, 10_000, { factor: 4, betaFast: 8, originalMaxPositions: 1024, truncate: true }, [
+      ...[1, 0.3162277638912201, 0.10000000149011612, 0.023717083036899567, 0.004999999888241291],
+      ...[0.0007905694656074047, 0.0002500000118743628, 7.905694656074047e-05],
+    ]],
+    // Both in one place between two pairs, and both on the first pair: a step.
+    [8, 10_000, { factor: 4, betaFast: 128, betaSlow: 40.7, originalMaxPositions: 128, truncate: true }, [
+      ...[1, 0.02500000037252903, 0.0024999999441206455, 0.0002500000118743628],
+    ]],
     [16, 10_000, { factor: 4, betaFast: 8, betaSlow: 8 }, [
       ...[1, 0.3162277638912201, 0.10000000149011612, 0.03162277862429619, 0.0024999999441206455],
       ...[0.0007905694656074047, 0.0002500000118743628, 7.905694656074047e-05],
@@ -74,6 +84,10 @@ Deno.test("inverseFrequencies() of ramps that end outside of the dimensions are 
 Deno.test("concentration() is 0.1 ln(factor) + 1", () => {
   assertAlmostEquals(concentration(GPT_OSS), 1.3465735902799727, 1e-15);
   assertEquals(concentration({ theta: 10_000, yarn: null }), 1);
+  // transformers 5.24.0, which has nothing shrink.
+  for (const [factor, expected] of [[1.5, 1.0405465108108165], [1, 1], [0.5, 1]] as const) {
+    assertAlmostEquals(concentration({ theta: 10_000, yarn: { ...yarn, factor } }), expected, 1e-15);
+  }
 });
 
 Deno.test("rotaryTables() gives the check values of GPT-OSS", () => {
