@@ -75,11 +75,19 @@ Deno.test("route() gives the check values, best first", () => {
   const { experts, weights } = route(Float32Array.of(-5, 0.5, 2, -1, 1, -9), 4);
   assertEquals(experts, [2, 4, 1, 3]);
   assertClose(weights, [0.6094600, 0.2242078, 0.1359889, 0.0303432], 1e-7);
+  assertEquals(weights, weights.map(f32));
+  // exp(1000) is no float64.
+  assertEquals(route(Float32Array.of(0, 1000, 1), 3), {
+    experts: [1, 2, 0],
+    weights: [1, 0, 0],
+  });
 });
 
 Deno.test("route() takes the lower index of equal logits, and NaN last", () => {
   assertEquals(route(Float32Array.of(1, 2, 1, 2, 1), 4).experts, [1, 3, 0, 2]);
   assertEquals(route(Float32Array.of(-0, 0, -0, 0), 3).experts, [0, 1, 2]);
+  const coarse = Float32Array.from({ length: 128 }, (_, e) => e * 5 % 8);
+  assertEquals(route(coarse, 18).experts, [...Array.from({ length: 16 }, (_, i) => 3 + 8 * i), 6, 14]);
   assertEquals(route(Float32Array.of(NaN, -1, NaN, -2), 2).experts, [1, 3]);
 });
 
