@@ -20,6 +20,7 @@ Deno.test("studentCdf() and studentP() give SciPy's probabilities", () => {
     assertAlmostEquals(studentP(t, df), 2 * Math.min(p, 1 - p), 1e-11, `${t} ${df}`);
   }
   assertEquals([studentCdf(Infinity, 3), studentCdf(-Infinity, 3), studentP(-Infinity, 3)], [1, 0, 0]);
+  assertEquals([studentCdf(NaN, 3), studentP(NaN, 3)], [NaN, NaN]);
 });
 
 Deno.test("studentQuantile() gives SciPy's quantiles", () => {
@@ -32,6 +33,8 @@ Deno.test("studentQuantile() gives SciPy's quantiles", () => {
     [0.975, 2000, 1.9611508260994377],
     [0.9995, 3.3, 11.106695189933484],
     [0.8, 1.1, 1.3100081557642442],
+    [0.75, 1.5, 0.8725946625415716],
+    [0.6, 5, 0.2671808657041451],
   ];
   for (const [p, df, t] of expected) assertAlmostEquals(studentQuantile(p, df), t, 1e-9 * t, `${p} ${df}`);
 });

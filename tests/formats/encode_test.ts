@@ -119,3 +119,7 @@ Deno.test("applyBlockScales() uses one byte per 32 elements", () => {
   applyBlockScales(values, Uint8Array.of(127, 128, 120));
   assertEquals([values[0], values[31], values[32], values[63], values[64], values[69]], [1, 1, 2, 2, 2 ** -7, 2 ** -7]);
 });
+
+Deno.test("decodeRow() multiplies every FP8 number by its scale", () => {
+  assertEquals([...decodeRow("fp8_e4m3", Uint8Array.of(0x38, 0xb8, 0x40), 3, 0.5)], [0.5, -0.5, 1]);
+});

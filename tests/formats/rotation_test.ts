@@ -1,5 +1,5 @@
 import { roundToBf16 } from "../../src/formats/bf16.ts";
-import { rotateRow } from "../../src/formats/rotation.ts";
+import { rotateRow, sameRotation } from "../../src/formats/rotation.ts";
 import { assertEquals } from "../assert.ts";
 import { integers } from "./seeded.ts";
 
@@ -33,3 +33,26 @@ for (const [name, scales] of [["a prescale", prescale], ["no prescale", null]] a
     });
   }
 }
+
+Deno.test("sameRotation() tells rotations apart by size, every number of the matrix and of the prescale", () => {
+  const changed = <T extends Float32Array | Float64Array>(values: T, at: number): T => {
+    const copy = values.slice() as T;
+    copy[at] = 99;
+    return copy;
+  };
+  const rotations = [
+    null,
+    { size: SIZE, matrix, prescale },
+    { size: SIZE, matrix, prescale: null },
+    { size: SIZE / 2, matrix, prescale },
+    { size: SIZE, matrix: changed(matrix, 0), prescale },
+    { size: SIZE, matrix: changed(matrix, SIZE * SIZE - 1), prescale },
+    { size: SIZE, matrix, prescale: changed(prescale, WIDTH - 1) },
+    { size: SIZE, matrix, prescale: prescale.slice(0, SIZE) },
+  ];
+  const copy = (r: (typeof rotations)[number]) =>
+    r && { ...r, matrix: r.matrix.slice(), prescale: r.prescale?.slice() ?? null };
+  rotations.forEach((a, i) =>
+    rotations.forEach((b, j) => assertEquals(sameRotation(a, copy(b)), i === j, `${i} ${j}`))
+  );
+});

@@ -1,6 +1,6 @@
 /** Bias, penalties and min-p beside transformers' own processors of logits (tests/goldens/sampling/make.py). */
 import { InputError } from "../../src/errors.ts";
-import { type AdjustmentOptions, Adjustments } from "../../src/session/adjustments.ts";
+import { type AdjustmentOptions, Adjustments, LARGEST_FLOAT32, LEAST_FLOAT32 } from "../../src/session/adjustments.ts";
 import { Sampler, type SamplerOptions } from "../../src/session/sampler.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 
@@ -90,7 +90,8 @@ Deno.test("tokens that cannot come stay so, whatever is added to them", () => {
 });
 
 Deno.test("what is asked for at the ends of its range leaves logits that are numbers, and a token", () => {
-  const most = (2 - 2 ** -23) * 2 ** 127;
+  const [most, least] = new Float32Array(Uint32Array.of(0x7f7f_ffff, 1).buffer) as unknown as [number, number];
+  assertEquals([LARGEST_FLOAT32, LEAST_FLOAT32], [most, least]);
   const ends: AdjustmentOptions[] = [
     { repetitionPenalty: 1e-50 },
     { repetitionPenalty: 1e-38 },

@@ -1,4 +1,4 @@
-import { weightOf } from "../../src/session/probability.ts";
+import { fraction, weightOf } from "../../src/session/probability.ts";
 import { assert, assertEquals } from "../assert.ts";
 
 Deno.test("weightOf() is exp in units of 2^-31, rounded down", () => {
@@ -23,4 +23,16 @@ Deno.test("weightOf() rounds each float32 operation as its formula says, to the 
   let sum = 0;
   for (let i = 0; i < 8192; i++) sum = (Math.imul(sum, 31) + weightOf(Math.fround(-21.5 * i / 8192))) >>> 0;
   assertEquals(sum, 338966031);
+});
+
+Deno.test("fraction() is the part of a sum, rounded down, of 24 bits of the share", () => {
+  const totals = [0, 1, 3, 2 ** 24 - 1, 2 ** 24, 2 ** 31, 2 ** 31 + 7, 3 * 2 ** 40 + 12_345_678, 2 ** 53 - 1];
+  const shares = [0, 2 ** -24, 3 * 2 ** -24, 0.3, 0.5, 0.9, Math.fround(0.95), 1 - 2 ** -24, 1 - 2 ** -25, 1];
+  for (const total of totals) {
+    for (const u of shares) {
+      // 1 is no share of a draw: the largest stands for it.
+      const n = u === 1 ? 2n ** 24n - 1n : BigInt(Math.floor(u * 16_777_216));
+      assertEquals(fraction(total, u), Number(BigInt(total) * n / 2n ** 24n), `${total} ${u}`);
+    }
+  }
 });

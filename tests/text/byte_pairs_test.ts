@@ -73,6 +73,18 @@ Deno.test("BytePairs joins by ranks as by their merges: all words of two letters
   }
 });
 
+Deno.test("BytePairs takes a word's own entry before its merges only where the model ignores them", () => {
+  // As tokenizers 0.23.3's BPE with and without `ignore_merges`.
+  const pieces = new Pieces(pack(["ab", "a", "b", "c", "abc", "bc"].map(latin)));
+  const merges = PairMerges.of(pieces, 1, () => [1, 2])!, words = ["ab", "abc", "bc", "cab", "a"];
+  const ids = (wholeFirst: boolean) =>
+    words.map((word) => [...new BytePairs(pieces, merges, wholeFirst).encode(word, latin)]);
+  assertEquals(ids(true), [[0], [4], [5], [3, 0], [1]]);
+  assertEquals(ids(false), [[0], [0, 3], [2, 3], [3, 0], [1]]);
+  const none = PairMerges.of(pieces, 0, () => [0, 0])!;
+  assertEquals([...new BytePairs(pieces, none, true).encode("ab", latin)], [0]);
+});
+
 Deno.test("PairMerges takes merges in any order, of those that are there several times the latest", () => {
   const vocabulary = ["ab", "b", "aba", "a", "aa", "abab", "ba", "bab"], below = lehmer(3);
   const pieces = new Pieces(pack(vocabulary.map(latin))), all = mergesOf(vocabulary);

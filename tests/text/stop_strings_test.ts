@@ -40,4 +40,6 @@ Deno.test("StopStrings takes the first of several, and shows at once what can be
   assertEquals(through(["ab", "abc"], ["xabc"]), ["x", "ab"]);
   assertEquals(through([], ["a", "b"]), ["ab", null]);
   assert(new StopStrings([]).push("x") === "x");
+  const held = new StopStrings(["abc"]);
+  assertEquals([held.push("xab"), held.flush(), held.flush(), held.push("c")], ["x", "ab", "", "c"]);
 });

@@ -66,3 +66,11 @@ Deno.test("decode() gives what a decoder gives token by token, special tokens an
     }
   }
 });
+
+Deno.test("decode() gives long runs without special tokens whole", () => {
+  const next = lehmer(13), decoder = new StreamDecoder(tokenizer, "keep");
+  for (const length of [900, 1100, 5000]) {
+    const ids = Array.from({ length }, () => next(1015));
+    assertEquals(decode(tokenizer, ids, "keep"), ids.map((id) => decoder.push(id)).join("") + decoder.flush());
+  }
+});
