@@ -77,10 +77,7 @@ Deno.test("route() gives the check values, best first", () => {
   assertClose(weights, [0.6094600, 0.2242078, 0.1359889, 0.0303432], 1e-7);
   assertEquals(weights, weights.map(f32));
   // exp(1000) is no float64.
-  assertEquals(route(Float32Array.of(0, 1000, 1), 3), {
-    experts: [1, 2, 0],
-    weights: [1, 0, 0],
-  });
+  assertEquals(route(Float32Array.of(0, 1000, 1), 3), { experts: [1, 2, 0], weights: [1, 0, 0] });
 });
 
 Deno.test("route() takes the lower index of equal logits, and NaN last", () => {

@@ -1,7 +1,7 @@
 import { allFinite, firstNonFinite } from "../../src/formats/finite.ts";
 import { assertEquals } from "../assert.ts";
 
-Deno.test("firstNonFinite() finds the first NaN or infinity of rows of every length, and none among large numbers", () => {
+Deno.test("firstNonFinite() finds the first NaN or infinity of rows of any length, none among large ones", () => {
   for (let length = 0; length < 14; length++) {
     const row = Float32Array.from({ length }, (_, i) => i % 2 === 0 ? 3.4e38 : -3.4e38);
     assertEquals([allFinite(row), firstNonFinite(row)], [true, -1], `${length}`);
