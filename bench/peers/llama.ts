@@ -9,6 +9,9 @@
  * there, in each turn). llama.cpp computes bf16 products with MXFP4 experts whatever the scheme; both have weights of
  * random numbers, attention and head in bf16.
  *
+ * Beside the ratio stands the most that it could be if all products were multiply-adds of float32: what the plain loops
+ * make that our turn begins with, but for one multiply-add of nine, which scales the sum of a block (wasm/ABI.md).
+ *
  * It needs python3, cmake, a C++ compiler and, the first time, the package registry: llama.cpp is built from the source
  * that a package ships, into `--dir`.
  */
@@ -71,24 +74,35 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
   },
 };
 
+/** Products of a block's lane, to which one multiply-add comes that is none. */
+const PRODUCTS = 8;
+
+/** What we measure in a turn. */
+interface Own {
+  readonly tokens: number;
+  /** Tokens a second, if all products ran as fast as plain loops of float32 multiply-adds allow. */
+  readonly float32: number;
+}
+
 /** Our figures of a scheme, in one process. */
 async function measureOurs(
   what: readonly string[],
   scheme: string,
   { shape, layers, threads }: { shape: string; layers: number; threads: number },
-): Promise<number[]> {
+): Promise<Own[]> {
   const lists = (["prefill", "contexts", "batches"] as const).flatMap((name) => {
     const values = what.flatMap((key) => COMPARISONS[key]!.ours[name] ?? []);
     return [`--${name}`, values.length === 0 ? "none" : values.join(",")];
   });
   const args = ["--shape", shape, "--layers", `${layers}`, "--scheme", scheme, "--threads", `${threads}`, ...lists];
   const run = ["run", "--no-prompt", "--allow-read", "--allow-ffi", MAIN, "bench", ...args, "--seconds", "86400"];
-  const { figures } = JSON.parse(await output(Deno.execPath(), [...run, "--json"])) as BenchResults;
+  const { figures, limits } = JSON.parse(await output(Deno.execPath(), [...run, "--json"])) as BenchResults;
   return what.map((key) => {
     const wanted = JSON.stringify(COMPARISONS[key]!.subject);
     const figure = figures.find(({ subject }) => JSON.stringify(subject) === wanted);
     if (figure === undefined) throw new PeerError(`mxoss bench measured no ${key}`);
-    return figure.tokens_per_second.median;
+    const tokens = figure.tokens_per_second.median, products = figure.macs_per_second.median / tokens;
+    return { tokens, float32: PRODUCTS / (PRODUCTS + 1) * limits!.float32.median / products };
   });
 }
 
@@ -98,17 +112,20 @@ interface Turns {
   readonly scheme: string;
   readonly theirs: number[];
   readonly ours: number[];
+  /** {@linkcode Own.float32} of each turn. */
+  readonly float32: number[];
 }
 
 function report(turns: readonly Turns[]): string[] {
-  const rows = turns.map(({ what, scheme, theirs, ours }) => [
+  const rows = turns.map(({ what, scheme, theirs, ours, float32 }) => [
     what,
     scheme,
     spreadText(spreadOf(theirs)),
     spreadText(spreadOf(ours)),
     spreadText(pairedRatio(ours, theirs)),
+    spreadText(pairedRatio(float32, theirs)),
   ]);
-  const all = [["", "scheme", "llama.cpp tok/s", "mxoss tok/s", "ratio"], ...rows];
+  const all = [["", "scheme", "llama.cpp tok/s", "mxoss tok/s", "ratio", "float32 at most"], ...rows];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
 }
@@ -139,7 +156,9 @@ async function main(): Promise<void> {
   const model = await makeModel(flags.dir, { ...sizes, layers }, say);
 
   const schemes = flags.schemes.split(",");
-  const turns = schemes.flatMap((scheme) => what.map((key): Turns => ({ what: key, scheme, theirs: [], ours: [] })));
+  const turns = schemes.flatMap((scheme) =>
+    what.map((key): Turns => ({ what: key, scheme, theirs: [], ours: [], float32: [] }))
+  );
   const load = Deno.loadavg()[0];
   for (let round = 1; round <= rounds; round++) {
     for (const scheme of schemes) {
@@ -147,7 +166,10 @@ async function main(): Promise<void> {
       const own = turns.filter((turn) => turn.scheme === scheme);
       for (const turn of own) turn.theirs.push(await COMPARISONS[turn.what]!.theirs(peer, model, threads));
       const figures = await measureOurs(what, scheme, choices);
-      own.forEach((turn, i) => turn.ours.push(figures[i]!));
+      own.forEach((turn, i) => {
+        turn.ours.push(figures[i]!.tokens);
+        turn.float32.push(figures[i]!.float32);
+      });
     }
   }
   if (flags.json) {

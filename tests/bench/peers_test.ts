@@ -38,15 +38,16 @@ Deno.test({
       assertMatch(said, /round 2 of 2/);
       const { turns } = JSON.parse(new TextDecoder().decode(stdout));
       assertEquals(
-        turns.map(({ what, theirs, ours }: { what: string; theirs: number[]; ours: number[] }) => [
-          what,
-          theirs,
-          ours.map((rate) => rate > 0),
+        turns.map((turn: { what: string } & Record<"theirs" | "ours" | "float32", number[]>) => [
+          turn.what,
+          turn.theirs,
+          turn.ours.map((rate) => rate > 0),
+          turn.float32.map((rate) => rate > 0 && rate < Infinity),
         ]),
         [
-          ["decode", [4, 4], [true, true]],
-          ["prefill", [4, 4], [true, true]],
-          ["batch", [8, 8], [true, true]],
+          ["decode", [4, 4], [true, true], [true, true]],
+          ["prefill", [4, 4], [true, true], [true, true]],
+          ["batch", [8, 8], [true, true], [true, true]],
         ],
       );
     } finally {
