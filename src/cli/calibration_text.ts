@@ -48,6 +48,11 @@ export async function calibrationText(
     tokens += part.length;
   }
   if (tokens === 0) throw UsageError.of("wrong_value", { option: "calibrate", file: path }, "a text", "an empty file");
+  const { vocab } = checkpoint.config, unknown = kept.flatMap((part) => [...part]).find((id) => id >= vocab);
+  if (unknown !== undefined) {
+    const subject = { option: "calibrate", name: `${from}: token id ${unknown}` };
+    throw UsageError.of("wrong_value", subject, `0 to ${vocab - 1}, the model's vocabulary`);
+  }
   const sha256 = createHash("sha256").update(JSON.stringify(kept.map((part) => [...part]))).digest("hex");
   return { sequences: kept, tokens, from, sha256 };
 }

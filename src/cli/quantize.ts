@@ -50,7 +50,6 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   if (file !== undefined) refuseNeedless(intended, plan);
   warnOfFurtherLoss(intended);
   const text = file === undefined ? null : await calibrationText(file, checkpoint, options["calibrate-tokens"]);
-  if (text) checkTokens(text, checkpoint);
 
   const settings = await identity(checkpoint, recipe, plan, options, text);
   using _room = makeRoom(options.out);
@@ -131,18 +130,6 @@ function kvScales(
     note("warning: the scales of the FP8 cache are 1: they come from --calibrate");
   }
   return source.kvScales;
-}
-
-function checkTokens({ sequences, from }: CalibrationText, { config }: Checkpoint): void {
-  for (const sequence of sequences) {
-    const unknown = sequence.find((id) => id >= config.vocab);
-    if (unknown === undefined) continue;
-    throw UsageError.of(
-      "wrong_value",
-      { option: "calibrate", name: `${from}: token id ${unknown}` },
-      `0 to ${config.vocab - 1}, the model's vocabulary`,
-    );
-  }
 }
 
 /** The hashes of the weight files, which an interrupted run must find again; null if Ctrl-C came first. */

@@ -3,7 +3,10 @@ import { type Pretended, pretendedScales } from "../../src/cli/calibrate.ts";
 import { calibrationText } from "../../src/cli/calibration_text.ts";
 import { DEFAULTS } from "../../src/session/setting.ts";
 import { assertEquals, assertMatch, assertNotEquals } from "../assert.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { makeCheckpoint } from "../checkpoint/make.ts";
+import { Random } from "../checkpoint/random.ts";
 import { inProcess } from "./in_process.ts";
 import { pausedAfter } from "./paused.ts";
 import { TINY } from "./program.ts";
@@ -40,6 +43,19 @@ Deno.test("--calibrate takes no longer sequences than the model has positions", 
   const conversations = await calibrationText(PROBLEMS, small, 400);
   assertEquals(conversations.sequences.map(({ length }) => length), Array(10).fill(40));
 });
+
+for (const words of ["quantize --scheme fp8 --out OUT", "compare --text TEXT --b scheme=fp8"]) {
+  Deno.test(`mxoss ${words} names --calibrate where its tokens are not the model's`, async () => {
+    using dir = new TemporaryDirectory();
+    makeCheckpoint(dir, new Random(4), { shape: { ...SHAPES.tiny, vocab: 1000 }, layout: "hf_bf16" });
+    Deno.copyFileSync(`${TINY}/tokenizer.json`, dir.write("tokenizer.json", ""));
+    const text = dir.write("text.txt", "Ann has 3 pears.<|end|>"), plain = dir.write("plain.txt", "He has 3 and 4.");
+    const args = words.replace("OUT", `${dir.path}/out`).replace("TEXT", plain).split(" ");
+    const { stderr, code } = await inProcess([...args, "--model", dir.path, "--calibrate", text]);
+    assertMatch(stderr, /(?<=^|\n)error: --calibrate: text\.txt [^\n]*: token id 1021: expected 0 to 999, [^\n]*\n$/);
+    assertEquals(code, 2);
+  });
+}
 
 Deno.test("scales that compare and eval keep belong to the tokens that they were measured on", async () => {
   using dir = new TemporaryDirectory();
