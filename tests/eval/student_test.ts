@@ -20,6 +20,7 @@ Deno.test("studentCdf() and studentP() give SciPy's probabilities", () => {
     assertAlmostEquals(studentP(t, df), 2 * Math.min(p, 1 - p), 1e-11, `${t} ${df}`);
   }
   assertEquals([studentCdf(Infinity, 3), studentCdf(-Infinity, 3), studentP(-Infinity, 3)], [1, 0, 0]);
+  assertEquals([studentCdf(1e200, 3), studentCdf(-1e200, 3)], [1, 0]);
   assertEquals([studentCdf(NaN, 3), studentP(NaN, 3)], [NaN, NaN]);
 });
 
