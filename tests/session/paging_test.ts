@@ -53,6 +53,24 @@ Deno.test("sequences with the same beginning share its pages, and each writes to
   assertEquals(session.paging.use!.used, 0);
 });
 
+Deno.test("a sliding layer's page is kept until its last position is out of sight, and no longer", async () => {
+  for (const [length, kept] of [[82, 4], [83, 3]] as const) {
+    const { session } = openPaged({ slots: 2, context: 640, maxTokens: 70, pages: 20 });
+    const one = tokens(8, length + 1), other = tokens(9, 64), next: number[] = [];
+    await feed(session, 0, one.subarray(0, length));
+    // Position 63 is the first that the token at 82 sees. The other one takes the page that was given back last.
+    const feeds = [{ slot: 0, tokens: one.subarray(length), logits: "last" }, {
+      slot: 1,
+      tokens: other,
+      logits: "last",
+    }] as const;
+    await session.run(feeds, (_index, _position, logits) => next.push(argmax(logits)));
+    assertEquals(next, [nextOf(one), nextOf(other)]);
+    session.reset(1);
+    assertEquals(session.paging.use!.used, kept);
+  }
+});
+
 Deno.test("a sequence goes back as far as its sliding layers see, further while there is room", async () => {
   const { session } = openPaged({ slots: 2, context: 640, maxTokens: 32, pages: 18, rewind: 200 });
   const all = tokens(5, 400), asked = (length: number) => Int32Array.from([...all.subarray(0, length), 96]);
