@@ -28,6 +28,18 @@ Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
   }
 });
 
+Deno.test("a text with a token that the model lacks is refused by its name, whatever is left of it", async () => {
+  const tokenizer = await Tokenizer.fromDirectory(TINY), { config } = openCheckpoint(TINY);
+  const file = { name: "t", sha256: "", text: "He has 3.<|end|>" },
+    ids = tokenizer.encode(file.text, { allowSpecial: true });
+  const end = ids.at(-1)!,
+    prepare = (limit: number | undefined) =>
+      PERPLEXITY.prepare({ path: "--text: t", file, tokenizer, limit, sequenceLength: 99 }, { ...config, vocab: end });
+  const message = `--text: t: token id ${end}: expected 0 to ${end - 1}, the vocabulary`;
+  assertEquals(assertThrows(() => prepare(undefined), InputError).message, message);
+  assertEquals(prepare(ids.length - 1).protocol.text.tokens, ids.length - 1);
+});
+
 Deno.test("bits per byte count the bytes of the tokens, also where a limit cuts a character in two", async () => {
   const text = "Ärger für 3 €: 😀, ½ 漢字 <|end|> e\u0301", bytes = new TextEncoder().encode(text);
   const tokenizer = await Tokenizer.fromDirectory(TINY), { config } = openCheckpoint(TINY);
