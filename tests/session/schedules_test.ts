@@ -2,6 +2,7 @@
 import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { LocalEngine } from "../../src/model/engine.ts";
 import { GptOss, workspace } from "../../src/model/gpt_oss.ts";
+import { openRanks } from "../../src/parallel/ranked_engine.ts";
 import { fewestPages } from "../../src/model/pages.ts";
 import type { SessionLimits } from "../../src/session/batch.ts";
 import { argmax } from "../../src/session/likelihood.ts";
@@ -42,34 +43,88 @@ async function openOdd({ config, source }: RandomModel, seed: number, { threads,
   return new Session(new LocalEngine(new GptOss(backend, config), config.vocab), { ...sizes, vocab: config.vocab });
 }
 
+/** A model that can be cut over up to eight ranks. */
+function wideModel(seed: number): RandomModel {
+  const one = chooser(seed), kvHeads = 8;
+  const sizes = { hidden: one([33, 15, 50, 64]), intermediate: one([8, 16, 40, 64, 96]), experts: 8 };
+  return randomModel(seed, {
+    config: testConfig({
+      ...{
+        ...sizes,
+        topK: one([1, 2, 3]),
+        heads: kvHeads * one([1, 2]),
+        kvHeads,
+        headDim: one([6, 16, 22]),
+        vocab: 19,
+      },
+      ...{ layers: 3, sliding: [true, false, true], slidingWindow: one([1, 7, 16, 33]) },
+    }),
+    kvScales: { k: 0.021, v: 0.013 },
+  });
+}
+
+async function openWide(
+  { config, source }: RandomModel,
+  seed: number,
+  { threads, ...sizes }: Opened,
+): Promise<Session> {
+  const one = chooser(seed), dtype = one(["bf16", "f32"] as const), kvFormat = one(["fp8", dtype, "bf16"] as const);
+  const [tp, ep] = one([[2, 1], [1, 2], [4, 1], [2, 2], [1, 4], [8, 1], [2, 4]] as const);
+  const request = { source, config, dtype, kvFormat, ...sizes, tensors: workspace(config, source) };
+  const options = { sizes: { tp, ep }, backend: "emulate", threads: threads * tp * ep, weights: "read" } as const;
+  return new Session(await openRanks(request, options), { ...sizes, vocab: config.vocab });
+}
+
+/** Rows of schedules that were compared, with the sequences alone; and where they differ. */
+async function scheduled(
+  open: (sizes: Opened) => Promise<Session>,
+  seed: number,
+  { parts, operations }: { readonly parts: number; readonly operations: number },
+): Promise<{ readonly compared: number; readonly different: readonly string[] }> {
+  const one = chooser(-seed), context = one([40, 130, 90]), maxTokens = one([1, 5, 17, 33]);
+  const sizes = { slots: one([3, 5, 2]), context, maxTokens, rewind: one([0, 5, 64, 1]) };
+  const session = await open({ ...sizes, threads: one([1, 2]) });
+  const alone = await open({ slots: 1, context, maxTokens: context, threads: 1 });
+  const seen: Seen[] = [];
+  // What an earlier schedule left in the cache must not be seen either.
+  for (let part = 1; part <= parts; part++) {
+    const schedule = new Schedule(session, 3 * seed + part);
+    await schedule.run(operations);
+    seen.push(...schedule.seen);
+  }
+  const different = await differences(seen, async (tokens) => {
+    const rows: Float32Array[] = [];
+    alone.reset(0);
+    await alone.feed({ slot: 0, tokens, logits: "all" }, (_position, logits) => rows.push(logits.slice()));
+    return rows;
+  });
+  await session.close();
+  await alone.close();
+  return { compared: seen.length, different };
+}
+
 Deno.test("emulate gives each sequence of a schedule the bits that it has alone", async () => {
-  let compared = 0;
+  let all = 0;
   for (let seed = 1; seed <= dose(5, 100); seed++) {
     using model = oddModel(seed);
-    const one = chooser(-seed);
-    const context = one([40, 130, 90]), maxTokens = one([1, 5, 17, 33]);
-    const sizes = { slots: one([3, 5, 2]), context, maxTokens, rewind: one([0, 5, 64, 1]) };
-    const session = await openOdd(model, seed, { ...sizes, threads: one([1, 2]) });
-    const alone = await openOdd(model, seed, { slots: 1, context, maxTokens: context, threads: 1 });
-    const seen: Seen[] = [];
-    // What an earlier schedule left in the cache must not be seen either.
-    for (const part of [1, 2, 3]) {
-      const schedule = new Schedule(session, 3 * seed + part);
-      await schedule.run(40);
-      seen.push(...schedule.seen);
-    }
-    const different = await differences(seen, async (tokens) => {
-      const rows: Float32Array[] = [];
-      alone.reset(0);
-      await alone.feed({ slot: 0, tokens, logits: "all" }, (_position, logits) => rows.push(logits.slice()));
-      return rows;
-    });
+    const open = (sizes: Opened) => openOdd(model, seed, sizes);
+    const { compared, different } = await scheduled(open, seed, { parts: 3, operations: 40 });
     assertEquals(different, [], `model ${seed}`);
-    compared += seen.length;
-    await session.close();
-    await alone.close();
+    all += compared;
   }
-  assert(compared >= 1000, `${compared} rows`);
+  assert(all >= 1000, `${all} rows`);
+});
+
+Deno.test("ranks give each sequence of a schedule the bits that they give it alone", async () => {
+  let all = 0;
+  for (let seed = 1; seed <= dose(2, 60); seed++) {
+    using model = wideModel(seed);
+    const open = (sizes: Opened) => openWide(model, seed, sizes);
+    const { compared, different } = await scheduled(open, seed, { parts: 2, operations: 25 });
+    assertEquals(different, [], `model ${seed}`);
+    all += compared;
+  }
+  assert(all >= 200, `${all} rows`);
 });
 
 Deno.test("sequences of a schedule that share few pages see what they have alone", async () => {
