@@ -15,7 +15,7 @@ import { readTextFile, type TextFile } from "../eval/dataset.ts";
 import { costOf } from "../eval/cost.ts";
 import { compareCells } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
-import { cutSequences, lengthThatBounds } from "../eval/perplexity.ts";
+import { cutSequences, lengthThatBounds, refuseUnknownIds } from "../eval/perplexity.ts";
 import { repeatedShare } from "../eval/repeats.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults, SCHEMA_VERSION } from "../eval/results_schema.ts";
@@ -120,23 +120,16 @@ interface ComparedText {
 /**
  * The tokens of A's tokenizer, in sequences that both sides have positions for.
  *
- * @throws {UsageError} where the model has no token that its tokenizer makes.
+ * @throws {InputError} where the model has no token that its tokenizer makes.
  */
 async function tokensOf(
   text: string,
   [checkpoint, other]: readonly [Checkpoint, Checkpoint],
   options: CompareOptions,
 ): Promise<ComparedText> {
-  const tokenizer = await openTokenizer(checkpoint), { vocab } = checkpoint.config;
+  const tokenizer = await openTokenizer(checkpoint);
   const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, options.limit);
-  const unknown = ids.find((id) => id >= vocab);
-  if (unknown !== undefined) {
-    throw UsageError.of(
-      "wrong_value",
-      { name: `${checkpoint.files.tokenizer}: token id ${unknown}` },
-      `0 to ${vocab - 1}, the vocabulary`,
-    );
-  }
+  refuseUnknownIds(ids, checkpoint.config.vocab, `${checkpoint.files.tokenizer}`);
   const shorter = other.config.maxPositions < checkpoint.config.maxPositions ? other : checkpoint;
   const length = Math.min(options["sequence-length"] ?? lengthThatBounds(ids.length), shorter.config.maxPositions);
   return { tokenizer, ids, length, shorter, sequences: cutSequences(ids, length, `--text: ${options.text}`) };

@@ -41,6 +41,18 @@ export function cutSequences(ids: Int32Array, length: number, name: string): Int
   return sequences.filter((sequence) => sequence.length > 1);
 }
 
+/**
+ * Refuses a text with a token that the model lacks.
+ *
+ * @param where What made the token.
+ * @throws {InputError} naming it.
+ */
+export function refuseUnknownIds(ids: Int32Array, vocab: number, where: string): void {
+  const unknown = ids.find((id) => id >= vocab);
+  if (unknown === undefined) return;
+  throw InputError.of("wrong_value", { name: `${where}: token id ${unknown}` }, `0 to ${vocab - 1}, the vocabulary`);
+}
+
 /** Sequences that a text is cut into where their length is not asked for; two more than what a mean is bounded by. */
 const USUAL_SEQUENCES = FEWEST_SEQUENCES + 2;
 /** The longest sequences that are made unasked, and the shortest of several: beyond the sliding window of gpt-oss. */

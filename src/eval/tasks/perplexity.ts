@@ -1,12 +1,11 @@
 /** The task perplexity: how well a text is predicted. */
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
-import { InputError } from "../../errors.ts";
 import type { Session } from "../../session/session.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { finite } from "../finite.ts";
 import { estimatedResult, rangeResult } from "../predictions_result.ts";
 import type { ForcedSequence } from "../predictions.ts";
-import { cutSequences, nllIncrease, perplexityOf, SequenceNll, sequenceNll } from "../perplexity.ts";
+import { cutSequences, nllIncrease, perplexityOf, refuseUnknownIds, SequenceNll, sequenceNll } from "../perplexity.ts";
 import { repeatedShare } from "../repeats.ts";
 import { Scorer } from "../scorer.ts";
 import { PerplexityResults, SCHEMA_VERSION } from "../results_schema.ts";
@@ -73,11 +72,8 @@ export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, Pe
 function prepare(request: PerplexityRequest, config: ModelConfig): PerplexityWork {
   const { path, file: { name, sha256, text }, tokenizer, limit } = request;
   const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, limit);
-  const { vocab, maxPositions } = config, unknown = ids.find((id) => id >= vocab);
-  if (unknown !== undefined) {
-    throw InputError.of("wrong_value", { name: `${path}: token id ${unknown}` }, `0 to ${vocab - 1}, the vocabulary`);
-  }
-  const length = Math.min(request.sequenceLength, maxPositions);
+  refuseUnknownIds(ids, config.vocab, path);
+  const length = Math.min(request.sequenceLength, config.maxPositions);
   const sequences = cutSequences(ids, length, path);
   // Not those of their text: a last character that the limit cuts in two would come out as one of three bytes.
   const bytes = ids.reduce((sum, id) => sum + tokenizer.bytes(id).length, 0);
