@@ -8,7 +8,7 @@ import { roundAllToBf16 } from "../formats/bf16.ts";
 import { ELEMENTS, quantize } from "../formats/elements.ts";
 import { isMxFormat, mxElementOf, type ScaleRule, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 import { qdqMx, quantizeFp8 } from "../formats/qdq.ts";
-import { wrongKind } from "./known.ts";
+import { isScale, refuseDetached, wrongKind } from "./known.ts";
 
 export type { ElementName } from "../formats/elements.ts";
 export { STORED_FORMATS } from "../formats/format.ts";
@@ -90,7 +90,7 @@ export function qdq(values: Float32Array, format: WeightFormat, options: QdqOpti
   const other = Object.keys(options).find((name) => !OPTIONS.includes(name));
   if (other !== undefined) throw new RangeError(`options: expected ${OPTIONS.join(", ")}, got ${other}`);
   if (!RULES.includes(rule)) throw new RangeError(`rule: expected ${RULES.join(" or ")}, got ${told(rule)}`);
-  if (scale !== "token" && !(typeof scale === "number" && Math.fround(scale) > 0 && Math.fround(scale) < Infinity)) {
+  if (scale !== "token" && !isScale(scale)) {
     throw new RangeError(`scale: expected a positive number or token, got ${show(scale)}`);
   }
   if (values.length === 0) return new Float32Array();
@@ -110,8 +110,7 @@ const told = (value: unknown): string => typeof value === "string" ? printable(v
 /** @throws {TypeError} for numbers of another kind: what is computed would be rounded as they are. */
 function refuseOtherNumbers(values: Float32Array): void {
   if (!(values instanceof Float32Array)) throw wrongKind("values", "a Float32Array", values);
-  if (!(values.buffer as ArrayBuffer).detached) return;
-  throw new TypeError("values: expected a Float32Array, got one whose buffer is detached");
+  refuseDetached("values", "a Float32Array", values);
 }
 
 /** One row, in place. */

@@ -22,6 +22,26 @@ export const wrongKind = (name: string, expected: string, got: unknown): TypeErr
   new TypeError(`${name}: expected ${expected}, got ${kindOf(got)}`);
 
 /**
+ * Refuses an array that another thread has.
+ *
+ * @throws {TypeError} naming the argument.
+ */
+export function refuseDetached(name: string, expected: string, given: ArrayLike<number>): void {
+  if (!ArrayBuffer.isView(given) || !(given.buffer as ArrayBuffer).detached) return;
+  throw new TypeError(`${name}: expected ${expected}, got one whose buffer is detached`);
+}
+
+/** Whether it is a map, or can be used as one. */
+export function isMap(given: ReadonlyMap<unknown, unknown>): boolean {
+  return typeof given?.get === "function" && typeof given[Symbol.iterator] === "function";
+}
+
+/** Whether it is a number that float32 holds as a finite one above 0. */
+export function isScale(given: unknown): given is number {
+  return typeof given === "number" && Math.fround(given) > 0 && Math.fround(given) < Infinity;
+}
+
+/**
  * Refuses what is no text.
  *
  * @throws {TypeError} naming the argument.

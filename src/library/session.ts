@@ -14,7 +14,7 @@ import { openSetting } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session as Computing } from "../session/session.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { type Names, refuseUnknown, wrongKind } from "./known.ts";
+import { isMap, type Names, refuseDetached, refuseUnknown, wrongKind } from "./known.ts";
 import { behind } from "./opened.ts";
 import { plannedSetting, SESSION_NAMES, type SessionOptions } from "./setting.ts";
 
@@ -164,7 +164,7 @@ function refuseStrayIds(logitBias: ReadonlyMap<number, number>, stopIds: Iterabl
 /** A copy, which the caller cannot change while it is computed with. */
 function biasOf(given: GenerateOptions["logitBias"]): ReadonlyMap<number, number> {
   if (given === undefined) return new Map();
-  if (typeof given?.get === "function" && typeof given[Symbol.iterator] === "function") return new Map(given);
+  if (isMap(given)) return new Map(given);
   throw InputError.of("wrong_value", { name: "logitBias" }, "a Map from token ids to numbers", show(given));
 }
 
@@ -244,9 +244,7 @@ class LoadedModel implements Session {
   #idsOf(name: string, given: ArrayLike<number>): Int32Array {
     const isArray = typeof given === "object" && given !== null && Number.isSafeInteger(given.length);
     if (!isArray || given.length < 0) throw wrongKind(name, "an array of token ids", given);
-    if (ArrayBuffer.isView(given) && (given.buffer as ArrayBuffer).detached) {
-      throw new TypeError(`${name}: expected an array of token ids, got one whose buffer is detached`);
-    }
+    refuseDetached(name, "an array of token ids", given);
     const { context } = this.#computing.limits, { vocab } = this.#opened.config;
     refuseOutgrown(given.length, context);
     return Int32Array.from({ length: given.length }, (_, i) => tokenId(given[i], vocab));

@@ -3,7 +3,7 @@ import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
 import { projectionName } from "../checkpoint/quark/module_names.ts";
 import { printable, show } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { type Names, refuseOtherType, refuseOtherWord, refuseUnknown } from "./known.ts";
+import { isMap, isScale, type Names, refuseOtherType, refuseOtherWord, refuseUnknown } from "./known.ts";
 import type { Dtype } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { SchemeName } from "../plan/scheme.ts";
@@ -133,10 +133,11 @@ export function plannedSetting(checkpoint: Opened, options: SessionOptions): Pla
 /** @throws {InputError} if they are no map from texts to numbers above 0. */
 function refuseOtherScales(scales: SessionOptions["inputScales"]): void {
   if (scales === undefined) return;
-  const isMap = typeof scales?.get === "function" && typeof scales[Symbol.iterator] === "function";
-  if (!isMap) throw InputError.of("wrong_value", { name: "inputScales" }, "a Map from modules to scales", show(scales));
+  if (!isMap(scales)) {
+    throw InputError.of("wrong_value", { name: "inputScales" }, "a Map from modules to scales", show(scales));
+  }
   for (const [module, scale] of scales) {
-    if (typeof scale === "number" && Math.fround(scale) > 0 && Math.fround(scale) < Infinity) continue;
+    if (isScale(scale)) continue;
     const name = `inputScales: ${typeof module === "string" ? printable(module) : show(module)}`;
     throw InputError.of("wrong_value", { name }, "a finite number above 0", show(scale));
   }
