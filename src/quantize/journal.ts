@@ -98,12 +98,11 @@ export class Journal implements Disposable {
     const note = validate(Note, json, path);
     const other = differing(note.sources, run.sources);
     if (other !== null) {
+      const changed = paths.get(other) ?? other;
       throw InputError.saying(
         "changed",
         { option: "out", file: dir },
-        `holds an interrupted run from other weights: ${
-          paths.get(other) ?? other
-        } is not as it was; remove ${dir}, or write elsewhere`,
+        `holds an interrupted run from other weights: ${changed} is not as it was; remove ${dir}, or write elsewhere`,
       );
     }
     if (note.run !== settings) {

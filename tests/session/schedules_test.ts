@@ -103,29 +103,29 @@ async function scheduled(
   return { compared: seen.length, different };
 }
 
-Deno.test("emulate gives each sequence of a schedule the bits that it has alone", async () => {
-  let all = 0;
-  for (let seed = 1; seed <= dose(5, 100); seed++) {
-    using model = oddModel(seed);
-    const open = (sizes: Opened) => openOdd(model, seed, sizes);
-    const { compared, different } = await scheduled(open, seed, { parts: 3, operations: 40 });
-    assertEquals(different, [], `model ${seed}`);
-    all += compared;
-  }
-  assert(all >= 1000, `${all} rows`);
-});
+const KINDS_OF_MODELS = [
+  {
+    ...{ name: "emulate gives each sequence of a schedule the bits that it has alone", model: oddModel, open: openOdd },
+    ...{ seeds: dose(5, 100), parts: 3, operations: 40, least: 1000 },
+  },
+  {
+    ...{ name: "ranks give each sequence of a schedule the bits that they give it alone", model: wideModel },
+    ...{ open: openWide, seeds: dose(2, 60), parts: 2, operations: 25, least: 200 },
+  },
+];
 
-Deno.test("ranks give each sequence of a schedule the bits that they give it alone", async () => {
-  let all = 0;
-  for (let seed = 1; seed <= dose(2, 60); seed++) {
-    using model = wideModel(seed);
-    const open = (sizes: Opened) => openWide(model, seed, sizes);
-    const { compared, different } = await scheduled(open, seed, { parts: 2, operations: 25 });
-    assertEquals(different, [], `model ${seed}`);
-    all += compared;
-  }
-  assert(all >= 200, `${all} rows`);
-});
+for (const { name, model: modelOf, open, seeds, least, ...sizes } of KINDS_OF_MODELS) {
+  Deno.test(name, async () => {
+    let all = 0;
+    for (let seed = 1; seed <= seeds; seed++) {
+      using model = modelOf(seed);
+      const { compared, different } = await scheduled((room) => open(model, seed, room), seed, sizes);
+      assertEquals(different, [], `model ${seed}`);
+      all += compared;
+    }
+    assert(all >= least, `${all} rows`);
+  });
+}
 
 Deno.test("sequences of a schedule that share few pages see what they have alone", async () => {
   const config = { sliding: [true, false], slidingWindow: KINDS.window };
