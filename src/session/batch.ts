@@ -40,25 +40,38 @@ export interface SessionLimits {
 }
 
 /**
+ * A copy of the tokens to append to a sequence, of however many batches.
+ *
+ * @param length Positions of the sequence that are in the cache.
+ * @throws {InputError} if the sequence would outgrow the context, or a token id is outside the vocabulary.
+ * @throws {RangeError} if the last token's logits are wanted where there is none: the row before is another feed's.
+ */
+export function checkedTokens(feed: Feed, length: number, { context, vocab }: SessionLimits): Int32Array {
+  const { tokens, logits } = feed;
+  if (logits === "last" && tokens.length === 0) throw new RangeError("a feed without tokens has no last logits");
+  refuseOutgrown(length + tokens.length, context);
+  const ids = new Int32Array(tokens.length);
+  for (let i = 0; i < ids.length; i++) ids[i] = tokenId(tokens[i], vocab);
+  return ids;
+}
+
+/**
  * The batch that feeds make, in their order.
  *
  * @param lengthOf Positions of a slot that are in the cache.
- * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary.
+ * @throws {InputError} or {RangeError} as {@linkcode checkedTokens}.
  */
 export function batchOf(feeds: readonly Feed[], lengthOf: (slot: number) => number, limits: SessionLimits): Batch {
-  const { context, maxTokens, vocab } = limits;
+  const { maxTokens } = limits;
   const n = feeds.reduce((sum, f) => sum + f.tokens.length, 0);
   if (n < 1 || n > maxTokens) throw new RangeError(`a batch has ${n} tokens, expected 1 to ${maxTokens}`);
   const batch = { ids: new Int32Array(n), slots: new Int32Array(n), positions: new Int32Array(n) };
   let row = 0;
-  for (const { slot, tokens } of feeds) {
-    let position = lengthOf(slot);
-    refuseOutgrown(position + tokens.length, context);
-    for (let i = 0; i < tokens.length; i++, row++) {
-      batch.ids[row] = tokenId(tokens[i], vocab);
-      batch.slots[row] = slot;
-      batch.positions[row] = position++;
-    }
+  for (const feed of feeds) {
+    const { slot } = feed, length = lengthOf(slot), ids = checkedTokens(feed, length, limits);
+    batch.ids.set(ids, row);
+    batch.slots.fill(slot, row, row + ids.length);
+    for (let i = 0; i < ids.length; i++) batch.positions[row++] = length + i;
   }
   return batch;
 }

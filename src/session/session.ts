@@ -3,7 +3,7 @@
  * (generation, evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
  */
 import { Paging } from "./paging.ts";
-import { batchOf, type Feed, feedOf, type Last, type SessionLimits, wantedRows } from "./batch.ts";
+import { batchOf, checkedTokens, type Feed, feedOf, type Last, type SessionLimits, wantedRows } from "./batch.ts";
 import { Slots } from "./slots.ts";
 import type { Batch } from "../model/backend.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
@@ -76,7 +76,8 @@ export class Session {
   }
 
   /**
-   * Appends tokens to one sequence, in chunks of at most `maxTokens`.
+   * Appends tokens to one sequence, in chunks of at most `maxTokens`; all of them are looked at before the first is
+   * computed.
    *
    * @param onLogits Receives the logits [V] of each wanted position in order; the array is only valid during the call.
    * @param onProgress Called with the number of tokens done after each chunk.
@@ -90,13 +91,9 @@ export class Session {
     tap?: Tap,
     onProgress?: (done: number) => void,
   ): Promise<void> {
-    const { slot, tokens, logits } = feed;
+    const { slot, logits } = feed, tokens = checkedTokens(feed, this.length(slot), this.limits);
     for (let at = 0; at < tokens.length; at += this.limits.maxTokens) {
-      const part = Array.from(
-        { length: Math.min(this.limits.maxTokens, tokens.length - at) },
-        (_, i) => tokens[at + i]!,
-      );
-      const done = at + part.length;
+      const part = tokens.subarray(at, at + this.limits.maxTokens), done = at + part.length;
       const wanted = logits === "last" && done < tokens.length ? "none" : logits;
       await this.run(
         [{ slot, tokens: part, logits: wanted }],
@@ -127,7 +124,7 @@ export class Session {
   }
 
   /**
-   * Appends one token to each of several sequences in one pass.
+   * Appends one token to each of several sequences, `maxTokens` of them in a pass; all are looked at before the first.
    *
    * @param onLogits Receives, for each entry in order, its index and the logits [V] of its token.
    */
@@ -135,9 +132,13 @@ export class Session {
     entries: readonly Last[],
     onLogits: (index: number, logits: Float32Array, likeliest?: number) => void,
   ): Promise<void> {
-    for (let at = 0; at < entries.length; at += this.limits.maxTokens) {
-      const feeds = entries.slice(at, at + this.limits.maxTokens).map(feedOf);
-      await this.run(feeds, (index, _position, logits, likeliest) => onLogits(at + index, logits, likeliest));
+    const feeds = entries.map(feedOf), { maxTokens } = this.limits;
+    for (const feed of feeds) checkedTokens(feed, this.length(feed.slot), this.limits);
+    for (let at = 0; at < entries.length; at += maxTokens) {
+      await this.run(
+        feeds.slice(at, at + maxTokens),
+        (index, _position, logits, likeliest) => onLogits(at + index, logits, likeliest),
+      );
     }
   }
 
