@@ -75,6 +75,11 @@ Deno.test("pick() finds the likeliest of random logits, of which it computes few
     const part = assertSame(matrix(997, 128, seed, 0.1), inputs(13, 128, seed), `${seed}`);
     assert(part < 0.25, `${part} of the logits were computed`);
   }
+  // More than one panel of columns, and more pairs than pass over one together.
+  for (const [vocab, cols, n] of [[25, 576, 33], [38, 608, 35], [600, 1184, 64]] as const) {
+    const part = assertSame(matrix(vocab, cols, vocab, 0.1), inputs(n, cols, vocab), `${vocab} x ${cols}`);
+    assert(part < 0.4, `${part} of ${vocab} x ${cols} logits were computed`);
+  }
 });
 
 Deno.test("pick() tells logits apart that differ by the last bit, and takes the first of equal ones", () => {

@@ -66,6 +66,8 @@ mod one_row;
 mod one_row_text;
 mod panel;
 mod pick;
+mod pick_best;
+mod pick_panel;
 mod pick_tile;
 mod prepare;
 mod probe;

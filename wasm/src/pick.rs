@@ -10,22 +10,11 @@ use crate::bf16::Bf16;
 use crate::digits::{Facts, MOST};
 use crate::dot::{BLOCK, Format, block_sum};
 use crate::memory::{Words, at, opaque, row, sum_lanes};
-use crate::pick_tile::{ROWS, STEP, TILE, multiply, multiply_one, weight_digits};
+use crate::pick_best::Best;
+use crate::pick_panel::{Begun, GROUP, products};
+use crate::pick_tile::{ROWS, STEP, STREAMS, TILE, largest, multiply_one, weight_digits};
 use core::arch::wasm32::*;
 use core::cmp::min;
-
-/// The likeliest token of a row so far, as one thread has seen it: at the beginning of its scratch, where the caller
-/// puts what stands for none.
-#[repr(C)]
-struct Best {
-    /// Negative infinity where there is none, and then `id` is one that no token has.
-    logit: f32,
-    id: u32,
-    /// The first token whose logit is NaN or infinite; where there is none, one that no token has.
-    odd: u32,
-    /// Logits that were computed in float32, for tests and measurements.
-    count: u32,
-}
 
 /// What belongs to the rows of a tile, a lane each.
 #[repr(C)]
@@ -84,6 +73,7 @@ struct Call {
     best: *mut Best,
     /// Digits of a tile's weights: for each six rows [step][row].
     weights: *mut u8,
+    begun: *mut Begun,
     /// Sums of products: [pair][2][row of the tile].
     sums: *mut i32,
     /// What float32 sums are off by, as a part of both norms.
@@ -99,7 +89,8 @@ unsafe extern "C" fn pick(desc: *const u32, start: u32, end: u32, scratch: *mut 
     unsafe {
         let d = Words(desc);
         let (cols, n) = (d.get(3), d.get(10));
-        let weights = scratch.wrapping_add(n * size_of::<Best>());
+        let begun = scratch.wrapping_add(n * size_of::<Best>());
+        let weights = begun.wrapping_add(size_of::<Begun>());
         let call = Call {
             weight: d.get(0),
             row_stride: d.get(1),
@@ -114,6 +105,7 @@ unsafe extern "C" fn pick(desc: *const u32, start: u32, end: u32, scratch: *mut 
             floors: d.get(11),
             best: scratch.cast(),
             weights,
+            begun: begun.cast(),
             sums: weights.wrapping_add(TILE * cols).cast(),
             rounding: (cols / BLOCK + 64) as f32 / (1 << 22) as f32,
         };
@@ -145,23 +137,21 @@ impl Call {
             let mut tile = core::mem::MaybeUninit::<Tile>::uninit();
             self.bring(first, tile.as_mut_ptr());
             let tile = tile.assume_init_ref();
-            let steps = self.cols / STEP;
-            for pair in 0..self.count {
-                let rows = self.pair(pair).map(|row| at(self.digits, row, self.cols) as *const u8);
-                let sums = self.sums.add(pair * 2 * TILE);
-                multiply(self.weights, rows, steps, sums);
-                multiply(self.weights.add(ROWS * self.cols), rows, steps, sums.add(ROWS));
+            for from in (0..self.count).step_by(GROUP) {
+                let rows = |i: usize| self.pair(from + i).map(|row| at(self.digits, row, self.cols) as *const u8);
+                let n = min(self.count - from, GROUP);
+                products(self.weights, self.cols / STEP, rows, n, self.begun, self.sums.add(from * 2 * TILE));
             }
             for pair in 0..self.count {
                 let [a, b] = self.pair(pair);
                 let sums = self.sums.add(pair * 2 * TILE).cast_const();
                 if b == a + 1 && a % 2 == 0 {
                     self.look::<2>(first, a / 2, sums, tile);
-                    continue;
-                }
-                self.look::<1>(first, a / 2, sums, tile);
-                if a != b {
-                    self.look::<1>(first, b / 2, sums.add(TILE), tile);
+                } else {
+                    self.look::<1>(first, a / 2, sums, tile);
+                    if a != b {
+                        self.look::<1>(first, b / 2, sums.add(TILE), tile);
+                    }
                 }
             }
         }
@@ -171,10 +161,14 @@ impl Call {
     unsafe fn bring(&self, first: usize, tile: *mut Tile) {
         unsafe {
             let lane = |at: *mut [v128; TILE / 4], i: usize| at.cast::<f32>().add(i);
+            let from = |i: usize| self.row(min(first + i, self.rows - 1));
+            let mut magnitudes = [0; STREAMS];
             for i in 0..TILE {
-                let from = self.row(min(first + i, self.rows - 1));
+                if i % STREAMS == 0 {
+                    magnitudes = largest(core::array::from_fn(|k| from(i + k)), self.cols / STEP);
+                }
                 let to = self.weights.add(i / ROWS * ROWS * self.cols + i % ROWS * STEP);
-                let facts = weight_digits(from, self.cols / STEP, to);
+                let facts = weight_digits(from(i), self.cols / STEP, magnitudes[i % STREAMS], to);
                 *lane(&raw mut (*tile).scales, i) = facts.scale;
                 *lane(&raw mut (*tile).norms, i) = facts.norm;
                 *lane(&raw mut (*tile).rests, i) = facts.rest;
@@ -280,18 +274,6 @@ impl Call {
                 sum = f32x4_add(sum, block_sum(&w, x.add(8 * block)));
             }
             sum_lanes(sum)
-        }
-    }
-}
-
-impl Best {
-    fn take(&mut self, logit: f32, id: u32) {
-        self.count += 1;
-        if !logit.is_finite() {
-            self.odd = min(self.odd, id);
-        } else if logit > self.logit || logit == self.logit && id < self.id {
-            self.logit = logit;
-            self.id = id;
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::bf16::{Upper, widen};
 use crate::digits::has_ordinary_size;
 use crate::memory::{opaque, turn};
+use crate::pick_panel::SUMS;
 use core::arch::wasm32::*;
 
 /// Output rows of a unit of `pick`.
@@ -29,23 +30,37 @@ pub struct RowFacts {
     pub sum: i32,
 }
 
-/// Brings `steps` times 16 bf16 weights to digits of eight bits, which lie six rows together.
+/// Rows whose largest magnitudes are looked for together: as many stretches of memory are read side by side, which is
+/// faster than one after the other.
+pub const STREAMS: usize = 4;
+
+/// The largest magnitude of each of STREAMS rows of `steps` times 16 bf16 weights, as the bits of a float32.
 #[inline(never)]
-pub unsafe fn weight_digits(from: *const u8, steps: usize, to: *mut u8) -> RowFacts {
+pub unsafe fn largest(rows: [*const u8; STREAMS], steps: usize) -> [u32; STREAMS] {
     unsafe {
-        let load = |i: usize| v128_load(from.wrapping_add(16 * i).cast());
         let mask = opaque(i16x8_splat(0x7fff));
-        let mut most = [i16x8_splat(0); 4];
-        for i in 0..steps / 2 {
-            for k in 0..4 {
-                most[k] = u16x8_max(most[k], v128_and(load(4 * i + k), mask));
+        let mut most = [i16x8_splat(0); STREAMS];
+        for step in 0..steps {
+            for k in 0..STREAMS {
+                let load = |i: usize| v128_and(v128_load(rows[k].wrapping_add(32 * step + 16 * i).cast()), mask);
+                most[k] = u16x8_max(most[k], u16x8_max(load(0), load(1)));
             }
         }
-        let most = u16x8_max(u16x8_max(most[0], most[1]), u16x8_max(most[2], most[3]));
-        let most = u16x8_max(most, i64x2_shuffle::<1, 0>(most, most));
-        let most = u16x8_max(most, i32x4_shuffle::<1, 0, 3, 2>(most, most));
-        let most = u16x8_max(most, i32x4_shr(most, 16));
-        let magnitude = (i32x4_extract_lane::<0>(most) as u32) << 16;
+        most.map(|most| {
+            let most = u16x8_max(most, i64x2_shuffle::<1, 0>(most, most));
+            let most = u16x8_max(most, i32x4_shuffle::<1, 0, 3, 2>(most, most));
+            let most = u16x8_max(most, i32x4_shr(most, 16));
+            (i32x4_extract_lane::<0>(most) as u32) << 16
+        })
+    }
+}
+
+/// Brings `steps` times 16 bf16 weights, of which `magnitude` is the largest one's, to digits of eight bits, which lie
+/// six rows together.
+#[inline(never)]
+pub unsafe fn weight_digits(from: *const u8, steps: usize, magnitude: u32, to: *mut u8) -> RowFacts {
+    unsafe {
+        let load = |i: usize| v128_load(from.wrapping_add(16 * i).cast());
         let fits = has_ordinary_size(magnitude);
         let most = f32::from_bits(magnitude);
         let (scale, inverse) = if fits { (most / WEIGHT, WEIGHT / most) } else { (0.0, 0.0) };
@@ -78,11 +93,18 @@ pub unsafe fn weight_digits(from: *const u8, steps: usize, to: *mut u8) -> RowFa
     }
 }
 
-/// Multiplies six rows of weights with two rows of digits; writes the sums of each at `to` and `to + TILE`.
+/// Multiplies six rows of weights with two rows of digits; writes the sums of each, with those in `begun`, at
+/// `to` and `to + TILE`.
 #[inline(never)]
-pub unsafe fn multiply(mut w: *const u8, [mut a, mut b]: [*const u8; 2], steps: usize, to: *mut i32) {
+pub unsafe fn multiply(
+    mut w: *const u8,
+    [mut a, mut b]: [*const u8; 2],
+    steps: usize,
+    begun: &[v128; SUMS],
+    to: *mut i32,
+) {
     unsafe {
-        let mut sums = [[i32x4_splat(0); 2]; ROWS];
+        let mut sums: [[v128; 2]; ROWS] = core::array::from_fn(|i| [begun[2 * i], begun[2 * i + 1]]);
         for _ in 0..steps {
             let x = [v128_load(a.cast()), v128_load(b.cast())];
             macro_rules! output {
