@@ -5,8 +5,9 @@
  * (`backends/openai/request_handlers.py`).
  */
 import { CHAT } from "../../src/serve/endpoints/chat.ts";
+import { COMPLETIONS } from "../../src/serve/endpoints/completions.ts";
 import { responseEndpoints } from "../../src/serve/endpoints/responses.ts";
-import { assertEquals } from "../assert.ts";
+import { assert, assertEquals } from "../assert.ts";
 import { type Json, scripted } from "./scripted.ts";
 
 const ANSWER = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Four.<|return|>";
@@ -153,4 +154,69 @@ Deno.test("chat requests of other programs are taken as they are", async () => {
       }
     }
   }
+});
+
+// As openai 3.57.0 for Python and pydantic's model_dump() write fields that have no value.
+const NULLS: readonly [path: string, body: Json, holder: (body: Json) => Json, field: string][] = [
+  ["/v1/completions", { prompt: "a" }, (body) => body, "moderation"],
+  ["/v1/chat/completions", { messages: [user] }, (body) => body, "moderation"],
+  ["/v1/chat/completions", { messages: [system, user] }, (body) => body.messages[1], "messages.1.weight"],
+  ["/v1/chat/completions", { messages: [user], tools: [{ type: "function", function: fn }] }, (body) => {
+    return body.tools[0].function;
+  }, "tools.0.function.output_schema"],
+  [
+    "/v1/chat/completions",
+    {
+      messages: [user, { role: "assistant", tool_calls: [call] }, {
+        role: "tool",
+        tool_call_id: "call_1",
+        content: "",
+      }],
+    },
+    (body) => body.messages[1].tool_calls[0],
+    "messages.1.tool_calls.0.custom",
+  ],
+  ["/v1/responses", { input: "a" }, (body) => body, "background_options"],
+  ["/v1/responses", { input: [user] }, (body) => body.input[0], "input.0.agent"],
+];
+
+Deno.test("fields that nobody knows are taken without a value, and refused with one", async () => {
+  const server = scripted([COMPLETIONS, CHAT, ...responseEndpoints()]);
+  for (const [path, body, holder, field] of NULLS) {
+    const [name] = field.match(/[^.]+$/)!,
+      withValue = (value: unknown) => {
+        const whole = structuredClone(body);
+        holder(whole)[name] = value;
+        return whole;
+      };
+    server.script(ANSWER);
+    assertEquals((await server.post(path, withValue(null))).status, 200, field);
+    const { status, json } = await server.post(path, withValue({ type: "x" }));
+    assertEquals([status, json.error.param, json.error.message], [400, field, `${field}: unknown field`]);
+  }
+  // Beside what is wrong they change no refusal; what may hold null is left as it is.
+  const { json } = await server.post("/v1/completions", { prompt: "a", moderation: null, temperature: "hot" });
+  assertEquals(json.error.message, 'temperature: expected a number, got "hot"');
+  const schema = { type: ["object", "null"], properties: { n: { enum: [null], default: null } }, default: null };
+  server.script(`<|channel|>final<|message|>null<|return|>`);
+  const format = { type: "json_schema", json_schema: { name: "n", schema, strict: null } };
+  await server.post("/v1/chat/completions", { messages: [user], moderation: null, response_format: format });
+  assert(server.prompts.at(-1)!.includes(JSON.stringify(schema)), server.prompts.at(-1));
+});
+
+Deno.test("logprobs of chats call tokens by ids where that is asked for", async () => {
+  const server = scripted([CHAT]);
+  server.script(ANSWER, ANSWER, ANSWER);
+  const asked = { messages: [user], logprobs: true, top_logprobs: 1 }, ids = { return_tokens_as_token_ids: true };
+  const scores = async (body: Json) =>
+    (await server.post("/v1/chat/completions", body)).json.choices[0].logprobs.content;
+  const named = await scores(asked), called = await scores({ ...asked, ...ids });
+  assertEquals(named.map(({ token }: Json) => token).join(""), "Four.");
+  for (const [i, { token, bytes, top_logprobs: [top] }] of called.entries()) {
+    assertEquals([token, bytes], [/^token_id:\d+$/.exec(token)![0], named[i].bytes]);
+    assertEquals(top.token, token);
+  }
+  const events = await server.stream("/v1/chat/completions", { ...asked, ...ids, stream: true });
+  const pieces = events.slice(0, -1).flatMap(({ data }) => data.choices[0].logprobs?.content ?? []);
+  assertEquals(pieces, called);
 });

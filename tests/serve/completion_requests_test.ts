@@ -21,6 +21,16 @@ const COMPLETIONS: readonly (readonly [client: string, body: Readonly<Record<str
     seed: 1234,
   }],
   ["lm-eval, token ids", { prompt: [[1, 2, 3, 4]], model, max_tokens: 4, temperature: 0, stop: ["\n\n"], seed: 1234 }],
+  // Tasks of noreval.
+  ["lm-eval, of transformers", {
+    prompt: [[1, 2, 3, 4]],
+    model,
+    max_tokens: 4,
+    temperature: 0,
+    stop: ["\n"],
+    seed: 1234,
+    num_beams: 1,
+  }],
   ["lm-eval, loglikelihood", {
     model,
     prompt: [[1, 2, 3, 4], [1, 2, 3, 5]],
@@ -57,6 +67,8 @@ Deno.test("completion requests of lm-eval, guidellm, vllm bench and evalscope ar
     assertEquals(lines.at(-1), "data: [DONE]", client);
     assertEquals(JSON.parse(lines.at(-2)!.slice(6)).usage.completion_tokens, 4, client);
   }
+  const beams = await serving.post("/v1/completions", { prompt, num_beams: 10 });
+  assertEquals((await beams.json()).error.message, "num_beams: is not supported; expected 1, or none");
   // What they ask first; what vLLM alone has may be missing.
   for (const path of ["/health", "/v1/models", "/tokenizer_info", "/metrics", "/version"]) {
     const response = await serving.app.fetch(new Request(`http://localhost${path}`));

@@ -5,10 +5,18 @@ import { LEAST } from "../text/logprobs.ts";
 import { tokenText } from "../text/token_text.ts";
 import type { TokenBytes } from "../../text/stream_decoder.ts";
 
-/** Writes tokens down, the likeliest beside each. */
-export function scoresOf(tokenizer: TokenBytes, tokens: readonly ScoredToken[]): ChatLogProbs["content"] {
+/**
+ * Writes tokens down, the likeliest beside each.
+ *
+ * @param asIds Whether tokens are called `token_id:ID`.
+ */
+export function scoresOf(
+  tokenizer: TokenBytes,
+  tokens: readonly ScoredToken[],
+  asIds = false,
+): ChatLogProbs["content"] {
   const scored = (id: number, logprob: number) => ({
-    token: tokenText(tokenizer, id),
+    token: asIds ? `token_id:${id}` : tokenText(tokenizer, id),
     logprob: Math.max(logprob, LEAST),
     bytes: [...tokenizer.bytes(id)],
   });

@@ -11,6 +11,7 @@ import {
   ChatAnswer,
   type ChatChunk,
   type ChatDelta,
+  type ChatLogProbs,
   ChatRequest,
   type ChatUsage,
   type FinishReason,
@@ -70,8 +71,8 @@ export const CHAT = endpoint<ChatRequest>({
   },
 });
 
-async function whole({ call, model, replies, stopIds, id, created }: Started): Promise<ChatAnswer> {
-  const { body } = call, outcomes: Outcome[] = [];
+async function whole(started: Started): Promise<ChatAnswer> {
+  const { call, model, replies, stopIds, id, created } = started, { body } = call, outcomes: Outcome[] = [];
   let reasoningTokens = 0;
   const choices = await Promise.all(replies.map(async (reply): Promise<ChatAnswer["choices"][number]> => {
     const writer = new DeltaWriter(body.include_reasoning !== false),
@@ -97,7 +98,7 @@ async function whole({ call, model, replies, stopIds, id, created }: Started): P
         reasoning: thoughts,
         ...(calls.length > 0 ? { tool_calls: calls } : {}),
       },
-      logprobs: body.logprobs === true ? { content: scoresOf(model.tokenizer, scored), refusal: null } : null,
+      logprobs: body.logprobs === true ? logProbsOf(started, scored) : null,
       ...finishOf(outcomes[reply.index]!, reply, last, stopIds, model),
     };
   }));
@@ -136,7 +137,7 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
     if (kind === "reasoning") counts.reasoning++;
     const deltas: ChatDelta[] = events.flatMap((event) => writers[index]!.write(event) ?? []);
     const scored = body.logprobs === true && kind === "message";
-    let logprobs = scored ? { content: scoresOf(model.tokenizer, [token!]), refusal: null } : null;
+    let logprobs = scored ? logProbsOf(started, [token!]) : null;
     // Text that is held back is sent later; the log probabilities of its token are not held back.
     if (logprobs !== null && deltas.length === 0) deltas.push({ content: "" });
     for (const delta of deltas) {
@@ -150,6 +151,10 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
   }
   call.note(logFields(outcomes, outcomes.length));
   if (include_usage === true) yield event([], chatUsage(outcomes, counts.reasoning));
+}
+
+function logProbsOf({ call: { body }, model }: Started, tokens: readonly ScoredToken[]): ChatLogProbs {
+  return { content: scoresOf(model.tokenizer, tokens, body.return_tokens_as_token_ids ?? false), refusal: null };
 }
 
 /** Why a reply ended; beside it the stop string or id that a client asked for, as vLLM reports it. */

@@ -115,6 +115,8 @@ export const ChatRequest = z.strictObject({
   n: z.int().min(1).max(MAX_REPLIES).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish(),
+  /** Whether tokens are called `token_id:ID` in logprobs. */
+  return_tokens_as_token_ids: z.boolean().nullish(),
   stream: z.boolean().nullish(),
   stream_options: StreamOptions.nullish(),
   tools: z.array(Tool).max(MAX_TOOLS).nullish(),

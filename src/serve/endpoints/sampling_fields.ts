@@ -37,7 +37,18 @@ export const SAMPLING_FIELDS = {
   /** llama.cpp's, which looks at the last tokens only; Open WebUI hands it on. */
   repeat_penalty: only(1),
   use_beam_search: only(false),
-  ...ignored("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "priority"),
+  /** Of transformers; tasks of lm-eval have it. */
+  num_beams: only(1),
+  ...ignored(
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "priority",
+  ),
 };
 
 const Sampling = z.object(SAMPLING_FIELDS);

@@ -7,6 +7,7 @@ import { parseWithNames } from "../../json_numbers.ts";
 import { isObject, type JsonObject } from "../../json_object.ts";
 import { ApiError } from "../api_error.ts";
 import { refuseLarge } from "./refuse_large.ts";
+import { dropUnknownNulls } from "./unknown_nulls.ts";
 import { refuseHalves } from "./whole_texts.ts";
 
 /**
@@ -78,9 +79,11 @@ function withParameters(tool: unknown, written: unknown): unknown {
   );
 }
 
-/** As {@linkcode parseBody}, of a value that was read. */
+/** As {@linkcode parseBody}, of a value that was read for it. */
 function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value, { error: expectation(schema) });
+  const parse = () => schema.safeParse(value, { error: expectation(schema) });
+  let result = parse();
+  while (!result.success && dropUnknownNulls(value, result.error.issues)) result = parse();
   if (result.success) return result.data;
   const issue = deepest(result.error.issues), unknown = issue.code === "unrecognized_keys" ? issue.keys[0]! : null;
   const path = [...issue.path, ...(unknown === null ? [] : [unknown])].map(String);
