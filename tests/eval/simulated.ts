@@ -123,3 +123,18 @@ function threshold(probability: number): number {
 export function sample<T>(all: readonly T[], count: number, random: Random): T[] {
   return Array.from({ length: count }, () => all[Math.floor(all.length * random.fraction())]!);
 }
+
+/** Sequences of these lengths with values of no pattern, many of them small; other programs can make them, too. */
+export function cubes(lengths: readonly number[]): Float64Array[] {
+  return lengths.map((length, s) =>
+    Float64Array.from({ length }, (_, i) => ((7919 * (s + 1) + 104729 * (i + 1)) % 1009 + 1) ** 3 / 1e9 * (1 + s % 3))
+  );
+}
+
+/** Lengths of {@linkcode cubes} by name: nine sequences, a long one, and two and four, which are few. */
+export const LENGTHS = {
+  nine: Array.from({ length: 9 }, (_, s) => 40 + 13 * s),
+  one: [700],
+  two: [90, 150],
+  few: [20, 9, 31, 14],
+} as const;
