@@ -1,7 +1,7 @@
 /**
  * Formulas of intervals; tests/eval/coverage_test.ts and its like hold how often intervals have the truth. Expected
- * values are from SciPy 1.17.1 and NumPy: means without one observation each, quantiles of Student's t, and Hall's cubic
- * solved by bisection.
+ * values are from SciPy 1.17.1 and NumPy: means without one observation each, quantiles of Student's t, and the root of
+ * Hall's cubic by bisection.
  */
 import {
   blocksOf,

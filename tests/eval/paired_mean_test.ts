@@ -1,0 +1,86 @@
+/**
+ * Differences of two settings on the same tokens. Expected values are from SciPy 1.17.1 and NumPy: means without one
+ * observation each, Student's t, and Hall's cubic of it; the sizes of samples by Brent's method.
+ */
+import { groupings } from "../../src/eval/intervals.ts";
+import { type PairedMean, pairedMean, type Statistic, timesNeeded } from "../../src/eval/paired_mean.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { cubes, LENGTHS } from "./simulated.ts";
+
+/** A setting, and one that has less of the same values, each at another token. */
+function pair(lengths: readonly number[]): [Float64Array[], Float64Array[]] {
+  const first = cubes(lengths);
+  const second = first.map((values, s) => values.map((_, i) => values.at(i - 7)! * (0.5 + 0.1 * (s % 4))));
+  return [first, second];
+}
+
+/**
+ * The difference, its interval, its p-value and its error; the p-value where rare values may own the means; times the
+ * tokens at hand that show it at 5% and 0.5%, and where rare values may own the means.
+ */
+const EXPECTED: readonly (readonly [what: string, lengths: readonly number[], expected: readonly number[]])[] = [
+  ["nine", LENGTHS.nine, [
+    ...[0.204035207826, -0.124403184501, 1.20736863465, 0.0307808911345, 0.0513102411728, 0.0964616081923],
+    ...[1.03342864475, 1.86239094281, 1.49751016487, 2.71670017793],
+  ]],
+  ["two", LENGTHS.two, [
+    ...[0.16728894799, -0.349391125499, 0.893732258458, 0.151801719464, 0.0406636036659, 0.151801719464],
+    ...[1.82666829826, 3.32017444214, 1.82666829826, 3.32017444214],
+  ]],
+  ["few", LENGTHS.few, [
+    ...[0.147575716695, -0.268144706214, 0.731331021622, 0.0552333776795, 0.0327179068448, 0.138893650789],
+    ...[1.1807986896, 2.14245600805, 1.71513830072, 3.11878141185],
+  ]],
+  ["sixty", Array.from({ length: 60 }, (_, s) => 33 + s % 5), [
+    ...[0.180441965851, 0.151835747754, 0.211766063512, 2.56457423169e-12, 0.012984122695, 2.78211522193e-8],
+    ...[0.108197674773, 0.195979923324, 0.164804238812, 0.299586828594],
+  ]],
+];
+
+Deno.test("pairedMean() and timesNeeded() give what SciPy does, in either direction", () => {
+  for (const [what, lengths, expected] of EXPECTED) {
+    const [a, b] = pair(lengths).map(groupings);
+    for (const [first, second, sign] of [[a!, b!, 1], [b!, a!, -1]] as const) {
+      const plain = pairedMean(first, second), rare = pairedMean(first, second, true);
+      const found = [
+        ...[sign * plain.value, ...(sign > 0 ? [plain.low, plain.high] : [-plain.high, -plain.low])],
+        ...[plain.p, plain.error, rare.p],
+        ...[plain, rare].flatMap((one) => [0.05, 0.005].map((level) => timesNeeded(one, level)!)),
+      ];
+      found.forEach((x, i) =>
+        assertAlmostEquals(x, expected[i]!, (i < 6 ? 1e-9 : 1e-7) * Math.abs(expected[i]!), `${what}, number ${i}`)
+      );
+      assertEquals([rare.value, rare.low, rare.high, rare.error], [plain.value, plain.low, plain.high, plain.error]);
+    }
+  }
+});
+
+Deno.test("pairedMean() tells nothing by one sequence, and equal differences by their signs alone", () => {
+  const [a, b] = pair([700]).map(groupings), one = pairedMean(a!, b!), same = pairedMean(a!, a!);
+  assert(one.low < one.value && one.value < one.high);
+  assertEquals([one.p, one.error, one.tests], [1, Infinity, []]);
+  assertEquals([same.value, same.p, same.tests], [0, 1, []]);
+  const alike = pairedMean(...[3, 1].map((x) => groupings(Array.from({ length: 6 }, () => [x, x]))) as [never, never]);
+  assertEquals([alike.value, alike.p, alike.error, alike.tests], [2, 2 ** -5, 0, []]);
+  assertEquals([one, same, alike].map((none) => timesNeeded(none, 0.05)), [null, null, null]);
+});
+
+const statistics = (...tests: [t: number, freedom: number, skewness: number][]): PairedMean => ({
+  ...{ value: 1, low: 0, high: 2, p: 1, error: 1 },
+  tests: tests.map(([t, freedom, skewness]): Statistic => ({ t, freedom, skewness })),
+});
+
+Deno.test("timesNeeded() finds how often all tests need the tokens, less than once too, as SciPy does", () => {
+  const expected: [times: number, tests: PairedMean][] = [
+    [2.51538190856, statistics([2, 3, 0], [-2.5, 8, 0.4])],
+    [2.51538190856, statistics([-2.5, 8, 0.4], [2, 3, 0])],
+    [78502.0917281, statistics([0.01, 40, 0])],
+    [0.346589799572, statistics([30, 2, 0.1])],
+    [8.12379867816, statistics([1.5, 20, -1.2])],
+  ];
+  for (const [times, tests] of expected) assertAlmostEquals(timesNeeded(tests, 0.05)!, times, 1e-7 * times);
+  // What is not finite shows nothing, nor does what no number of tokens does.
+  for (const none of [statistics([2, 3, 0], [NaN, 3, 0]), statistics([1e-200, 3, 0]), statistics()]) {
+    assertEquals(timesNeeded(none, 0.05), null);
+  }
+});
