@@ -10,7 +10,7 @@
  * - An output element never depends on which other tokens share its batch, on thread count or on chunking.
  * - Operations never allocate; everything is sized by the {@linkcode OpenRequest}.
  */
-import type { ModelSource, ModelTree } from "../checkpoint/source.ts";
+import type { KvScales, ModelSource, ModelTree } from "../checkpoint/source.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Dtype, KvFormat } from "../formats/format.ts";
 import type { PageChanges } from "./pages.ts";
@@ -121,6 +121,14 @@ export function cachePositions(
   layer: number,
 ): number {
   return config.sliding[layer] ? Math.min(context, config.slidingWindow + maxTokens + rewind) : context;
+}
+
+/**
+ * Scales of a layer's cache: an FP8 code times its scale is the number that it stands for. Other formats hold the
+ * numbers themselves, whatever scales the checkpoint has for an FP8 cache.
+ */
+export function cacheScales({ source, kvFormat }: Pick<OpenRequest, "source" | "kvFormat">, layer: number): KvScales {
+  return kvFormat === "fp8" ? source.kvScales[layer]! : { k: 1, v: 1 };
 }
 
 /** Tokens to compute in one pass. Arrays of equal length n, 1 <= n <= maxTokens. */

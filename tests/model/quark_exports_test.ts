@@ -83,6 +83,17 @@ for (const [name, expected] of Object.entries(DIFFERENT)) {
   });
 }
 
+Deno.test("a bf16 cache gives Quark's logits without a cache, whatever scales an FP8 one would have", async () => {
+  // The same weights, exported with an FP8 cache and without.
+  const golden = quarkLogits("mxfp4_weight_only"), errors: number[] = [];
+  for (const backend of ["reference", "emulate"] as const) {
+    const { logits } = await ourLogits("kv_fp8", { backend, kvCacheDtype: "bf16" });
+    errors.push(nmse(logits, golden));
+  }
+  // Keys and values are rounded to bfloat16.
+  assert(errors.every((error) => error < 1e-4), `NMSE ${errors}`);
+});
+
 for (const [name, expected] of [["mxfp4_fp8", 0.00218], ["fp8", 0.00404]] as const) {
   Deno.test(`--fp8-scales merged differs from Quark's logits of ${name} by the docs' NMSE, ${expected}`, async () => {
     for (const backend of ["reference", "emulate"] as const) {

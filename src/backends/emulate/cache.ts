@@ -1,5 +1,5 @@
 /** A layer's KV cache: [slot][kv head][position mod capacity][head dim], keys first, values after them. */
-import { cachePositions, type OpenRequest } from "../../model/backend.ts";
+import { cachePositions, cacheScales, type OpenRequest } from "../../model/backend.ts";
 import type { KvFormat } from "../../formats/format.ts";
 import type { ModelPlan } from "./plan.ts";
 
@@ -42,7 +42,7 @@ export interface LayerCache extends CacheGeometry {
 export function layerCaches(request: OpenRequest, { memories, memoryOfLayer }: ModelPlan): LayerCache[] {
   return memoryOfLayer.map((memory, layer) => {
     const geometry = cacheGeometry(request, layer), keys = memories[memory]!.caches.get(layer)!;
-    const scales = request.source.kvScales[layer]!;
+    const scales = cacheScales(request, layer);
     return { ...geometry, memory, keys, values: keys + geometry.halfBytes, scales };
   });
 }

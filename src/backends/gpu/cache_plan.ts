@@ -1,6 +1,7 @@
 /** The KV cache of a GPU: how large the layers' pages are, and where each layer's keys and values lie. */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import { cacheScales } from "../../model/backend.ts";
 import { PAGE_POSITIONS } from "../../model/pages.ts";
 import type { Cache, CacheShape } from "./abi.ts";
 import { Layout } from "./layout.ts";
@@ -67,7 +68,7 @@ const ELEMENT_BYTES = { bf16: 2, f32: 4, fp8: 1 } as const;
 function cacheShape(request: GpuRequest<string>, layer: number, { count, entries }: PagePlan): CacheShape {
   const { config, kvFormat, source } = request;
   const { headDim } = config, { q, k } = source.tree.layers[layer]!;
-  const elementBytes = ELEMENT_BYTES[kvFormat], kvHeads = k.weight.rows / headDim, scale = source.kvScales[layer]!;
+  const elementBytes = ELEMENT_BYTES[kvFormat], kvHeads = k.weight.rows / headDim, scale = cacheScales(request, layer);
   return {
     headStride: count * PAGE_POSITIONS * headDim * elementBytes,
     format: NUMBER_FORMAT[kvFormat],

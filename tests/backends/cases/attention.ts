@@ -41,6 +41,9 @@ const joined = (a: Batch, b: Batch): Batch => ({
 const KV: readonly { kvFormat: KvFormat; kvScales: { k: number; v: number } }[] = [
   { kvFormat: "f32", kvScales: { k: 1, v: 1 } },
   { kvFormat: "bf16", kvScales: { k: 1, v: 1 } },
+  // Scales that a checkpoint has for an FP8 cache say nothing of others.
+  { kvFormat: "f32", kvScales: { k: Math.fround(0.013), v: Math.fround(0.0071) } },
+  { kvFormat: "bf16", kvScales: { k: Math.fround(0.013), v: Math.fround(0.0071) } },
   { kvFormat: "fp8", kvScales: { k: 1, v: 1 } },
   { kvFormat: "fp8", kvScales: { k: Math.fround(0.013), v: Math.fround(0.0071) } },
 ];
