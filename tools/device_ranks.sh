@@ -7,8 +7,8 @@
 #     tools/device_ranks.sh run [FLAGS]    there, in the repository's root: unpacks to /tmp and runs;
 #                                          tools/device_ranks.ts has the FLAGS; Deno may also come in pieces,
 #                                          .device/deno.xz.*
-#     tools/device_ranks.sh kill [FLAGS]   there: kills one of two processes 20 times while they compute the embedded
-#                                          model on two GPUs; tools/kill_ranks.ts has the FLAGS
+#     tools/device_ranks.sh kill [FLAGS]   there: kills one of two processes, or of TP, 20 times while they compute the
+#                                          embedded model on as many GPUs; tools/kill_ranks.ts has the FLAGS
 #
 # NCCL is looked for in Python's packages. With OUT set, `run` leaves $OUT/ranks.json and $OUT/ranks.log, `kill`
 # $OUT/kills.json and $OUT/kills.log.
@@ -48,8 +48,9 @@ run | kill)
   if [ "$what" = kill ]; then
     # shellcheck disable=SC2086 # An option and its value, or nothing.
     "$deno" run -A --no-config --no-lock --no-prompt "$to/tools/kill_ranks.js" --out "$out/kills.json" \
+      --processes "${TP:-2}" \
       --program "$deno run -A --no-config --no-lock --no-prompt $to/main.js" "$@" \
-      -- --backend cuda --tp 2 $nccl 2>&1 | tee "$out/kills.log"
+      -- --backend cuda --tp ${TP:-2} $nccl 2>&1 | tee "$out/kills.log"
     exit
   fi
   # shellcheck disable=SC2086
