@@ -25,6 +25,13 @@ Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group
     inputs(plan(model({ layers: 1 }), null, { scheme, inputScales: new Map(modules) }))["0.mlp.experts.0.gate_up_proj"],
     { kind: "fp8_static", scale: 3 },
   );
+  // One that is measured is enough to say that they are not the checkpoint's own.
+  const some = plan(model({ scale: () => 2 }), null, { scheme, inputScales: new Map([[EXPERT, 1.5]]) });
+  const [expert, other] = [EXPERT, EXPERT.replace("0.mlp", "1.mlp")].map((name) =>
+    some.linears.find(({ module }) => module === name)!
+  );
+  assertEquals([expert!.input, expert!.inputScaleFrom], [{ kind: "fp8_static", scale: 2 }, "calibration"]);
+  assertEquals([other!.input, other!.inputScaleFrom], [{ kind: "fp8_static", scale: 2 }, "checkpoint"]);
   // Calibrated ones count before the checkpoint's.
   const both = plan(model({ scale: () => 9 }), null, { scheme, inputScales: new Map(groups) });
   assertEquals(inputs(both)["1.mlp.experts.2.down_proj"], { kind: "fp8_static", scale: 0.5 });
@@ -68,10 +75,15 @@ Deno.test("makePlan() --scheme converts experts that are stored otherwise, and n
       scheme: "w_mxfp4",
     },
   );
+  // FP8 has no blocks to fill.
+  assertEquals(plan(narrow, null, { scheme: "ptpc_fp8" }).scheme, "ptpc_fp8");
   const rotated = model({ experts: BF16 }).map((linear) => ({ ...linear, rotation: { size: 32, prescale: false } }));
   refused("input_rotation: expected none for weights that are converted while they are loaded", rotated, null, {
     scheme: "w_mxfp4",
   });
+  const kept = model().map((linear) => ({ ...linear, rotation: { size: 32, prescale: false } }));
+  const turned = { algo_config: [{ name: "rotation", r1: true, online_r1_rotation: true }] };
+  assertEquals(plan(kept, quark(entry(FP4_WEIGHT, null), turned), { scheme: "w_mxfp4" }).linears[6]!.storedAs, null);
   const mixed = plan(model({ experts: (layer) => layer === 1 ? FP8_TENSOR : MXFP4 }), null, { scheme: "w_mxfp4" });
   assertEquals([firstExpert(mixed).storedAs, mixed.scheme], [null, "w_mxfp4"]);
   assertEquals(mixed.linears.filter(({ storedAs }) => storedAs !== null).length, 2 * EXPERTS);

@@ -1,0 +1,72 @@
+/** The matrices of online rotations, number by number: what is computed with is what the tensors say, of each linear. */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { RotationReader } from "../../src/checkpoint/layouts/quark_rotation.ts";
+import { ScaleReader } from "../../src/checkpoint/layouts/values.ts";
+import { randomContents } from "../../src/checkpoint/random/contents.ts";
+import { TensorSet } from "../../src/checkpoint/tensor_set.ts";
+import { allLinears } from "../../src/checkpoint/source.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { unpack } from "../model/quark_exports.ts";
+import { rewrite, type StoredNumbers } from "./container.ts";
+
+type Tensors = Map<string, StoredNumbers>;
+
+const Q = "model.layers.0.self_attn.q_proj", GATE_UP = "model.layers.1.mlp.experts.2.gate_up_proj";
+
+/** Matrices by module, of an export whose tensors were changed. */
+function matrices(change: (tensors: Tensors) => void): Map<string, Float64Array> {
+  using dir = unpack("rotation_online_32");
+  rewrite(`${dir.path}/model.safetensors`, change);
+  const { tree } = openCheckpoint(dir.path).source;
+  return new Map(allLinears(tree).flatMap(({ module, rotation }) => rotation ? [[module!, rotation.matrix]] : []));
+}
+
+const trained = (values: Float64Array, size: number): StoredNumbers => ({
+  dtype: "F64",
+  shape: [size, size],
+  bytes: new Uint8Array(values.buffer),
+});
+
+Deno.test("stored signs are divided by the root of the width in float32, and one matrix is held for all linears", () => {
+  let signs = new Int8Array(0);
+  const all = matrices((tensors) => signs = Int8Array.from(new Int8Array(tensors.get(`${Q}.input_rotation`)!.bytes)));
+  // 1 / sqrt(32) rounded to float32.
+  const factor = 0.1767766922712326, matrix = all.get(Q)!;
+  assertEquals(signs.length, 32 * 32);
+  assert(signs.includes(1) && signs.includes(-1));
+  assertEquals([...matrix], Array.from(signs, (sign) => sign * factor));
+  assert(all.size > 4 && [...all.values()].every((other) => other === matrix));
+});
+
+Deno.test("trained matrices are taken as they are, each linear's own, however little they differ", () => {
+  const first = Float64Array.from({ length: 32 * 32 }, (_, i) => Math.sin(i)), second = first.slice();
+  second[1023] = second[1023]! + 1e-9;
+  // As many numbers as the first ones of the others.
+  const small = first.slice(0, 16 * 16);
+  const all = matrices((tensors) => {
+    tensors.set(`${Q}.input_rotation`, trained(first, 32));
+    tensors.set(`${GATE_UP}.input_rotation`, trained(second, 32));
+    tensors.set(`${GATE_UP.replace("2.gate", "3.gate")}.input_rotation`, trained(small, 16));
+  });
+  assertEquals([all.get(Q), all.get(GATE_UP), all.get(GATE_UP.replace("2.gate", "3.gate"))], [first, second, small]);
+});
+
+Deno.test("a first sign of 0 and a matrix wider than 1024 are refused", () => {
+  const zero = () => matrices((tensors) => tensors.get(`${Q}.input_rotation`)!.bytes[0] = 0);
+  assertThrows(zero, InputError, `tensor ${Q}.input_rotation: expected 1 and -1, got 0 at element 0`);
+
+  const name = "x.input_rotation", identity = { path: "f", device: 0, inode: null, modified: null, changed: null };
+  const read = (size: number) => {
+    const tensor = { name, dtype: "I8", shape: [size, size], offset: 0, bytes: size * size, file: 0 } as const;
+    const tensors = new Map([[name, tensor]]), random = randomContents([{ ...tensor, dtype: "U8", fill: "codes" }], 1);
+    const file = { path: "f", bytes: size * size, random, dataStart: 0, tensors, metadata: new Map<string, string>() };
+    const set = new TensorSet({ files: [{ ...file, identity: { ...identity, bytes: size * size } }], tensors }, "f");
+    using scales = new ScaleReader(set);
+    return new RotationReader(set, scales).read("x", 2048);
+  };
+  const wide = "tensor x.input_rotation: expected a square matrix, no wider than 1024, whose width divides the 2048";
+  assertThrows(() => read(2048), InputError, wide);
+  // As wide as it may be its numbers are looked at.
+  assertThrows(() => read(1024), InputError, "tensor x.input_rotation: expected 1 and -1, got");
+});
