@@ -1,4 +1,4 @@
-/** The matrices of online rotations, number by number: what is computed with is what the tensors say, of each linear. */
+/** The matrices of online rotations, number by number: what is computed with is what the tensors say. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { RotationReader } from "../../src/checkpoint/layouts/quark_rotation.ts";
 import { ScaleReader } from "../../src/checkpoint/layouts/values.ts";
@@ -28,7 +28,7 @@ const trained = (values: Float64Array, size: number): StoredNumbers => ({
   bytes: new Uint8Array(values.buffer),
 });
 
-Deno.test("stored signs are divided by the root of the width in float32, and one matrix is held for all linears", () => {
+Deno.test("signs are divided by the root of the width in float32, and all linears hold one matrix", () => {
   let signs = new Int8Array(0);
   const all = matrices((tensors) => signs = Int8Array.from(new Int8Array(tensors.get(`${Q}.input_rotation`)!.bytes)));
   // 1 / sqrt(32) rounded to float32.

@@ -1,4 +1,4 @@
-/** Parts of a tapped result, put together by hand: `compare` shows errors of operations that ranks computed together. */
+/** Parts of a tapped result, put together by hand: `compare` shows errors of operations that ranks computed. */
 import { rankRanges } from "../../src/checkpoint/shard.ts";
 import { assemble, type Part } from "../../src/parallel/assemble.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
@@ -14,7 +14,7 @@ const { config } = randomCheckpoint({
 const SIZES = { tp: 2, ep: 2 }, ROWS = 3;
 const ranges = [0, 1, 2, 3].map((rank) => rankRanges(config, SIZES, rank));
 
-/** A part whose number in a row and column says where it belongs; wider than what the rank owns by what is no result. */
+/** A part whose numbers say where they belong; wider than what the rank owns, by what is no result. */
 const partOf = (start: number, own: number, value: (row: number, col: number) => number, spare = 5): Part => {
   const width = own + spare, values = new Float32Array(ROWS * width).fill(-1e6);
   for (let r = 0; r < ROWS; r++) for (let c = 0; c < own; c++) values[r * width + c] = value(r, start + c);
