@@ -78,8 +78,8 @@ export function collectivesCandidates(kind: GpuKind, explicit?: string): readonl
  */
 export function openCollectives(kind: GpuKind, explicit?: string): Collectives {
   const [title, advice] = kind === "cuda"
-    ? ["libnccl (NCCL)", words`install NCCL, or name the library with ${option("collectives-library")} or NCCL_HOME`]
-    : ["librccl (RCCL)", words`install RCCL, or name the library with ${option("collectives-library")} or ROCM_PATH`];
+    ? ["libnccl (NCCL)", words`install NCCL, or name the library with ${option("collectivesLibrary")} or NCCL_HOME`]
+    : ["librccl (RCCL)", words`install RCCL, or name the library with ${option("collectivesLibrary")} or ROCM_PATH`];
   const { library, path } = openLibrary({
     title,
     candidates: collectivesCandidates(kind, explicit),

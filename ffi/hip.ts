@@ -49,7 +49,7 @@ export function openHip(explicit?: string): GpuRuntime {
     title: "libamdhip64 (HIP)",
     candidates: hipCandidates(explicit),
     symbols: HIP_SYMBOLS,
-    advice: words`install ROCm, or name the library with ${option("hip-library")} or ROCM_PATH`,
+    advice: words`install ROCm, or name the library with ${option("hipLibrary")} or ROCM_PATH`,
     needs: "ROCm 5.2 or newer",
   });
   try {

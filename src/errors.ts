@@ -35,7 +35,7 @@ export type MistakeCode =
 
 /** What a mistake is about: from the file to the key in it. Messages begin with these, in this order. */
 export interface Subject {
-  /** An option of the program, by its name. */
+  /** An option, by its name: one that the library has, too, as it is called there. */
   readonly option?: string;
   /** What was given for the option. */
   readonly value?: string | number;

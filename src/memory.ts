@@ -5,7 +5,7 @@
 import { bytesText } from "./amounts.ts";
 import { FailureError } from "./errors.ts";
 import { type ReadSystemFile, withSystemFiles } from "./system_files.ts";
-import { option, type Text, words } from "./words.ts";
+import { type Text, words } from "./words.ts";
 
 /** Memory that can be had. */
 export interface Available {
@@ -75,6 +75,9 @@ export function fits({ weights, cache, work }: Needed, { bytes }: Available): bo
   return weights + cache + work + RESERVE_BYTES <= bytes;
 }
 
+/** What makes a model fit. */
+export const LESS = "a shorter context, fewer sequences or smaller chunks need less";
+
 /**
  * Refuses a model that memory cannot hold.
  *
@@ -88,9 +91,7 @@ export function refuseBeyondMemory(
   need: Needed,
   room: string,
   available: Available | null = availableMemory(),
-  remedy: Text = words`use a smaller ${option("max-tokens")}, fewer sequences or a smaller ${option("chunk")}${
-    need.weights === 0 ? "" : ", or mapped weights"
-  }`,
+  remedy: Text = need.weights === 0 ? LESS : `${LESS}, and so do mapped weights`,
 ): void {
   const { weights, cache, work } = need;
   if (available === null || fits(need, available)) return;

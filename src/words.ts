@@ -1,11 +1,12 @@
 /**
  * Text that names options and commands of the program without spelling them: rooms below the command line know that
- * `scheme` is asked for, and only `src/cli/` that this is written `--scheme`.
+ * `kvCacheDtype` is asked for, as who calls the library does, and only `src/cli/` that this is typed
+ * `--kv-cache-dtype`.
  */
 
 /** An option, by its name. */
 export interface OptionName {
-  /** Its name, without dashes. */
+  /** Its name as the library has it: `kvCacheDtype`. */
   readonly option: string;
 }
 
@@ -31,12 +32,16 @@ export interface Spelling {
   command(name: CommandName): string;
 }
 
-/** The spelling of messages outside the command line: names as they are. */
-const PLAIN: Spelling = {
-  option: (name) => name,
-  command: ({ command, options }) =>
-    [command, ...Object.entries(options).map(([name, value]) => `${name}=${value}`)].join(" "),
-};
+/** An option as it is typed, whoever reads it: `kvCacheDtype` as `--kv-cache-dtype`. */
+export const typedOption = (name: string): string =>
+  `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** A command with its options as they are typed, likewise. */
+export const typedCommand = ({ command, options }: CommandName): string =>
+  ["mxoss", command, ...Object.entries(options).map(([name, value]) => `${typedOption(name)} ${value}`)].join(" ");
+
+/** The spelling of messages outside the command line: options as the library names them; a command has to be typed. */
+const PLAIN: Spelling = { option: (name) => name, command: typedCommand };
 
 /** A template of a text: `` words`use a smaller ${option("chunk")}` ``. */
 export function words(parts: TemplateStringsArray, ...values: readonly (Text | number)[]): Text {

@@ -94,8 +94,8 @@ Deno.test("emulate and reference refuse what memory cannot hold before they take
         message.replaceAll(/[\d.]+ (kB|MB|GB)/g, "SIZE"),
         "backend=emulate: SIZE of memory can be had (a test), but the model needs SIZE: " +
           `${weights === "read" ? "weights SIZE, " : ""}KV cache SIZE for 400 x 4096 positions, activations SIZE; ` +
-          `use a smaller max-tokens, fewer sequences or a smaller chunk${
-            weights === "read" ? ", or mapped weights" : ""
+          `a shorter context, fewer sequences or smaller chunks need less${
+            weights === "read" ? ", and so do mapped weights" : ""
           }`,
       );
     }

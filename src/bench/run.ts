@@ -59,9 +59,9 @@ export function refuseBench(request: BenchRequest): void {
   const most = {
     prefill: Math.max(0, ...prefill),
     contexts: Math.max(0, ...contexts) + DECODE_ROOM,
-    "batch-contexts": batches.length === 0 ? 0 : Math.max(0, ...batchContexts) + DECODE_ROOM,
+    batchContexts: batches.length === 0 ? 0 : Math.max(0, ...batchContexts) + DECODE_ROOM,
   };
-  for (const name of ["prefill", "contexts", "batch-contexts"] as const) {
+  for (const name of ["prefill", "contexts", "batchContexts"] as const) {
     if (most[name] <= maxPositions) continue;
     const room = name === "prefill" ? "" : ` less ${DECODE_ROOM} that are decoded`;
     throw InputError.of(
@@ -99,7 +99,7 @@ function refuseRoom(setting: PlannedSetting, { slots, context, chunk = setting.c
     `${slots} x ${context} positions`,
     undefined,
     words`use fewer ${option("layers")}, or smaller ${option("contexts")}, ${option("batches")} and ${
-      option("batch-contexts")
+      option("batchContexts")
     }`,
   );
 }

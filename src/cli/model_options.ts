@@ -3,22 +3,18 @@ import { BACKENDS, DEFAULTS } from "../session/setting.ts";
 import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { FP8_SCALES } from "../plan/static_scales.ts";
 import { z } from "zod";
+import { MAX_DEVICE, MAX_THREADS } from "../session/setting.ts";
 import { choice, integer, type Option, option, type OptionTable, repeated, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
 export const MAX_CHUNK = 4096;
 /** Most ranks of either kind; the model may allow fewer. */
 const MAX_RANKS = 64;
-/** Most worker threads; a mistyped number should not start a million of them. */
-const MAX_THREADS = 256;
 
 /** What names a model. */
 const A_MODEL = "a directory or a name";
 const MODEL_HELP = "checkpoint directory, or org/name[@revision] in the Hugging Face cache (without it: the embedded " +
   "tiny-gpt-oss)";
-
-/** Largest ordinal of a GPU. */
-const MAX_DEVICE = 255;
 
 /** Schema of one GPU, or of several, no one twice. */
 function devices() {

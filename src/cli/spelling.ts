@@ -1,14 +1,10 @@
 /** How options and commands are spelled on the command line. */
 import { InputError, type Mistake } from "../errors.ts";
 import { printableLine } from "../printable.ts";
-import { spelled, type Spelling, type Text } from "../words.ts";
+import { spelled, type Spelling, type Text, typedCommand, typedOption } from "../words.ts";
 
 /** `--name` for options, `mxoss NAME --option VALUE` for commands. */
-export const COMMAND_LINE: Spelling = {
-  option: (name) => `--${name}`,
-  command: ({ command, options }) =>
-    ["mxoss", command, ...Object.entries(options).map(([name, value]) => `--${name} ${value}`)].join(" "),
-};
+export const COMMAND_LINE: Spelling = { option: typedOption, command: typedCommand };
 
 /** A text of the rooms below as the command line says it. */
 export function said(text: Text): string {

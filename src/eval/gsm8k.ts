@@ -51,7 +51,7 @@ export function makeQuestions(
   const prompts = problems.map((problem) => makePrompt(problem, prompting));
   prompts.forEach(({ ids }, i) => {
     if (ids.length + maxTokens > config.maxPositions) {
-      const reply = words`${maxTokens} of the reply (${option("max-tokens")})`;
+      const reply = words`${maxTokens} of the reply (${option("maxTokens")})`;
       throw InputError.of(
         "too_large",
         { name: `problem ${problems[i]!.index}` },

@@ -91,7 +91,7 @@ export function qdq(values: Float32Array, format: WeightFormat, options: QdqOpti
   if (other !== undefined) throw new RangeError(`options: expected ${OPTIONS.join(", ")}, got ${other}`);
   if (!RULES.includes(rule)) throw new RangeError(`rule: expected ${RULES.join(" or ")}, got ${told(rule)}`);
   if (scale !== "token" && !isScale(scale)) {
-    throw new RangeError(`scale: expected a positive number or token, got ${show(scale)}`);
+    throw new RangeError(`scale: expected a positive float32 number or token, got ${show(scale)}`);
   }
   if (values.length === 0) return new Float32Array();
   if (!Number.isInteger(columns) || columns < 1 || values.length % columns !== 0) {

@@ -3,7 +3,7 @@
  * is of another kind be taken for something else, in silence.
  */
 import { InputError } from "../errors.ts";
-import { printable, show } from "../describe.ts";
+import { printable, show, showOrNumber } from "../describe.ts";
 
 /** The names of all options of an interface. */
 export type Names<T> = { readonly [Name in keyof Required<T>]: true };
@@ -79,6 +79,17 @@ export function refuseUnknown<T extends object>(options: T, names: Names<T>): vo
   if (other === undefined) return;
   const expected = `one of ${Object.keys(names).join(", ")}`;
   throw InputError.of("unsupported", { name: `option ${printable(other[0])}` }, expected, show(other[1]));
+}
+
+/**
+ * Refuses what is no whole number from `least` to `most`.
+ *
+ * @throws {InputError} naming the option.
+ */
+export function refuseOtherCount(name: string, least: number, got: unknown, most = Infinity): void {
+  if (got === undefined || (typeof got === "number" && Number.isInteger(got) && got >= least && got <= most)) return;
+  const range = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
+  throw InputError.of("wrong_value", { name }, `a whole number ${range}`, showOrNumber(got));
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import { show, showOrNumber } from "../describe.ts";
+import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { refuseOutgrown, tokenId } from "../session/batch.ts";
@@ -14,9 +14,9 @@ import { openSetting } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session as Computing } from "../session/session.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { isMap, type Names, refuseDetached, refuseUnknown, wrongKind } from "./known.ts";
+import { isMap, type Names, refuseDetached, refuseOtherCount, refuseUnknown, wrongKind } from "./known.ts";
 import { behind } from "./opened.ts";
-import { plannedSetting, SESSION_NAMES, type SessionOptions } from "./setting.ts";
+import { contextOf, plannedSetting, type SessionOptions } from "./setting.ts";
 
 export type { Finish, FinishReason, Timings } from "../session/generate.ts";
 export { type BackendName, BACKENDS } from "../session/setting.ts";
@@ -104,9 +104,6 @@ const GENERATE_NAMES: Names<GenerateOptions> = {
   ...{ repetitionPenalty: true, frequencyPenalty: true, presencePenalty: true, seed: true },
 };
 
-/** Positions set aside by default. */
-const DEFAULT_CONTEXT = 4096;
-
 /**
  * Loads a checkpoint.
  *
@@ -135,14 +132,7 @@ const DEFAULT_CONTEXT = 4096;
  */
 export async function openSession(checkpoint: Checkpoint, options: SessionOptions = {}): Promise<Session> {
   const opened = behind(checkpoint);
-  const { maxPositions } = opened.config;
-  refuseUnknown(options, SESSION_NAMES);
-  const { context = Math.min(maxPositions, DEFAULT_CONTEXT) } = options;
-  if (!Number.isInteger(context) || context < 1 || context > maxPositions) {
-    const expected = `1 to ${maxPositions}, the model's positions`;
-    throw InputError.of("wrong_value", { name: "context" }, expected, showOrNumber(context));
-  }
-  const setting = plannedSetting(opened, options);
+  const setting = plannedSetting(opened, options), context = contextOf(options.context, opened.config.maxPositions);
   const computing = await openSetting(setting, { slots: 1, context }, options.onProgress);
   return new LoadedModel(opened, setting.planned.plan, computing);
 }
@@ -212,9 +202,7 @@ class LoadedModel implements Session {
     if (ids.length === 0) throw InputError.of("missing", { name: "prompt" }, "at least one token", "none");
     refuseUnknown(options, GENERATE_NAMES);
     const { maxTokens = Infinity, stopIds, ...sampling } = options, { eosTokenIds, vocab } = this.#opened.config;
-    if (maxTokens !== Infinity && !(Number.isSafeInteger(maxTokens) && maxTokens >= 0)) {
-      throw InputError.of("wrong_value", { name: "maxTokens" }, "a whole number of at least 0", show(maxTokens));
-    }
+    if (maxTokens !== Infinity) refuseOtherCount("maxTokens", 0, maxTokens);
     const stops = stopsOf(stopIds === undefined ? eosTokenIds : stopIds), logitBias = biasOf(sampling.logitBias);
     refuseStrayIds(logitBias, stopIds === undefined ? [] : stops, vocab);
     const picker = new Sampler({ ...sampling, logitBias }, ids);

@@ -1,9 +1,17 @@
 /** The choices that the library takes, and the setting that they make. */
 import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
 import { projectionName } from "../checkpoint/quark/module_names.ts";
-import { printable, show } from "../describe.ts";
+import { firstOf, printable, show, showOrNumber } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { isMap, isScale, type Names, refuseOtherType, refuseOtherWord, refuseUnknown } from "./known.ts";
+import {
+  isMap,
+  isScale,
+  type Names,
+  refuseOtherCount,
+  refuseOtherType,
+  refuseOtherWord,
+  refuseUnknown,
+} from "./known.ts";
 import type { Dtype } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { SchemeName } from "../plan/scheme.ts";
@@ -14,6 +22,8 @@ import {
   BACKENDS,
   type Choices,
   DEFAULTS,
+  MAX_DEVICE,
+  MAX_THREADS,
   type PlannedSetting,
   planSetting,
   USED_BY,
@@ -51,7 +61,7 @@ export interface SessionOptions extends PlanOptions {
    * as memory allows. On a GPU, logits may differ with it in their last bits.
    */
   readonly chunk?: number;
-  /** `emulate`: worker threads, the calling one included; default: all cores. */
+  /** `emulate`: worker threads, the calling one included, at most 256; default: all cores. */
   readonly threads?: number;
   /** `emulate`: map the weight files, read them, or (`auto`, default) map them where FFI is permitted. */
   readonly weights?: "auto" | "map" | "read";
@@ -96,8 +106,25 @@ export const SESSION_NAMES: Names<SessionOptions> = {
   ...{ collectivesLibrary: true, onProgress: true },
 };
 
-/** Choices that are whole numbers, and the least that each may be. */
-const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1 } as const;
+/** Choices that are whole numbers above 0, and the most that each may be; of ranks the model says it. */
+const NUMBERS = { chunk: Infinity, threads: MAX_THREADS, tp: Infinity, ep: Infinity } as const;
+
+/** Positions set aside by default. */
+const DEFAULT_CONTEXT = 4096;
+
+/**
+ * The positions to set aside.
+ *
+ * @param asked How many are asked for.
+ * @param maxPositions How many the model has.
+ * @throws {InputError} if it has not so many.
+ */
+export function contextOf(asked: number | undefined, maxPositions: number): number {
+  const context = asked === undefined ? Math.min(maxPositions, DEFAULT_CONTEXT) : asked;
+  if (Number.isInteger(context) && context >= 1 && context <= maxPositions) return context;
+  const expected = `1 to ${maxPositions}, the model's positions`;
+  throw InputError.of("wrong_value", { name: "context" }, expected, showOrNumber(context));
+}
 
 /**
  * Plans a checkpoint as the options say.
@@ -107,7 +134,8 @@ const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1 } as const;
  */
 export function plannedSetting(checkpoint: Opened, options: SessionOptions): PlannedSetting {
   refuseUnknown(options, SESSION_NAMES);
-  const { inputScales, context: _context, onProgress, ...given } = options;
+  const { inputScales, context, onProgress, ...given } = options;
+  contextOf(context, checkpoint.config.maxPositions);
   refuseOtherType("onProgress", "function", onProgress);
   refuseOtherScales(inputScales);
   refuseOthers(given);
@@ -139,7 +167,7 @@ function refuseOtherScales(scales: SessionOptions["inputScales"]): void {
   for (const [module, scale] of scales) {
     if (isScale(scale)) continue;
     const name = `inputScales: ${typeof module === "string" ? printable(module) : show(module)}`;
-    throw InputError.of("wrong_value", { name }, "a finite number above 0", show(scale));
+    throw InputError.of("wrong_value", { name }, "a number above 0 that float32 holds", show(scale));
   }
 }
 
@@ -157,14 +185,17 @@ function refuseOthers(options: Omit<SessionOptions, "inputScales" | "context" | 
   for (const [name, words] of Object.entries(WORDS)) {
     refuseOtherWord(name, words, options[name as keyof typeof WORDS]);
   }
-  for (const [name, least] of Object.entries(NUMBERS)) {
-    const got = options[name as keyof typeof NUMBERS];
-    if (got === undefined || (Number.isSafeInteger(got) && got >= least)) continue;
-    throw InputError.of("wrong_value", { name }, `a whole number of at least ${least}`, show(got));
+  for (const [name, most] of Object.entries(NUMBERS)) {
+    refuseOtherCount(name, 1, options[name as keyof typeof NUMBERS], most);
   }
+  // As other words are refused deeper, by the schemes of a model; null is one that replaces nothing.
+  refuseOtherType("scheme", "string", options.scheme ?? undefined);
   refuseOtherType("hipLibrary", "string", options.hipLibrary);
   refuseOtherType("collectivesLibrary", "string", options.collectivesLibrary);
   const { device } = options, ordinals = device === undefined ? [] : [device].flat();
-  if (ordinals.every((ordinal) => Number.isSafeInteger(ordinal) && ordinal >= 0)) return;
-  throw InputError.of("wrong_value", { name: "device" }, "whole numbers of at least 0", show(device));
+  const isOrdinal = (ordinal: unknown) =>
+    Number.isInteger(ordinal) && Number(ordinal) >= 0 && Number(ordinal) <= MAX_DEVICE;
+  if (ordinals.every(isOrdinal) && new Set(ordinals).size === ordinals.length) return;
+  const expected = `a whole number from 0 to ${MAX_DEVICE}, or several, none twice`;
+  throw InputError.of("wrong_value", { name: "device" }, expected, firstOf(ordinals.map(show), 8));
 }

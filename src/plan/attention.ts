@@ -9,10 +9,10 @@ import type { Configured } from "./contradictions.ts";
 import type { PlanRequest } from "./request.ts";
 
 /** What is said of attention, the option that decides, and what is said where it is not given. */
-const decides = (what: string): Text => words`${what}, or ${option("kv-cache-dtype")} to go on without`;
+const decides = (what: string): Text => words`${what}, or ${option("kvCacheDtype")} to go on without`;
 
 /**
- * Refuses what is not computed, unless the option `kv-cache-dtype` says what attention is to be computed in.
+ * Refuses what is not computed, unless the option `kvCacheDtype` says what attention is to be computed in.
  *
  * @returns With the option, a warning for each thing that is left out.
  * @throws {InputError} naming the key or the tensor.

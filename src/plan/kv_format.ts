@@ -23,7 +23,7 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
           "in the others",
       );
     }
-    return { kvFormat: asked, kvDecidedBy: option("kv-cache-dtype") } as const;
+    return { kvFormat: asked, kvDecidedBy: option("kvCacheDtype") } as const;
   }
   const cached = (module: string) => /\.[kv]_proj$/.test(module), all = request.linears.map(({ module }) => module);
   const modules = all.filter(cached), subject = { file: configPath, key: "quantization_config" };
@@ -32,7 +32,7 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
       throw InputError.of(
         "contradiction",
         subject,
-        words`scales for the FP8 cache that it says, or ${option("kv-cache-dtype")} (fp8: 1 where there are none)`,
+        words`scales for the FP8 cache that it says, or ${option("kvCacheDtype")} (fp8: 1 where there are none)`,
         stored === 0 ? "none in the tensors" : `those of ${stored} of ${layers} layers`,
       );
     }
@@ -42,9 +42,7 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
     throw InputError.of(
       "contradiction",
       subject,
-      words`an FP8 cache, as the tensors have its scales for ${some} of ${layers} layers, or ${
-        option("kv-cache-dtype")
-      }`,
+      words`an FP8 cache, as the tensors have its scales for ${some} of ${layers} layers, or ${option("kvCacheDtype")}`,
       request.quantization === null ? "nothing" : "none",
     );
   }

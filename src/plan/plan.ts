@@ -68,7 +68,7 @@ export interface Plan {
   readonly scaleRule: string | null;
   /** Number format of cached keys and values. */
   readonly kvFormat: KvFormat;
-  /** What decided about the cache: the option `kv-cache-dtype` or `dtype`, "quantization_config" or "tensors". */
+  /** What decided about the cache: the option `kvCacheDtype` or `dtype`, "quantization_config" or "tensors". */
   readonly kvDecidedBy: Text;
   /** What config and tensors contradict each other about, and what conversions lose further; one line each. */
   readonly warnings: readonly string[];

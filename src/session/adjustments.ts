@@ -56,7 +56,8 @@ export class Adjustments {
     ];
     for (const [name, value, least] of numbers) {
       if (typeof value === "number" && Number.isFinite(fround(value)) && value >= least) continue;
-      throw InputError.of("wrong_value", { name }, least > 0 ? "a number above 0" : "a number", showOrNumber(value));
+      const expected = `a number${least > 0 ? " above 0" : ""} that float32 holds`;
+      throw InputError.of("wrong_value", { name }, expected, showOrNumber(value));
     }
     this.#bias = logitBias;
     this.#repetition = Math.max(LEAST_FLOAT32, fround(repetitionPenalty));

@@ -17,6 +17,8 @@ import { checked, type SamplerOptions } from "./sampler_options.ts";
 export type { SamplerOptions } from "./sampler_options.ts";
 
 const { fround } = Math;
+/** More tokens than any vocabulary has, in float32, as an engine gets `topK`. */
+const MOST_TOKENS = 2 ** 24;
 /** Weight of the likeliest token. */
 const LARGEST_WEIGHT = weightOf(0);
 
@@ -64,7 +66,7 @@ export class Sampler implements Picker {
     this.#least = fround(minP) * LARGEST_WEIGHT;
     // As an engine gets them, which refuses what is out of range, as rounding would leave the largest and the least.
     this.temperature = Math.min(fround(temperature), LARGEST_FLOAT32);
-    this.topK = topK;
+    this.topK = Math.min(topK, MOST_TOKENS);
     this.topP = Math.max(fround(topP), LEAST_FLOAT32);
     this.#inverse = Math.min(fround(1 / this.temperature), LARGEST_FLOAT32);
     this.seed = seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0]! : parseSeed(seed);

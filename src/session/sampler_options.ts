@@ -39,7 +39,7 @@ export function checked(options: SamplerOptions) {
     throw InputError.of("wrong_value", { name }, expected, showOrNumber(given));
   };
   within("temperature", "a number of at least 0", temperature, (value) => value >= 0 && value < Infinity);
-  within("topK", "an integer of at least 0", topK, (value) => Number.isSafeInteger(value) && value >= 0);
+  within("topK", "an integer of at least 0", topK, (value) => Number.isInteger(value) && value >= 0);
   within("topP", "a number above 0 and up to 1", topP, (value) => value > 0 && value <= 1);
   within("minP", "a number from 0 to 1", minP, (value) => value >= 0 && value <= 1);
   return { temperature, topK, topP, minP, seed };

@@ -36,6 +36,11 @@ export const BACKENDS = [...PROCESSOR_BACKENDS, ...GPU_BACKENDS] as const;
 /** One of {@linkcode BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];
 
+/** Most worker threads; a mistyped number should not start a million of them. */
+export const MAX_THREADS = 256;
+/** Largest ordinal of a GPU. */
+export const MAX_DEVICE = 255;
+
 /** Scales of static FP8 inputs. */
 export interface CalibratedScales {
   /** By module; see `PlanRequest.inputScales`. */

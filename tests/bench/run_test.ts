@@ -210,13 +210,13 @@ Deno.test("refuseBench() refuses what cannot be measured before anything is load
   assertThrows(() => refuseBench(requestOf({ prefill: [131_073] })), InputError, "prefill: expected at most 131072");
   assertThrows(() => refuseBench(requestOf({ contexts: [131_000] })), InputError, "contexts: expected at most 131072");
   const deep = requestOf({ batchContexts: [128, 131_000] });
-  assertThrows(() => refuseBench(deep), InputError, "batch-contexts: expected at most 131072 positions");
+  assertThrows(() => refuseBench(deep), InputError, "batchContexts: expected at most 131072 positions");
   refuseBench(requestOf({ batches: [], batchContexts: [131_000] }));
   const many = requestOf({ batches: [100_000_000] });
   assertThrows(
     () => refuseBench(many),
     FailureError,
-    "use fewer layers, or smaller contexts, batches and batch-contexts",
+    "use fewer layers, or smaller contexts, batches and batchContexts",
   );
 });
 

@@ -148,8 +148,8 @@ for (const [what, contradiction, planned, warning] of CASES) {
 
 const STATIC = "static FP8 inputs of model.layers.0.mlp.experts.0.gate_up_proj, whose scale is stored " +
   "(model.layers.0.mlp.experts.0.gate_up_proj.input_scale), or scheme";
-const SCALES = "expected an FP8 cache, as the tensors have its scales for all of 2 layers, or kv-cache-dtype, got";
-const UNSCALED = "expected scales for the FP8 cache that it says, or kv-cache-dtype (fp8: 1 where there are none), got";
+const SCALES = "expected an FP8 cache, as the tensors have its scales for all of 2 layers, or kvCacheDtype, got";
+const UNSCALED = "expected scales for the FP8 cache that it says, or kvCacheDtype (fp8: 1 where there are none), got";
 
 /** What contradicts what and is refused, the rest of the line, and options with which it is computed. */
 const REFUSED: [what: string, Contradiction, line: string, ways: Partial<PlanOptions>[]][] = [
@@ -202,7 +202,7 @@ for (const [what, contradiction, line, ways] of REFUSED) {
     for (const way of ways) {
       const { plan } = planModel(checkpoint, { ...OPTIONS, ...way });
       if (way.scheme) assertEquals([plan.scheme, plan.warnings], [way.scheme, []]);
-      else assertEquals([plan.kvFormat, spelled(plan.kvDecidedBy)], [way.kvCacheDtype!, "kv-cache-dtype"]);
+      else assertEquals([plan.kvFormat, spelled(plan.kvDecidedBy)], [way.kvCacheDtype!, "kvCacheDtype"]);
     }
   });
 }

@@ -256,7 +256,7 @@ Deno.test("experts' own static scales are refused by name on a GPU", () => {
   limits("merged");
   assertEquals(
     assertThrows(() => limits("own"), InputError).message,
-    "fp8-scales own: model.layers.0.mlp.experts.0.down_proj: the GPU backend supports one static scale for the " +
+    "fp8Scales own: model.layers.0.mlp.experts.0.down_proj: the GPU backend supports one static scale for the " +
       "experts of a layer, got 4 of them",
   );
 });

@@ -14,7 +14,7 @@ Deno.test("openHip() says where it looked for a library that is not there", () =
   assertEquals(
     error.message,
     "libamdhip64 (HIP): not found as /nowhere/libamdhip64.so; " +
-      "install ROCm, or name the library with hip-library or ROCM_PATH",
+      "install ROCm, or name the library with hipLibrary or ROCM_PATH",
   );
 });
 
@@ -49,7 +49,7 @@ Deno.test("openHip() does not wait for what is written to a pipe, nor does the d
       .output();
     assertEquals(
       new TextDecoder().decode(stdout).trim(),
-      `libamdhip64 (HIP): ${pipe}: is no file; install ROCm, or name the library with hip-library or ROCM_PATH`,
+      `libamdhip64 (HIP): ${pipe}: is no file; install ROCm, or name the library with hipLibrary or ROCM_PATH`,
     );
   } finally {
     clearTimeout(timer);

@@ -1,6 +1,8 @@
 /** Errors are data: rooms below the command line name no option as it is typed, and no code reads an error's words. */
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { COMMAND_LINE } from "../../src/cli/spelling.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
+import { SESSION_NAMES } from "../../src/library/setting.ts";
 import { command, option, words } from "../../src/words.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 
@@ -44,6 +46,31 @@ Deno.test("no room below cli/ spells an option as the command line does", () => 
   assertEquals([...used].sort(), Object.keys(EXCEPTIONS).sort(), "an exception that nothing needs");
 });
 
+/** Options that are Deno's own. */
+const OF_DENO = ["allow-ffi"];
+/** Rooms that the library does not stand on. */
+const COMMANDS_ONLY = /^src\/(?:bench|eval|quantize|serve|verify)\//;
+/** Options of the rest that the library has not as a choice of a session: of what is written. */
+const OF_WRITERS = ["force", "out"];
+
+Deno.test("rooms below cli/ name options as the library does, which the command line has", async () => {
+  const named = /\boption(?:\(|: )"([\w-]+)"/g, found = new Set<string>(), ofLibrary = new Set<string>();
+  for (const file of [...sources("src/"), ...sources("ffi/")]) {
+    if (file.startsWith("src/cli/")) continue;
+    for (const [, name = ""] of code(file).matchAll(named)) {
+      if (OF_DENO.includes(name)) continue;
+      found.add(name);
+      if (!COMMANDS_ONLY.test(file)) ofLibrary.add(name);
+    }
+  }
+  assert(["kvCacheDtype", "hipLibrary", "fp8Scales"].every((name) => ofLibrary.has(name)));
+  assertEquals([...found].filter((name) => name.includes("-")), []);
+  assertEquals([...ofLibrary].filter((name) => !Object.hasOwn(SESSION_NAMES, name)).sort(), OF_WRITERS);
+  const specs = await Promise.all([...COMMANDS.values()].map((command) => command.spec()));
+  const typed = new Set(specs.flatMap(({ options }) => Object.keys(options).map((name) => `--${name}`)));
+  assertEquals([...found].map(COMMAND_LINE.option).filter((name) => !typed.has(name)), []);
+});
+
 Deno.test("no code decides by the words of an error", () => {
   const asks = /\b(?:thrown|error|cause)\.message\s*(?:\.(?:endsWith|startsWith|includes|match|replace)|[!=]==)/g;
   const tests = /\.(?:test|exec)\((?:thrown|error|cause)\.message/g;
@@ -75,10 +102,12 @@ Deno.test("an InputError is one line made of its data, spelled plainly or as on 
 
   const how = command("quantize", { scheme: "w_mxfp4", calibrate: "FILE" });
   const failure = new FailureError(words`no room; a smaller ${option("chunk")}, or "${how}" for ${2} of them`);
-  assertEquals(failure.message, 'no room; a smaller chunk, or "quantize scheme=w_mxfp4 calibrate=FILE" for 2 of them');
+  // A command is typed wherever it is read of.
+  const typed = '"mxoss quantize --scheme w_mxfp4 --calibrate FILE"';
+  assertEquals(failure.message, `no room; a smaller chunk, or ${typed} for 2 of them`);
   assertEquals(
     failure.line(COMMAND_LINE),
-    'no room; a smaller --chunk, or "mxoss quantize --scheme w_mxfp4 --calibrate FILE" for 2 of them',
+    `no room; a smaller --chunk, or ${typed} for 2 of them`,
   );
 });
 

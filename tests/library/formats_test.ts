@@ -45,7 +45,7 @@ Deno.test("library: qdq() refuses what is no format, no rows or no scale", () =>
   assertThrows(() => qdq(values, "mxfp4", { columns: 7 }), RangeError, "a divisor of 400");
   assertThrows(() => qdq(values, "mxfp4", { columns: 0 }), RangeError, "got 0");
   for (const scale of [0, -1, NaN, Infinity, 1e-60]) {
-    assertThrows(() => qdq(values, "fp8_e4m3", { scale }), RangeError, "a positive number");
+    assertThrows(() => qdq(values, "fp8_e4m3", { scale }), RangeError, "a positive float32 number");
   }
   assertThrows(() => qdq(values, "fp8_e4m3fnuz"), RangeError, "got token");
   assertEquals(qdq(new Float32Array(), "mxfp4").length, 0);

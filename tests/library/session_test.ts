@@ -48,8 +48,8 @@ Deno.test("library: logits and replies are those of the program's session, in an
       [{ topK: 0.5 }, "topK: expected an integer of at least 0, got 0.5"],
       [{ topP: "0.5" as never }, 'topP: expected a number above 0 and up to 1, got "0.5"'],
       [{ minP: 2 }, "minP: expected a number from 0 to 1, got 2"],
-      [{ repetitionPenalty: "2" as never }, 'repetitionPenalty: expected a number above 0, got "2"'],
-      [{ logitBias: new Map([[1, "2" as never]]) }, 'logitBias: expected a number, got "2"'],
+      [{ repetitionPenalty: "2" as never }, 'repetitionPenalty: expected a number above 0 that float32 holds, got "2"'],
+      [{ logitBias: new Map([[1, "2" as never]]) }, 'logitBias: expected a number that float32 holds, got "2"'],
     ] as const
   ) await assertRejects(() => session.generate(IDS, options).next(), InputError, line);
   await assertRejects(
@@ -104,7 +104,7 @@ Deno.test("library: choices that make no model are refused before weights are lo
   );
   await refused({ context: 0 }, "context: expected 1 to");
   await refused({ backend: "gpu" as "cuda" }, 'backend: expected emulate or reference or hip or cuda, got "gpu"');
-  await refused({ threads: 1.5 }, "threads: expected a whole number of at least 1, got 1.5");
+  await refused({ threads: 1.5 }, "threads: expected a whole number from 1 to 256, got 1.5");
   await refused({ backend: "reference", threads: 2 }, "threads: expected with backend emulate, got backend reference");
   await refused({ device: 0 }, "device: expected with backend hip or cuda, got backend emulate");
   await refused({ fp8Scales: "all" as "own" }, 'fp8Scales: expected merged or own, got "all"');

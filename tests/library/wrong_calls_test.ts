@@ -1,9 +1,9 @@
 /** Calls that no type keeps from a mistake: each is refused by the name of what is wrong, and leaves nothing behind. */
 import { openCheckpoint, plan } from "../../src/library/checkpoint.ts";
-import { InputError } from "../../src/library/errors.ts";
+import { FailureError, InputError } from "../../src/library/errors.ts";
 import { qdq } from "../../src/library/formats.ts";
 import { readSafetensors, SafetensorsWriter, writeSafetensors } from "../../src/library/safetensors.ts";
-import { openSession } from "../../src/library/session.ts";
+import { type GenerateOptions, openSession } from "../../src/library/session.ts";
 import { openTokenizer } from "../../src/library/text.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TINY } from "../text/goldens.ts";
@@ -57,10 +57,13 @@ Deno.test("library: choices of another kind are refused by their name", async ()
       [{ context: "16" }, 'context: expected 1 to 131072, the model\'s positions, got "16"'],
       [{ context: null }, "context: expected 1 to 131072, the model's positions, got null"],
       [{ onProgress: 5 }, "onProgress: expected a function, got 5"],
-      [{ backend: "cuda", device: null }, "device: expected whole numbers of at least 0, got null"],
+      [
+        { backend: "cuda", device: null },
+        "device: expected a whole number from 0 to 255, or several, none twice, got null",
+      ],
       [{ backend: "hip", hipLibrary: 3 }, "hipLibrary: expected a string, got 3"],
       [{ inputScales: () => 1 }, "inputScales: expected a Map from modules to scales, got a function"],
-      [{ inputScales: new Map([["model.layers.0.mlp.router", -1]]) }, "a finite number above 0, got -1"],
+      [{ inputScales: new Map([["model.layers.0.mlp.router", -1]]) }, "a number above 0 that float32 holds, got -1"],
       // A name that is misspelled left the checkpoint's own scale, in silence.
       [{ inputScales: new Map([["model.layers.0.mlp.experts.gate_up", 1]]) }, "inputScales: expected modules of the"],
     ] as const
@@ -68,6 +71,44 @@ Deno.test("library: choices of another kind are refused by their name", async ()
   for (const module of ["model.layers.0.mlp.experts.gate_up_proj", "model.layers.0.mlp.experts.3.down_proj"]) {
     assertEquals(plan(checkpoint, { inputScales: new Map([[module, 1]]) }).warnings, []);
   }
+});
+
+Deno.test("library: messages from deep inside name options as the library has them", async () => {
+  for (
+    const [options, line] of [
+      [{ scheme: "fp8" }, '"mxoss quantize --scheme fp8 --calibrate FILE" makes them'],
+      [{ scheme: "w_mxfp6_e3m2", weights: "map" }, "weights: expected weights read, or none: nobody wrote"],
+      [{ tp: 2 ** 60 }, "tp 1152921504606847000: the model has 8 attention heads, so at most that"],
+      [{ scheme: 5 }, "scheme: expected a string, got 5"],
+      [{ scheme: Symbol("a") }, "scheme: expected a string, got Symbol(a)"],
+      // As on the command line: a mistyped number would start a million of them.
+      [{ threads: 257 }, "threads: expected a whole number from 1 to 256, got 257"],
+      [{ backend: "cuda", tp: 2, device: [0, 0] }, "device: expected a whole number from 0 to 255, or several, none"],
+      [{ backend: "cuda", device: 256 }, "or several, none twice, got 256"],
+    ] as const
+  ) await assertRejects(() => openSession(checkpoint, as(options)), InputError, line);
+  const hipLibrary = "/nowhere", hint = "name the library with hipLibrary or ROCM_PATH";
+  await assertRejects(() => openSession(checkpoint, { backend: "hip", hipLibrary }), FailureError, hint);
+  // What a plan has no use for is looked at all the same.
+  assertThrows(() => plan(checkpoint, as({ context: 0 })), InputError, "context: expected 1 to 131072");
+});
+
+Deno.test("library: numbers that are larger than they need be are as good as the largest", async () => {
+  await using session = await openSession(checkpoint, { context: 8, chunk: 2 ** 60 });
+  const replyWith = async (options: GenerateOptions) => {
+    const ids: number[] = [];
+    for await (const id of session.generate([1, 2, 3], { temperature: 0.7, seed: 1, ...options })) ids.push(id);
+    return ids;
+  };
+  const expected = await replyWith({});
+  assertEquals(await replyWith({ topK: 2 ** 60, maxTokens: 2 ** 60 }), expected);
+  for (
+    const [options, line] of [
+      [{ repetitionPenalty: 1e40 }, "repetitionPenalty: expected a number above 0 that float32 holds, got 1e+40"],
+      [{ presencePenalty: -1e40 }, "presencePenalty: expected a number that float32 holds, got -1e+40"],
+      [{ logitBias: new Map([[3, 1e40]]) }, "logitBias: expected a number that float32 holds, got 1e+40"],
+    ] as const
+  ) await assertRejects(() => replyWith(options), InputError, line);
 });
 
 Deno.test("library: what onProgress throws is what opening fails with, on ranks as well", async () => {
@@ -123,12 +164,16 @@ Deno.test("library: numbers and scales of another kind are not rounded as someth
   assertThrows(() => qdq(detached(), "mxfp4"), TypeError, "values: expected a Float32Array, got one whose buffer");
   assertThrows(() => qdq(row, "mxfp4", as(null)), TypeError, "options: expected an object, got null");
   for (const scale of ["1", [2], true, 2n, null]) {
-    assertThrows(() => qdq(row, "fp8_e4m3", { scale: as(scale) }), RangeError, "scale: expected a positive number");
+    assertThrows(
+      () => qdq(row, "fp8_e4m3", { scale: as(scale) }),
+      RangeError,
+      "scale: expected a positive float32 number",
+    );
   }
   assertThrows(
     () => qdq(row, "mxfp4", { scale: -1 }),
     RangeError,
-    "scale: expected a positive number or token, got -1",
+    "scale: expected a positive float32 number or token, got -1",
   );
   const shared = new Float32Array(new SharedArrayBuffer(16));
   shared.set(row);

@@ -37,7 +37,7 @@ Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group
   assertEquals(inputs(both)["1.mlp.experts.2.down_proj"], { kind: "fp8_static", scale: 0.5 });
 
   refused("scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale", model(), null, { scheme });
-  refused('"quantize scheme=w_mxfp4_a_fp8 calibrate=FILE" makes them', model(), null, {
+  refused('"mxoss quantize --scheme w_mxfp4_a_fp8 --calibrate FILE" makes them', model(), null, {
     scheme,
     inputScales: new Map(groups.slice(1)),
   });
@@ -65,7 +65,9 @@ Deno.test("makePlan() --scheme converts experts that are stored otherwise, and n
   const rows = plan(model({ experts: FP8_TENSOR }), null, { scheme: "ptpc_fp8" });
   assertEquals([firstExpert(rows).weight, firstExpert(rows).weightScale], ["fp8_e4m3", "row"]);
   assertEquals(rows.warnings, ["weights that are fp8_e4m3 already are quantized again"]);
-  refused('"quantize scheme=fp8 calibrate=FILE" makes them', model({ experts: BF16 }), null, { scheme: "fp8" });
+  refused('"mxoss quantize --scheme fp8 --calibrate FILE" makes them', model({ experts: BF16 }), null, {
+    scheme: "fp8",
+  });
   const narrow = model({ experts: BF16 }).map((linear) => ({ ...linear, cols: 48 }));
   refused(
     "scheme w_mxfp4: expected input features in blocks of 32, got 48 in model.layers.0.mlp.experts.0",

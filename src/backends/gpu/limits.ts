@@ -41,7 +41,7 @@ export function checkLimits({ config, source }: Pick<OpenRequest, "config" | "so
       const scales = new Set(experts.flatMap(({ input }) => input.kind === "fp8_static" ? [input.scale] : []));
       want(
         scales.size <= 1,
-        words`${option("fp8-scales")} own: ${experts[0]?.module ?? ""}`,
+        words`${option("fp8Scales")} own: ${experts[0]?.module ?? ""}`,
         "one static scale for the experts of a layer",
         `${scales.size} of them`,
       );

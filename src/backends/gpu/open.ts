@@ -5,6 +5,7 @@ import { bytesText } from "../../amounts.ts";
 import { Held } from "./held.ts";
 import type { DeviceBuffer, GpuDevice, GpuRuntime, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { FailureError } from "../../errors.ts";
+import { LESS } from "../../memory.ts";
 import { MadeFiles } from "../../conversion/made_files.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import { GpuBackend } from "./backend.ts";
@@ -156,9 +157,6 @@ function executorOptions(
     ranks: part !== undefined,
   };
 }
-
-/** What makes a model fit. */
-const LESS = "a shorter context, fewer sequences or smaller chunks need less";
 
 /** @throws {FailureError} with the numbers, if the model will not fit. */
 function checkMemory(

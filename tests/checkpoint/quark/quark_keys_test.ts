@@ -185,7 +185,7 @@ Deno.test("makePlan() refuses an FP8 cache that is asked for and that no entry g
   }
   refused(
     "config.json: quantization_config: expected an FP8 cache, as the tensors have its scales for all of 2 layers, or " +
-      "kv-cache-dtype, got none",
+      "kvCacheDtype, got none",
     model(),
     first,
     { kvScales: { layers: 2, stored: 2 } },

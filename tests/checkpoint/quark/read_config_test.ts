@@ -161,10 +161,10 @@ Deno.test("makePlan() takes the KV format from the config only where it is asked
   };
   assertEquals(kv("auto", config), "fp8 by quantization_config");
   assertEquals(kv(undefined, config, "f32"), "fp8 by quantization_config");
-  assertEquals(kv("bf16", config), "bf16 by kv-cache-dtype");
+  assertEquals(kv("bf16", config), "bf16 by kvCacheDtype");
   assertEquals(kv("auto", null), "bf16 by dtype");
   assertEquals(kv("auto", null, "f32"), "f32 by dtype");
-  assertEquals(kv("fp8", null), "fp8 by kv-cache-dtype");
+  assertEquals(kv("fp8", null), "fp8 by kvCacheDtype");
   assertEquals(kv("auto", quark(entry(FP4_WEIGHT, null))), "bf16 by dtype");
   // kv_cache_quant_config counts first.
   const newer = { "*k_proj": entry(null, null, FP8), "*v_proj": entry(null, null, FP8) };
@@ -225,7 +225,7 @@ Deno.test("makePlan() refuses FP8 queries and probabilities, or goes on without 
     ],
   ];
   for (const [quantization, more, at, expected, got] of cases) {
-    refused(`${at}: expected ${expected}, or kv-cache-dtype to go on without, got ${got}`, model(), quantization, more);
+    refused(`${at}: expected ${expected}, or kvCacheDtype to go on without, got ${got}`, model(), quantization, more);
     refused(`${at}: expected ${expected}`, model(), quantization, { ...more, kvCacheDtype: "auto" });
   }
   for (const kvCacheDtype of ["bf16", "fp8"] as const) {
