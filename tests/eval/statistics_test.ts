@@ -176,6 +176,61 @@ Deno.test("pairedDifference() gives the score test's bounds, found by SciPy from
   }
 });
 
+Deno.test("pairedDifference() joins exact intervals of few problems and of large differences, as by SciPy", () => {
+  // The least of the lower ends where as much or more is gained; the upper end likewise, of the other direction.
+  const expected: [lost: number, gained: number, trials: number, low: number, high: number][] = [
+    [0, 1, 2, -0.8293069999, 0.98742088291],
+    [0, 2, 2, -0.68377223398, 1],
+    [0, 5, 5, 0, 1],
+    [5, 0, 5, -1, 0],
+    [0, 6, 6, 0.08148374712, 1],
+    [0, 7, 8, 0.10407368157, 0.99684027647],
+    [0, 9, 9, 0.32746576624, 1],
+    [1, 8, 9, 0.035006970165, 0.99438172651],
+    [0, 10, 10, 0.44493440027, 1],
+    [0, 5, 10, 0.083700800206, 0.76340690949],
+    [0, 6, 10, 0.15594752022, 0.87844774188],
+    [2, 8, 10, -0.11219092462, 0.94957854735],
+    [1, 7, 10, 0.048924231576, 0.93073191028],
+    [0, 0, 10, -0.27753279986, 0.27753279986],
+    [0, 0, 9, -0.33626711688, 0.33626711688],
+    [3, 3, 9, -0.62585031237, 0.62585031237],
+    [0, 12, 20, 0.34219974712, 0.80880993927],
+    [1, 14, 20, 0.20847805495, 0.8798033201],
+    [2, 18, 20, 0.36603457196, 0.97530294566],
+    [5, 26, 31, 0.32545683005, 0.89095134757],
+    [10, 40, 50, 0.32563378323, 0.79939552505],
+    [0, 26, 50, 0.37415194508, 0.6633949084],
+    [2, 29, 50, 0.29492280946, 0.71323632545],
+    [45, 2, 50, -0.96184347298, -0.64472700796],
+    // Where more is gained, exact intervals take over and end lower.
+    [0, 6, 9, 0.063639309404, 0.92514536858],
+    [1, 7, 9, 0.035006970165, 0.96904588978],
+    [2, 7, 11, -0.12749841193, 0.77694256033],
+    [2, 9, 12, 0.031724502628, 0.92427683001],
+    [9, 2, 12, -0.92427683001, -0.031724502628],
+    [1, 8, 16, 0.052025355868, 0.68844183991],
+    [1, 11, 25, 0.14576472007, 0.60564034826],
+    [1, 13, 25, 0.14576472007, 0.67727029852],
+    [3, 26, 50, 0.26657848846, 0.61271246601],
+    [10, 0, 10, -1, -0.44493440027],
+    [0, 2, 9, -0.3081221434, 0.60009357372],
+  ];
+  for (const [lost, gained, trials, low, high] of expected) {
+    const found = pairedDifference({ lost, gained }, trials), what = `${lost} lost, ${gained} gained of ${trials}`;
+    assertAlmostEquals(found.low, low, 1e-9, what);
+    assertAlmostEquals(found.high, high, 1e-9, what);
+  }
+  assertEquals(
+    [[0, 1], [1, 0], [0, 0]].map(([lost, gained]) => pairedDifference({ lost: lost!, gained: gained! }, 1)),
+    [
+      { difference: 1, p: 1, low: -1, high: 1 },
+      { difference: -1, p: 1, low: -1, high: 1 },
+      { difference: 0, p: 1, low: -1, high: 1 },
+    ],
+  );
+});
+
 Deno.test("detectableDifference() has 80% power", () => {
   // The exact power of pairedP() at these differences, summed over the multinomial: 0.812, 0.802, 0.862.
   assertAlmostEquals(detectableDifference({ lost: 20, gained: 20 }, 1000), 0.0178999, 1e-6);
