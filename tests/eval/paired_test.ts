@@ -2,7 +2,7 @@
  * The test of two settings on the same problems. Expected p-values of McNemar's tests are from SciPy 1.17.1; how often
  * equals are told apart is counted, not drawn.
  */
-import { type Discordance, discordance, mcnemar, pairedP } from "../../src/eval/paired.ts";
+import { type Discordance, discordance, mcnemar, pairedP, pairedPower } from "../../src/eval/paired.ts";
 import { APART } from "../../src/eval/statistics.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { dose } from "../soak.ts";
@@ -69,6 +69,7 @@ Deno.test("mcnemar() gives SciPy's exact and mid p-values", () => {
 
 Deno.test("discordance() counts problems that one setting alone solves", () => {
   assertEquals(discordance([true, true, false, false, true], [true, false, true, true, true]), { lost: 1, gained: 2 });
+  assertEquals(discordance([true, false, false, true], [false, false, true, false]), { lost: 2, gained: 1 });
 });
 
 Deno.test("pairedP() is the largest probability among equals of what McNemar's mid-p finds as extreme", () => {
@@ -129,4 +130,35 @@ Deno.test("pairedP() is that of either direction, and 1 where nothing or as much
   // Five to none of a hundred: the exact test says 1/16, mid-p 1/32.
   assertAlmostEquals(pairedP({ lost: 0, gained: 5 }, 100), 0.0352, 1e-4);
   assertAlmostEquals(pairedP({ lost: 30, gained: 10 }, 1000), 0.00146977, 1e-7);
+});
+
+Deno.test("pairedP() is what SciPy finds to be the largest", () => {
+  const expected: [lost: number, gained: number, trials: number, p: number][] = [
+    [3, 12, 100, 0.0230112980922],
+    [0, 5, 100, 0.0352002002177],
+    [30, 10, 1000, 0.00146977627695],
+    [8, 1, 30, 0.0207911189148],
+    [20, 50, 400, 0.000316951344823],
+    [0, 8, 1319, 0.00417145967576],
+    [150, 190, 1319, 0.0316991623914],
+    [1, 7, 9, 0.0475010014424],
+    [0, 16, 16, 2 ** -15],
+    [40, 41, 100, 0.952274316176],
+  ];
+  for (const [lost, gained, trials, p] of expected) {
+    assertAlmostEquals(pairedP({ lost, gained }, trials), p, 3e-6 * p, `${lost} ${gained} of ${trials}`);
+  }
+});
+
+Deno.test("pairedPower() adds up the outcomes that are found", () => {
+  assertEquals([pairedPower(5, APART)(0, 1), pairedPower(6, APART)(0, 1)], [0, 1]);
+  for (const [lost, gained] of [[0.1, 0.6], [0, 0.7], [0.2, 0.8]] as const) {
+    let power = 0;
+    binomial(11, lost + gained).forEach((w, tosses) =>
+      binomial(tosses, gained / (lost + gained)).forEach((q, k) => {
+        if (2 * k > tosses && pairedP({ lost: tosses - k, gained: k }, 11) < 0.03) power += w * q;
+      })
+    );
+    assertAlmostEquals(pairedPower(11, 0.03)(lost, gained), power, 1e-12, `${lost} ${gained}`);
+  }
 });

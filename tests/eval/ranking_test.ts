@@ -96,6 +96,39 @@ Deno.test("rank() puts what is not finite last", () => {
   assertEquals(rank([of("nan", NaN), of("big", 9), of("small", 2)]).order, ["small", "big", "nan"]);
 });
 
+Deno.test("rank() asks nothing of what is not finite, which changes no other answer", () => {
+  const of = (key: string, level: number) => ({
+    key,
+    values: groupings(Array.from({ length: 9 }, (_, s) => [level + s % 3, level + s % 2])),
+  });
+  const { pairs } = rank([of("nan", NaN), of("big", 9), of("small", 2)]),
+    [alone] = rank([of("big", 9), of("s", 2)]).pairs;
+  assertEquals(pairs.map(({ a, b, pHolm }) => [a, b, pHolm]), [
+    // Two questions, of which one has no answer.
+    ["small", "big", 2 * alone!.pHolm],
+    ["small", "nan", 1],
+    ["big", "nan", 1],
+  ]);
+  assertEquals(alone!.pHolm, 2 ** -8);
+});
+
+Deno.test("rank() groups neighbours of which all pairs cannot be told apart, in as many groups as it takes", () => {
+  // Levels in steps of which two show and one does not; the last is far from all.
+  const setting = (key: string, level: number, at: number) => ({
+    key,
+    values: groupings(Array.from({ length: 40 }, (_, s) => [level + Math.sin(s * (at + 1) + at)])),
+  });
+  const levels = [["a", 0], ["b", 0.35], ["c", 0.7], ["d", 1.05], ["e", 9]] as const;
+  const { order, groups, pairs } = rank(levels.map(([key, level], i) => setting(key, level, i)));
+  assertEquals(order.join(""), "abcde");
+  const apart = pairs.filter(({ pHolm }) => pHolm < APART).map(({ a, b }) => a + b);
+  assertEquals(apart, ["ac", "ad", "ae", "bd", "be", "ce", "de"]);
+  assertEquals(groups.map((group) => group.join("")), ["ab", "bc", "cd"]);
+  // Four alike, of which none is part of a group of its own.
+  const alike = rank(levels.map(([key, level], i) => setting(key, key === "e" ? 9 : level / 100, i)));
+  assertEquals(alike.groups.map((group) => group.toSorted().join("")), ["abcd"]);
+});
+
 Deno.test("the ranking is said in sentences, both orders, with what would be needed", () => {
   const rankings = rankPredictions(settings(100));
   const result = rankingResult(rankings, 7000);
