@@ -1,5 +1,6 @@
 /** Online rotations of inputs: what the config says of them against what the tensors have. */
 import type { StoredLinear } from "./stored_linear.ts";
+import { projectionName } from "../checkpoint/quark/module_names.ts";
 import { InputError } from "../errors.ts";
 import type { QuarkConfig } from "../checkpoint/quark/read_config.ts";
 
@@ -29,9 +30,13 @@ export function refuseUnclearRotations(
     return;
   }
   const stored = new Set(rotated.map(({ module }) => module));
-  const missing = said.modules === null
-    ? rotated.length === 0 ? "any module" : undefined
-    : said.modules.find((module) => !stored.has(module));
+  const projections = new Set(rotated.map(({ module }) => projectionName(module)));
+  const missing = said.modules !== null
+    ? said.modules.find((module) => !stored.has(module))
+    : rotated.length === 0
+    ? "any module"
+    // Of a layer's experts no list says that some are not rotated.
+    : linears.find(({ module, rotation }) => !rotation && projections.has(projectionName(module)))?.module;
   if (missing !== undefined) {
     throw InputError.of("missing", { name: said.key }, `the tensor input_rotation of ${missing}`, "nothing");
   }

@@ -148,6 +148,13 @@ const CONFIGS: [string, string, (t: Tensors) => void, (algorithm: Json, quantiza
     `${KEY}[0]: expected the tensor input_rotation of ${GATE_UP}, got nothing`,
   ],
   [
+    "a rotation that one expert lacks, of which the config lists none",
+    "rotation_online_32",
+    (t) => t.delete(`${GATE_UP}.input_rotation`),
+    (algorithm) => algorithm["online_config"] = null,
+    `${KEY}[0]: expected the tensor input_rotation of ${GATE_UP}, got nothing`,
+  ],
+  [
     "a rotation that no tensor has",
     "rotation_offline",
     NOTHING,

@@ -14,6 +14,8 @@ const ARRAYS = [
   Int32Array.of(9, 10, 11, 12),
   Int32Array.of(9, 10, 11, 13),
   Int32Array.of(3, 3, 3, 4),
+  Int32Array.of(9, 10, 7, 12),
+  Int32Array.of(3, 3, 4, 3),
   Int32Array.of(0, -1, -2, -3),
   Int32Array.of(2 ** 31 - 2, 2 ** 31 - 1, -(2 ** 31), 1 - 2 ** 31),
 ];
