@@ -5,9 +5,11 @@ import { createHash } from "node:crypto";
 import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readDataset, readTextFile } from "../eval/dataset.ts";
+import { refuseUnknownIds } from "../eval/perplexity.ts";
 import { PROMPT_DATE } from "../eval/prompts.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { openRenderer, openTokenizer } from "./open_model.ts";
+import { option, words } from "../words.ts";
 
 /** Tokens that are computed at most; the largest of so many values moves little when more come. */
 export const CALIBRATION_TOKENS = 16_384;
@@ -48,11 +50,8 @@ export async function calibrationText(
     tokens += part.length;
   }
   if (tokens === 0) throw UsageError.of("wrong_value", { option: "calibrate", file: path }, "a text", "an empty file");
-  const { vocab } = checkpoint.config, unknown = kept.flatMap((part) => [...part]).find((id) => id >= vocab);
-  if (unknown !== undefined) {
-    const subject = { option: "calibrate", name: `${from}: token id ${unknown}` };
-    throw UsageError.of("wrong_value", subject, `0 to ${vocab - 1}, the model's vocabulary`);
-  }
+  const { vocab } = checkpoint.config;
+  for (const part of kept) refuseUnknownIds(part, vocab, words`${option("calibrate")}: ${from}`);
   const sha256 = createHash("sha256").update(JSON.stringify(kept.map((part) => [...part]))).digest("hex");
   return { sequences: kept, tokens, from, sha256 };
 }

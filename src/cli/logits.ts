@@ -4,6 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { refuseOut } from "./places.ts";
 import { SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
+import { refuseUnknownIds } from "../eval/perplexity.ts";
 import { protocolOf } from "../session/protocol.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import type { LOGITS } from "./logits_options.ts";
@@ -14,6 +15,7 @@ import { readPrompt } from "./prompt.ts";
 import { choicesOf, loadSetting, planOnce } from "./settings.ts";
 import { note } from "./terminal.ts";
 import { VERSION } from "./version.ts";
+import { option } from "../words.ts";
 
 type LogitsOptions = OptionValues<typeof LOGITS.options>;
 
@@ -64,11 +66,7 @@ export async function logitsCommand({ options }: Parsed<typeof LOGITS.options>):
 async function tokensOf(checkpoint: Checkpoint, options: LogitsOptions): Promise<Int32Array> {
   const { vocab, maxPositions } = checkpoint.config;
   const ids = options.tokens ?? await encodeText(checkpoint, options);
-  const unknown = ids.find((id) => id >= vocab);
-  if (unknown !== undefined) {
-    const origin = options.tokens === undefined ? `${checkpoint.files.tokenizer}: token id` : "--tokens:";
-    throw UsageError.of("wrong_value", { name: `${origin} ${unknown}` }, `0 to ${vocab - 1}, the model's vocabulary`);
-  }
+  refuseUnknownIds(ids, vocab, options.tokens === undefined ? `${checkpoint.files.tokenizer}` : option("tokens"));
   if (ids.length > maxPositions) {
     throw UsageError.of(
       "too_large",

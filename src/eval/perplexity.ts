@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
+import { type Text, words } from "../words.ts";
 import { BLOCK, type Estimate, FEWEST, FEWEST_SEQUENCES, groupings, rareRatio, rareSignedMean } from "./intervals.ts";
 import { mapped } from "./prediction_summary.ts";
 import type { Scorer } from "./scorer.ts";
@@ -47,10 +48,14 @@ export function cutSequences(ids: Int32Array, length: number, name: string): Int
  * @param where What made the token.
  * @throws {InputError} naming it.
  */
-export function refuseUnknownIds(ids: Int32Array, vocab: number, where: string): void {
+export function refuseUnknownIds(ids: Int32Array, vocab: number, where: Text): void {
   const unknown = ids.find((id) => id >= vocab);
   if (unknown === undefined) return;
-  throw InputError.of("wrong_value", { name: `${where}: token id ${unknown}` }, `0 to ${vocab - 1}, the vocabulary`);
+  throw InputError.of(
+    "wrong_value",
+    { name: words`${where}: token id ${unknown}` },
+    `0 to ${vocab - 1}, the vocabulary`,
+  );
 }
 
 /** Sequences that a text is cut into where their length is not asked for; two more than what a mean is bounded by. */

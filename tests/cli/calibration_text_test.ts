@@ -54,6 +54,9 @@ for (const words of ["quantize --scheme fp8 --out OUT", "compare --text TEXT --b
     const { stderr, code } = await inProcess([...args, "--model", dir.path, "--calibrate", text]);
     assertMatch(stderr, /(?<=^|\n)error: --calibrate: text\.txt [^\n]*: token id 1021: expected 0 to 999, [^\n]*\n$/);
     assertEquals(code, 2);
+    const logits = ["logits", "--model", dir.path, "--prompt-file", text, "--out", `${dir.path}/x.safetensors`];
+    const line = `error: ${dir.path}/tokenizer.json: token id 1021: expected 0 to 999, the vocabulary\n`;
+    assertEquals((await inProcess(logits)).stderr, line);
   });
 }
 
