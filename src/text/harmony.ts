@@ -63,6 +63,7 @@ export class HarmonyParser {
   #started = true;
   /** Whether `<|start|>` is missing before the header that comes next. */
   #unstarted = false;
+  #length = 0;
   /** Channel of the message whose content is being read; null: between messages, or in a header. */
   #channel: ChannelKind | null = null;
 
@@ -73,6 +74,14 @@ export class HarmonyParser {
   constructor(tokenizer?: TokenBytes) {
     this.#tokenizer = tokenizer ?? null;
     this.#decoder = tokenizer ? new StreamDecoder(tokenizer, "keep") : null;
+  }
+
+  /**
+   * UTF-16 units of the reply so far, special tokens by name. The `raw` texts of the events so far are as long, but for
+   * a header that is not read to its end.
+   */
+  get length(): number {
+    return this.#length;
   }
 
   /** Reads a token. Bytes of a character that is not whole yet are held back. */
@@ -103,6 +112,11 @@ export class HarmonyParser {
 
   /** Reads plain text; markup in it is text too. */
   text(text: string): HarmonyEvent[] {
+    this.#length += text.length;
+    return this.#text(text);
+  }
+
+  #text(text: string): HarmonyEvent[] {
     if (text === "") return [];
     if (this.#channel !== null) return [{ type: "text", channel: this.#channel, text, raw: text }];
     if (!this.#started && this.#header.length === 0 && text.trim() === "") return [{ type: "stray", raw: text }];
@@ -114,6 +128,11 @@ export class HarmonyParser {
 
   /** Reads a special token by name, for example `<|channel|>`. */
   special(name: string): HarmonyEvent[] {
+    this.#length += name.length;
+    return this.#special(name);
+  }
+
+  #special(name: string): HarmonyEvent[] {
     const end = ENDS.get(name);
     if (end !== undefined) return this.#end(end, name);
     if (name === "<|start|>") return this.#start();
@@ -199,7 +218,7 @@ export class HarmonyParser {
     const { head, content } = splitBroken(this.#header, this.#roleGiven);
     this.#header = head;
     const events = [this.#beginContent(true)];
-    for (const piece of content) events.push(...(piece.special ? this.special(piece.text) : this.text(piece.text)));
+    for (const piece of content) events.push(...(piece.special ? this.#special(piece.text) : this.#text(piece.text)));
     return events;
   }
 }

@@ -31,8 +31,11 @@ export type ItemEvent =
 /** A token's part of the reply. */
 export interface TokenItems {
   readonly events: readonly ItemEvent[];
-  /** Kind of the item that the token belongs to; null: headers, ends and other special tokens. */
-  readonly kind: ItemKind | null;
+  /**
+   * Kinds of the items that tokens belong to; null: headers, ends and other special tokens. Mostly the token's own, but
+   * whether those of a header are one is known at its end, when it has those of all of them, in their order.
+   */
+  readonly kinds: readonly (ItemKind | null)[];
 }
 
 /** How tokens become items. */
@@ -64,6 +67,11 @@ export class ReplyItems {
   readonly #parser: HarmonyParser;
   readonly #stops: StopStrings;
   readonly #taken: TokenItems[] = [];
+  /** Tokens whose kinds are not known yet: where they end in the reply, and whether they are text. */
+  #unknown: { readonly end: number; readonly text: boolean }[] = [];
+  #kinds: (ItemKind | null)[] = [];
+  /** UTF-16 units of the reply that the parser has given back. */
+  #read = 0;
   /** The message that is being read; its item is opened by its first text, a call's at once. */
   #message: Message | null = null;
   #tokens = 0;
@@ -88,32 +96,52 @@ export class ReplyItems {
   /** Takes a chosen token; true where the reply ends with it. */
   readonly watch = (id: number): boolean => {
     this.#tokens++;
-    const special = this.tokenizer.specialName(id) !== null;
-    if (!special && this.options.stopIds.has(id)) {
-      this.#taken.push({ events: [], kind: null });
-      return true;
-    }
-    const before = this.#message, events = this.#read(this.#parser.push(id));
-    const kind = special ? null : (this.#message ?? before)?.kind ?? null;
-    this.#taken.push({ events, kind });
-    return this.#stops.found !== null;
+    const special = this.tokenizer.specialName(id) !== null, ends = !special && this.options.stopIds.has(id);
+    const { length } = this.#parser, read = ends ? [] : this.#parser.push(id);
+    // A part of a character ends with the character.
+    this.#unknown.push({ end: Math.max(this.#parser.length, length + 1), text: !special && !ends });
+    const events = this.#itemsOf(read);
+    // A part of a character is as the message that it is in.
+    if (this.#message !== null) this.#know(Infinity, this.#message.kind);
+    this.#taken.push({ events, kinds: this.#takeKinds() });
+    return ends || this.#stops.found !== null;
   };
 
   /** What the next token did; tokens are taken in the order in which they were chosen. */
   take(): TokenItems {
-    return this.#taken.shift() ?? { events: [], kind: null };
+    return this.#taken.shift() ?? { events: [], kinds: [] };
   }
 
   /** What was held back, after the last token; but for the header of a message that was cut off in it. */
-  finish(): readonly ItemEvent[] {
-    const events = this.#parser.finish(), [first] = events;
-    if (first?.type === "start" && beginsHeader(events.map(({ raw }) => raw).join(""))) return [];
-    return this.#read(events);
+  finish(): TokenItems {
+    const read = this.#parser.finish(), [first] = read;
+    const cut = first?.type === "start" && beginsHeader(read.map(({ raw }) => raw).join(""));
+    const events = cut ? [] : this.#itemsOf(read);
+    this.#know(Infinity, null);
+    return { events, kinds: this.#takeKinds() };
   }
 
-  #read(events: readonly HarmonyEvent[]): ItemEvent[] {
+  /**
+   * The tokens up to a place of the reply that were not known are of a kind. One that goes on beyond it is not: the
+   * blank after a header is often the beginning of the first word's token.
+   */
+  #know(end: number, kind: ItemKind | null): void {
+    while (this.#unknown.length > 0 && this.#unknown[0]!.end <= end) {
+      this.#kinds.push(this.#unknown.shift()!.text ? kind : null);
+    }
+  }
+
+  #takeKinds(): readonly (ItemKind | null)[] {
+    const kinds = this.#kinds;
+    this.#kinds = [];
+    return kinds;
+  }
+
+  #itemsOf(events: readonly HarmonyEvent[]): ItemEvent[] {
     const out: ItemEvent[] = [];
     for (const event of events) {
+      this.#read += event.raw.length;
+      this.#know(this.#read, event.type === "text" ? this.#message?.kind ?? null : null);
       if (event.type === "start") {
         const { kind, name } = kindOf(event.header), custom = kind === "call" && this.options.customs?.has(name!);
         this.#message = { kind, name, input: custom === true ? new InputReader() : null, item: null };

@@ -4,7 +4,7 @@ import { ApiError } from "../api_error.ts";
 import { endedBy, type Generation, type Outcome, type ScoredToken } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
-import { type ItemEvent, type ItemKind, ReplyItems } from "./items.ts";
+import { type ItemEvent, type ItemKind, ReplyItems, type TokenItems } from "./items.ts";
 import type { Plan } from "./plan.ts";
 
 /** How replies are made. */
@@ -32,7 +32,8 @@ export interface Step {
   readonly events: readonly ItemEvent[];
   /** Null at the end. */
   readonly token: ScoredToken | null;
-  readonly kind: ItemKind | null;
+  /** Tokens of which it is known now what they belong to: {@linkcode TokenItems.kinds}. */
+  readonly known: readonly { readonly token: ScoredToken; readonly kind: ItemKind | null }[];
   /** At the end. */
   readonly outcome: Outcome | null;
 }
@@ -71,11 +72,23 @@ export function startReplies(
  * @throws {ApiError} 499 where it was cancelled.
  */
 export async function* stepsOf({ items, generation }: Reply): AsyncGenerator<Step, void, void> {
-  for await (const token of generation) yield { ...items.take(), token, outcome: null };
+  const unknown: ScoredToken[] = [];
+  const stepOf = ({ events, kinds }: TokenItems): Pick<Step, "events" | "known"> => ({
+    events,
+    known: kinds.map((kind) => ({ token: unknown.shift()!, kind })),
+  });
+  for await (const token of generation) {
+    unknown.push(token);
+    yield { ...stepOf(items.take()), token, outcome: null };
+  }
   const outcome = await generation.outcome;
   if (outcome.reason === "cancelled") throw new ApiError(499, "the request was cancelled", { code: "cancelled" });
-  const events = items.finish();
-  yield { events, token: null, kind: null, outcome: endedBy(items.stopString, outcome) };
+  yield { ...stepOf(items.finish()), token: null, outcome: endedBy(items.stopString, outcome) };
+}
+
+/** Of the tokens that a step made known, those of a kind. */
+export function tokensOf({ known }: Step, kind: ItemKind): ScoredToken[] {
+  return known.flatMap((one) => one.kind === kind ? [one.token] : []);
 }
 
 /** An id for what is written once, with a word in front of it as OpenAI has them. */

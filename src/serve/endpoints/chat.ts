@@ -2,7 +2,7 @@
 import { collect, DeltaWriter } from "../chat/deltas.ts";
 import { chatAsk } from "../chat/chat_ask.ts";
 import { endsOf, planReply, roomFor } from "../chat/plan.ts";
-import { type Reply, startReplies, stepsOf } from "../chat/replies.ts";
+import { type Reply, startReplies, stepsOf, tokensOf } from "../chat/replies.ts";
 import { scoresOf } from "../chat/scores.ts";
 import type { Outcome, ScoredToken } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
@@ -79,10 +79,11 @@ async function whole(started: Started): Promise<ChatAnswer> {
       deltas: ChatDelta[] = [],
       scored: ScoredToken[] = [];
     let last: number | undefined;
-    for await (const { events, token, kind, outcome } of stepsOf(reply)) {
+    for await (const step of stepsOf(reply)) {
+      const { events, token, outcome } = step;
       deltas.push(...events.flatMap((event) => writer.write(event) ?? []));
-      if (kind === "reasoning") reasoningTokens++;
-      if (kind === "message") scored.push(token!);
+      reasoningTokens += tokensOf(step, "reasoning").length;
+      scored.push(...tokensOf(step, "message"));
       last = token?.id ?? last;
       if (outcome !== null) outcomes[reply.index] = outcome;
     }
@@ -132,12 +133,11 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
     yield event([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], soFar());
   }
   for await (const [reply, step] of merge(replies, stepsOf)) {
-    const { index } = reply, { events, token, kind, outcome } = step;
+    const { index } = reply, { events, token, outcome } = step, scored = tokensOf(step, "message");
     if (token !== null) counts.completion++, lasts[index] = token.id;
-    if (kind === "reasoning") counts.reasoning++;
+    counts.reasoning += tokensOf(step, "reasoning").length;
     const deltas: ChatDelta[] = events.flatMap((event) => writers[index]!.write(event) ?? []);
-    const scored = body.logprobs === true && kind === "message";
-    let logprobs = scored ? logProbsOf(started, [token!]) : null;
+    let logprobs = body.logprobs === true && scored.length > 0 ? logProbsOf(started, scored) : null;
     // Text that is held back is sent later; the log probabilities of its token are not held back.
     if (logprobs !== null && deltas.length === 0) deltas.push({ content: "" });
     for (const delta of deltas) {

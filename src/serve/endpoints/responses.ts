@@ -4,7 +4,7 @@ import { show } from "../../describe.ts";
 import { ApiError, wrongField } from "../api_error.ts";
 import { namespacesOf } from "../chat/namespaces.ts";
 import { endsOf, planReply, roomFor } from "../chat/plan.ts";
-import { newId, type Reply, startReplies, stepsOf } from "../chat/replies.ts";
+import { newId, type Reply, startReplies, stepsOf, tokensOf } from "../chat/replies.ts";
 import { type KeptItem, ResponseStore, type StoredResponse } from "../chat/response_store.ts";
 import { responseAsk } from "../chat/response_turns.ts";
 import { type ResponseEvent, ResponseWriter } from "../chat/response_writer.ts";
@@ -192,8 +192,8 @@ async function* eventsOf(
   const writer = new ResponseWriter(namespacesOf(call.body.tools ?? []));
   let reasoningTokens = 0, outcome: Outcome | null = null;
   for await (const step of stepsOf(reply)) {
-    if (step.kind === "reasoning") reasoningTokens++;
-    if (scores && step.kind === "message") writer.score(scoresOf(model.tokenizer, [step.token!]));
+    reasoningTokens += tokensOf(step, "reasoning").length;
+    if (scores) writer.score(scoresOf(model.tokenizer, tokensOf(step, "message")));
     for (const event of step.events) yield* writer.write(event);
     outcome = step.outcome;
   }
