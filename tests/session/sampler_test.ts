@@ -23,6 +23,19 @@ Deno.test("sample() at temperature 0 takes the largest logit, of several the low
   assertEquals(greedy.sample(Float32Array.of(-5, -5)), 0);
   assertEquals(greedy.sample(Float32Array.of(-Infinity, -7)), 1);
   assertEquals(greedy.sample(Float32Array.of(-0, 0)), 0);
+  // Whatever the random number.
+  assertEquals([0, 0.5, 0.999].map((uniform) => greedy.pick(Float32Array.of(1, 3, 3, 2, 3), uniform)), [1, 1, 1]);
+});
+
+Deno.test("sample() takes the token that is known to be the likeliest just where that is the answer", () => {
+  const logits = Float32Array.of(1, 3, 2, 2.5), options = { temperature: 0.7, seed: 9 };
+  // Logits that nobody computed are not read.
+  assertEquals(new Sampler().sample(new Float32Array(4).fill(NaN), 2), 2);
+  const drawn = new Sampler(options), tokens = Array.from({ length: 50 }, () => drawn.sample(logits, 1));
+  assertEquals(tokens, draws(options, logits, 50));
+  assert(tokens.some((token) => token !== 1));
+  // A bias decides otherwise than the logits alone.
+  assertEquals(new Sampler({ logitBias: new Map([[0, 5]]) }).sample(logits, 1), 0);
 });
 
 Deno.test("sample() with top-k 1 is greedy at any temperature", () => {
@@ -219,16 +232,27 @@ Deno.test("sample() gives the same tokens for the same seed, others for another"
 });
 
 Deno.test("upcoming() tells the numbers that the next tokens take, and skip() takes them", () => {
-  const logits = Float32Array.from({ length: 1000 }, (_, id) => id % 7),
-    options = { temperature: 2, topK: 900, seed: 5 };
-  const expected = draws(options, logits, 6), sampler = new Sampler(options);
-  assertEquals(sampler.sample(logits), expected[0]);
-  const uniforms = sampler.upcoming(5);
-  assertEquals(Array.from(uniforms.subarray(0, 3), (u) => sampler.pick(logits, u)), expected.slice(1, 4));
-  assertEquals(sampler.upcoming(5), uniforms);
-  sampler.skip(3);
-  assertEquals([sampler.sample(logits), sampler.sample(logits)], expected.slice(4));
+  const logits = Float32Array.from({ length: 1000 }, (_, id) => id % 7);
+  for (const temperature of [0.3, 1, 2]) {
+    const options = { temperature, topK: 900, seed: 5 };
+    const expected = draws(options, logits, 6), sampler = new Sampler(options);
+    assertEquals(sampler.sample(logits), expected[0]);
+    const uniforms = sampler.upcoming(5);
+    assertEquals(Array.from(uniforms.subarray(0, 3), (u) => sampler.pick(logits, u)), expected.slice(1, 4));
+    assertEquals(sampler.upcoming(5), uniforms);
+    sampler.skip(3);
+    assertEquals([sampler.sample(logits), sampler.sample(logits)], expected.slice(4));
+  }
   assertEquals(new Sampler().upcoming(5), new Float32Array(0));
+});
+
+Deno.test("Sampler gives engines numbers that float32 holds, and never 0 or infinity for what is neither", () => {
+  const { temperature, topP } = new Sampler({ temperature: 1e300, topP: 1e-300 });
+  assertEquals([temperature, topP], [(2 - 2 ** -23) * 2 ** 127, 2 ** -149]);
+  const sampler = new Sampler({ temperature: 0.1, topP: 0.3, topK: 7, seed: 1 });
+  assertEquals(sampler.sampling!(2), {
+    ...{ temperature: Math.fround(0.1), topP: Math.fround(0.3), topK: 7, uniforms: sampler.upcoming(2) },
+  });
 });
 
 Deno.test("Sampler chooses a seed of its own and tells it", () => {

@@ -1,4 +1,4 @@
-import { parse, says, tokenizer } from "./harmony_replies.ts";
+import { CALL, parse, says, tokenizer } from "./harmony_replies.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { HarmonyParser } from "../../src/text/harmony.ts";
 import { parseReply, ReplyCollector } from "../../src/text/harmony_reply.ts";
@@ -32,6 +32,16 @@ Deno.test("parseReply() reads a message without <|message|>", () => {
     malformed: true,
     end: "eof",
   });
+  // A constraint is a single word, and what follows it content.
+  const call = { ...CALL, constrain: true, malformed: true } as const;
+  says('<|channel|>commentary to=functions.f <|constrain|>json {"a":1}<|call|>', { ...call, content: '{"a":1}' });
+  says(
+    "<|channel|>final<|message|>a<|end|><|start|>assistant to=f <|channel|>commentary<|constrain|>json\n{}<|call|>",
+    {
+      ...{ channel: "final", content: "a" },
+    },
+    { ...call, recipient: "f" },
+  );
   const long = "word ".repeat(80);
   says(`<|channel|>final ${long}<|return|>`, { ...final, content: long });
 });
@@ -76,6 +86,9 @@ Deno.test("parseReply() calls headers malformed that repeat themselves or leave 
   says("<|channel|>analysis<|channel|>final<|message|>a<|return|>", { ...broken, channel: "final" });
   says("<|channel|>final to=<|message|>a<|return|>", { ...broken, channel: "final" });
   says("<|channel|>final to=a to=b<|message|>a<|return|>", { ...broken, channel: "final", recipient: "a" });
+  // No special token stands in a header but those of its parts, and no recipient after a type.
+  says("<|channel|>final<|startoftext|><|message|>a<|return|>", { ...broken, channel: "final" });
+  says("<|channel|>final<|constrain|>to=b<|message|>a<|return|>", { ...broken, channel: "final", recipient: "b" });
   says("<|channel|>final x y<|message|>a<|return|>", { ...broken, channel: "final", contentType: "x" });
   says("<|end|><|start|><|channel|>final<|message|>a<|return|>", { malformed: true }, { ...broken, channel: "final" });
 });
@@ -89,6 +102,11 @@ Deno.test("parseReply() calls no tool for what follows a message without <|start
     end: "eof",
   });
   says(" to=f", { malformed: true, recipient: "f", end: "eof" });
+});
+
+Deno.test("parseReply() takes the assistant's name once more, where the prompt has ended in it", () => {
+  const call = { channel: "commentary", recipient: "functions.f", content: "{}", end: "call" } as const;
+  says("assistant to=functions.f<|channel|>commentary<|message|>{}<|call|>", call);
 });
 
 Deno.test("parseReply() takes no word for a role where no <|start|> stands before it", () => {
