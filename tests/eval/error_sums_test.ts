@@ -46,3 +46,37 @@ Deno.test("ErrorSums.outliers() names loud channels and channels that bear the e
   silent.add(new Float32Array(width), 0, b, 0);
   assertEquals(silent.outliers()[0], { channel: 7, magnitude: 0, errorShare: 10_000 / (10_000 + 62 + 1.5 ** 2) });
 });
+
+Deno.test("ErrorSums finds the largest error below as well as above, and what is not finite of either side", () => {
+  const sums = new ErrorSums(2);
+  assertEquals(sums.add(Float32Array.of(1, 1), 0, Float32Array.of(0.25, 1.5), 0), { signal: 2, error: 0.8125 });
+  assertEquals(sums.summary().maxError, 0.75);
+  sums.add(Float32Array.of(1, 1), 0, Float32Array.of(1.25, 0.5), 0);
+  assertEquals(sums.summary().maxError, 0.75);
+  assertEquals(sums.add(Float32Array.of(NaN, 1), 0, Float32Array.of(1, 1), 0), { signal: 1, error: Infinity });
+  sums.add(Float32Array.of(2, -Infinity), 0, Float32Array.of(2, NaN), 0);
+  const { rows, nonFinite, nonFiniteIn, relativeError, sqnrDb, maxError } = sums.summary();
+  assertEquals([rows, nonFinite, relativeError, sqnrDb, maxError], [4, 2, Infinity, -Infinity, 0.75]);
+  assertEquals(nonFiniteIn, { a: 2, b: 1 });
+});
+
+Deno.test("channels stand out from four times the size of the tensor, or by their part of the error", () => {
+  const found = (width: number, part: number) => {
+    const a = new Float32Array(width).fill(1), sums = new ErrorSums(width);
+    sums.add(a, 0, a.map((x, i) => x + Math.sqrt(i === 3 ? part : (1 - part) / (width - 1))), 0);
+    return sums.outliers().map(({ channel }) => channel);
+  };
+  // Eight times what each channel has, and a twentieth at least.
+  assertEquals([found(400, 0.0525), found(400, 0.0475), found(64, 0.13), found(64, 0.12)], [[3], [], [3], []]);
+  const loud = (times: number) => {
+    const a = new Float32Array(10_000).fill(1), sums = new ErrorSums(10_000);
+    a[7] = times;
+    sums.add(a, 0, a, 0);
+    return sums.outliers().map(({ channel, errorShare }) => [channel, errorShare]);
+  };
+  assertEquals([loud(4.02), loud(3.98)], [[[7, 0]], []]);
+  // Eight of ten, the loudest first where none has an error.
+  const a = Float32Array.from({ length: 400 }, (_, i) => i < 10 ? 10 + (i * 7 % 10) : 0), sums = new ErrorSums(400);
+  sums.add(a, 0, a, 0);
+  assertEquals(sums.outliers().map(({ channel }) => channel), [7, 4, 1, 8, 5, 2, 9, 6]);
+});

@@ -101,3 +101,34 @@ Deno.test("where nothing of one was compared, the largest of the others is found
   const infinite = nothing.map((observations) => observations.map(() => ({ sum: 1, weight: 0 })));
   assertEquals(largestOf([first, { ...second, groups: infinite }], bound), null);
 });
+
+Deno.test("the next largest is told from the largest where a jackknife by SciPy tells their ratios apart", () => {
+  // Each text has a signal of its own in either layer. Of ratios without one text each come p-values of
+  // 0.145, 0.091, 0.023 and 0.010.
+  const observations = (layer: number, lift: number) =>
+    Array.from({ length: 12 }, (_, s) => {
+      const weight = 50 + (7919 * (s + 1) + 31 * layer * s) % 37;
+      return { sum: weight * (1 + (104729 * (s + 1) + 997 * layer * (s + 2)) % 101 / 100 + lift), weight };
+    });
+  const sumOf = (all: ReturnType<typeof observations>) =>
+    all.reduce((a, b) => ({ sum: a.sum + b.sum, weight: a.weight + b.weight }));
+  for (const single of [false, true]) {
+    const others = [0.2, 0.25, 0.4, 0.5].map((lift) => {
+      const [first, second] = ([[1, lift], [2, 0]] as const).map(([layer, by]): Candidate => {
+        const own = observations(layer, by);
+        // Of a single text blocks are what there is.
+        return { layer, operation: "o_proj", groups: single ? [[sumOf(own)], own] : [own, own] };
+      });
+      const found = largestOf([second!, first!], bound)!;
+      assertEquals(found.layer, 1);
+      return found.others.length;
+    });
+    assertEquals(others, [1, 1, 0, 0]);
+  }
+  // The upper end is the highest of those that may be the largest.
+  const uncertain = { layer: 3, operation: "o_proj", groups: groupings([[1], [40], [1], [2], [3]]) };
+  const wide = { layer: 4, operation: "o_proj", groups: groupings([[9.9], [9.8], [10], [9.7], [9.9]]) };
+  const { layer, others, interval } = largestOf([uncertain, wide], bound)!;
+  assertEquals([layer, others.length, interval.high], [4, 1, bound(uncertain.groups, 1).high]);
+  assert(interval.high > bound(wide.groups, 1).high && interval.low === bound(wide.groups, 2).low);
+});

@@ -1,4 +1,4 @@
-import { cacheNoise, inputNoise } from "../../src/eval/noise.ts";
+import { cacheNoise, inputNoise, roundingFloor } from "../../src/eval/noise.ts";
 import { type InputFormat, sameInputFormat } from "../../src/formats/input.ts";
 import { STORED_FORMATS } from "../../src/formats/format.ts";
 import { roundAllToBf16 } from "../../src/formats/bf16.ts";
@@ -54,4 +54,18 @@ Deno.test("sameInputFormat() tells formats apart, not calibrated scales", () => 
     sameInputFormat(mx("e2m1"), mx("e2m1")) &&
       !sameInputFormat(mx("e2m1"), { kind: "mx", element: "e2m1", rule: "floor" }),
   );
+});
+
+Deno.test("roundingFloor() is 0 just for sums in the same order, and larger where bfloat16 rounds", () => {
+  const f32 = { dtype: "f32", engine: "emulate" } as const, bf16 = { dtype: "bf16", engine: "emulate" } as const;
+  assertEquals([roundingFloor(f32, f32), roundingFloor(bf16, bf16)], [0, 0]);
+  assertEquals(roundingFloor(f32, { ...f32, engine: "cuda" }), 1e-4);
+  assertEquals(
+    [[f32, bf16], [bf16, f32], [bf16, { ...bf16, engine: "cuda" }]].map(([a, b]) => roundingFloor(a!, b!)),
+    [4e-3, 4e-3, 4e-3],
+  );
+});
+
+Deno.test("caches and inputs err as their formats do, and not at all without one", () => {
+  assertEquals([cacheNoise("fp8"), inputNoise({ kind: "none" })], [STORED_FORMATS.fp8_e4m3.noise, 0]);
 });
