@@ -137,26 +137,35 @@ class Parser {
     if (character === "b" || character === "B") return [{ op: "at", where: character === "b" ? "word" : "not word" }];
     if (character === "A") return [{ op: "at", where: "start" }];
     if (character === "Z") return [{ op: "at", where: "end" }];
-    return [{ op: "character", test: escaped(character) }];
+    return [{ op: "character", test: testOf(escaped(character)) }];
   }
 
   #set(): Test {
     const negated = this.#take("^");
     const tests: Test[] = [];
     for (let first = true; first || this.#peek() !== "]"; first = false) {
-      if (this.#at >= this.source.length) throw new SyntaxError("missing ]");
-      const low = this.source[this.#at++]!;
-      if (low === "\\") {
-        tests.push(escaped(this.source[this.#at++]));
-      } else if (this.#peek() === "-" && ![undefined, "]", "\\"].includes(this.source[this.#at + 1])) {
-        const high = this.source[this.#at + 1]!;
-        if (high < low) throw new SyntaxError(`bad range ${low}-${high}`);
-        this.#at += 2;
-        tests.push((c) => low <= c && c <= high);
-      } else tests.push((c) => c === low);
+      const from = this.#at, low = this.#member();
+      // At the end of a set a hyphen is itself.
+      if (this.#peek() !== "-" || this.source[this.#at + 1] === "]") {
+        tests.push(testOf(low));
+        continue;
+      }
+      this.#at++;
+      const high = this.#member();
+      if (typeof low !== "string" || typeof high !== "string" || high < low) {
+        throw new SyntaxError(`bad range ${this.source.slice(from, this.#at)}`);
+      }
+      tests.push((c) => low <= c && c <= high);
     }
     this.#at++;
     return (c) => tests.some((test) => test(c)) !== negated;
+  }
+
+  /** A character of a set, or a class. */
+  #member(): string | Test {
+    if (this.#at >= this.source.length) throw new SyntaxError("missing ]");
+    const character = this.source[this.#at++]!;
+    return character === "\\" ? escaped(this.source[this.#at++]) : character;
   }
 
   #peek(): string | undefined {
@@ -171,15 +180,17 @@ class Parser {
 }
 
 /** What an escaped character stands for, within a set and outside. */
-function escaped(character: string | undefined): Test {
+function escaped(character: string | undefined): string | Test {
   if (character === undefined) throw new SyntaxError("ends with a backslash");
   const named = CLASSES[character];
   if (named) return named;
   const opposite = CLASSES[character.toLowerCase()];
   if (opposite) return (c) => !opposite(c);
   if (/[A-Za-z0-9]/.test(character)) throw new SyntaxError(`\\${character} is not supported`);
-  return (c) => c === character;
+  return character;
 }
+
+const testOf = (member: string | Test): Test => typeof member === "string" ? (c) => c === member : member;
 
 const jump = (distance: number): Relative => ({ op: "split", to: distance, or: distance });
 
