@@ -5,6 +5,7 @@
 // p enters as three bf16 numbers whose sum is p to 24 bits. Key tiles lie at multiples of 64 of the position, so a token's sums do
 // not depend on which tokens share its block.
 #include "common/cache.h"
+#include "common/copies.h"
 #include "common/formats.h"
 #include "common/matrix.h"
 
@@ -12,33 +13,11 @@ constexpr i32 dims = 64, tile = mx_page_positions;
 // bf16 numbers between keys in LDS: 144 bytes, so that eight keys' 16 bytes lie in different banks.
 constexpr i32 pitch = 72;
 
-MX_DEVICE void product(f32 (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-MX_DEVICE u32x4 load_transposed(const u16 *p) {
-  const u32 at = (u32)(u64)(const __attribute__((address_space(3))) u16 *)p;
-  u32x4 r;
-  __asm__ volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w) : "r"(at) : "memory");
-  return r;
-}
-
-// A word by a copy that goes on.
-MX_DEVICE void copy_word(i32 *to, const MX_GLOBAL i32 *from) {
-  const u32 at = (u32)(u64)(__attribute__((address_space(3))) i32 *)to;
-  __asm__ volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"(at), "l"(from) : "memory");
-}
-
 // Sixteen dimensions of a key or value as bf16: the numbers of a bf16 cache, by a copy that goes on, the codes' values of an FP8 one.
 MX_DEVICE void load16(const MxCache &cache, const void *base, i64 row, i32 d, u16 *to) {
   const MX_GLOBAL u8 *p = mx_global<u8>(base) + row;
   if (cache.format == MX_BF16) {
-    const u32 at = (u32)(u64)(__attribute__((address_space(3))) u16 *)to;
-    __asm__ volatile("cp.async.cg.shared.global [%0], [%1], 16;\n\tcp.async.cg.shared.global [%0+16], [%1+16], 16;"
-                     :
-                     : "r"(at), "l"(p + 2 * d)
-                     : "memory");
+    mx_copy32(to, p, 2 * d);
   } else {
     const u32x4 w = *(const MX_GLOBAL u32x4 *)(p + d);
     MX_UNROLL
@@ -129,12 +108,12 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
     const i64 row = head_at + (i64)(page * tile + mx_min(key, last - first)) * row_bytes;
     load16(cache, cache.k, row, d, (u16 *)keys_lds + to);
     load16(cache, cache.v, row, d, (u16 *)values_lds + to);
-    if (tid == 0 && first + tile <= last) copy_word(&pages[buffer ^ 1], table + first / tile + 1);
+    if (tid == 0 && first + tile <= last) mx_copy4(&pages[buffer ^ 1], (const MX_GLOBAL u8 *)(table + first / tile + 1));
   };
   load(begin, 0, first_page);
   i32 buffer = 0;
   for (i32 first = begin; first <= last; first += tile) {
-    __asm__ volatile("cp.async.wait_all;" : : : "memory");
+    mx_wait_copies();
     mx_barrier();
     // Everybody is done with the tile before.
     if (first + tile <= last) load(first + tile, buffer ^ 1, pages[buffer ^ 1]);
@@ -152,8 +131,8 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
       MX_UNROLL
       for (i32 j = 0; j < 4; j++) {
         const u32x4 b = mx_load_matrices(keys + (j * 16 + (lane & 7) + (lane >> 4) * 8) * pitch + k * 16 + ((lane >> 3) & 1) * 8);
-        product(s[2 * j], a[k], b.x, b.y);
-        product(s[2 * j + 1], a[k], b.z, b.w);
+        mx_product(s[2 * j], a[k][0], a[k][1], a[k][2], a[k][3], b.x, b.y);
+        mx_product(s[2 * j + 1], a[k][0], a[k][1], a[k][2], a[k][3], b.z, b.w);
       }
     }
     f32 shrink[2];
@@ -219,11 +198,11 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
       }
       MX_UNROLL
       for (i32 j = 0; j < 4; j++) {
-        const u32x4 b = load_transposed(values + (k * 16 + (lane & 15)) * pitch + j * 16 + (lane >> 4) * 8);
+        const u32x4 b = mx_load_transposed(values + (k * 16 + (lane & 15)) * pitch + j * 16 + (lane >> 4) * 8);
         MX_UNROLL
         for (i32 part = 2; part >= 0; part--) {
-          product(acc[2 * j], p[part], b.x, b.y);
-          product(acc[2 * j + 1], p[part], b.z, b.w);
+          mx_product(acc[2 * j], p[part][0], p[part][1], p[part][2], p[part][3], b.x, b.y);
+          mx_product(acc[2 * j + 1], p[part][0], p[part][1], p[part][2], p[part][3], b.z, b.w);
         }
       }
     }

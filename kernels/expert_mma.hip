@@ -8,6 +8,7 @@
 // Decoding is two operations a weight instead of three in expert.hip, and the products cost none of the ordinary units. A block's
 // products are exact; the instruction adds them in float32. What was tried beside it is in docs/measurements/h100.md.
 #include "common/experts.h"
+#include "common/mma.h"
 #include "common/vector.h"
 
 constexpr i32 groups = 8, quarters = 4, half_rows = 8, most_choices = 32;
@@ -74,12 +75,6 @@ MX_DEVICE Raw load(const Rows &r, i32 step, i32 blocks) {
   return raw;
 }
 
-MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
-
 // Blocks 4 * step .. 4 * step + 3 of all sixteen rows; adds to the sum of row lane / 4 of half lane >> 1 & 1.
 MX_DEVICE f32 multiply(const Raw &raw, const u32x4 *x, f32 sum) {
   f32 c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
@@ -87,8 +82,8 @@ MX_DEVICE f32 multiply(const Raw &raw, const u32x4 *x, f32 sum) {
   for (i32 i = 0; i < 4; i++) {
     const u32x4 b = x[i];
     const u32 w0 = raw.w[0][i], w1 = raw.w[1][i];
-    product(c, MxFp4::pair<0>(w0), MxFp4::pair<0>(w1), MxFp4::pair<1>(w0), MxFp4::pair<1>(w1), b.x, b.y);
-    product(d, MxFp4::pair<2>(w0), MxFp4::pair<2>(w1), MxFp4::pair<3>(w0), MxFp4::pair<3>(w1), b.z, b.w);
+    mx_product(c, MxFp4::pair<0>(w0), MxFp4::pair<0>(w1), MxFp4::pair<1>(w0), MxFp4::pair<1>(w1), b.x, b.y);
+    mx_product(d, MxFp4::pair<2>(w0), MxFp4::pair<2>(w1), MxFp4::pair<3>(w0), MxFp4::pair<3>(w1), b.z, b.w);
   }
   const bool second = mx_lane() & 2;
   MX_UNROLL

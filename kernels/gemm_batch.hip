@@ -6,25 +6,12 @@
 // 2g + 1, in whole pieces as they lie in memory, and the same quarter of token g from LDS, where copies that do not pass through
 // registers have put it some steps before. A token's sum does not depend on the tokens beside it, nor on the size of the tile.
 #include "common/blocks.h"
+#include "common/copies.h"
 #include "common/ends.h"
+#include "common/mma.h"
 #include "common/pieces.h"
 
 constexpr i32 warps = 8, threads = 32 * warps, warp_rows = 16, block_rows = warps * warp_rows;
-
-MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
-
-// 16 bytes from memory to LDS, or zeros.
-MX_DEVICE void copy16(u32x4 *to, const MX_GLOBAL u16 *from, bool valid) {
-  const u32 at = (u32)(u64)(__attribute__((address_space(3))) u32x4 *)to, bytes = valid ? 16 : 0;
-  __asm__ volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" : : "r"(at), "l"(from), "r"(bytes) : "memory");
-}
-MX_DEVICE void end_copies() { __asm__ volatile("cp.async.commit_group;" : : : "memory"); }
-// Waits until at most so many of the last groups of copies are under way.
-template <i32 Left> MX_DEVICE void wait_copies() { __asm__ volatile("cp.async.wait_group %0;" : : "n"(Left) : "memory"); }
 
 // `stages`: steps whose inputs are in LDS or on their way; `ahead`: steps whose weights are in registers or on their way. `through`: MXFP4
 // itself passes through LDS, with as many stages, and its scales, for all steps at once, before the first.
@@ -87,15 +74,15 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
         MX_UNROLL
         for (i32 i = 0; i < 4; i++) {
           const i32 own = mx_min(step * B::step + MxPiece<F>::column(quarter, i & 1 ? 4 : 0), l.cols - 32);
-          copy16(lds + stage * B::stage + i * threads + tid, (const MX_GLOBAL u16 *)(w[i >> 1] + (own >> 1)), true);
+          mx_copy16(lds + stage * B::stage + i * threads + tid, (const MX_GLOBAL u16 *)(w[i >> 1] + (own >> 1)), true);
         }
       }
       MX_UNROLL
       for (i32 i = 0; i < B::copies; i++) {
-        if (to[i] >= 0) copy16(lds + stage * B::stage + to[i], from[i] + (i64)step * B::step, step * B::step + at * 8 < l.cols);
+        if (to[i] >= 0) mx_copy16(lds + stage * B::stage + to[i], from[i] + (i64)step * B::step, step * B::step + at * 8 < l.cols);
       }
     }
-    end_copies();
+    mx_end_copies();
   };
   MxPiece<F> raw[B::ahead][2];
   const auto load = [&](MxPiece<F>(&to)[2], i32 step) __attribute__((always_inline)) {
@@ -119,7 +106,7 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
     if (end - begin <= few_steps) {
       const MX_GLOBAL u8 *const own = mx_global<u8>(l.weight) + (i64)mx_min(t.first_row + (tid >> 1), l.rows - 1) * l.row_stride;
       for (i32 step = begin + B::ahead + (tid & 1); step < end; step += 2) {
-        __asm__ volatile("prefetch.global.L2 [%0];" : : "l"(own + mx_min(2 * B::step * step, 2 * l.cols - 2)));
+        mx_prefetch(own + mx_min(2 * B::step * step, 2 * l.cols - 2));
       }
     }
   }
@@ -128,7 +115,7 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
     // The rows' scales follow one another.
     const MX_GLOBAL u8 *const own = mx_global<u8>(l.scale) + t.first_row * l.scale_stride;
     const i32 bytes = mx_min(block_rows, l.rows - t.first_row) * (i32)l.scale_stride;
-    for (i32 i = tid; i * 16 < bytes; i += threads) copy16(scales_lds + i, (const MX_GLOBAL u16 *)(own + 16 * i), true);
+    for (i32 i = tid; i * 16 < bytes; i += threads) mx_copy16(scales_lds + i, (const MX_GLOBAL u16 *)(own + 16 * i), true);
   }
   MX_UNROLL
   for (i32 i = 0; i < B::stages - 1; i++) copy(begin + i, i);
@@ -139,7 +126,7 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
     for (i32 i = 0; i < B::ahead; i++) {
       const i32 step = first + i;
       if (step >= end) break;
-      wait_copies<B::stages - 2>();
+      mx_wait_groups<B::stages - 2>();
       mx_barrier();
       // Everybody is done with the stage of the step before.
       copy(step + B::stages - 1, stage == 0 ? B::stages - 1 : stage - 1);
@@ -158,8 +145,8 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
         for (i32 j = 0; j < B::groups; j++) {
           if (8 * j < tokens) {
             const u32x4 b = own[8 * j * B::token + mx_piece_place<F>(MxPiece<F>::column(quarter, k))];
-            product(c[j], upper.x, lower.x, upper.y, lower.y, b.x, b.y);
-            product(c[j], upper.z, lower.z, upper.w, lower.w, b.z, b.w);
+            mx_product(c[j], upper.x, lower.x, upper.y, lower.y, b.x, b.y);
+            mx_product(c[j], upper.z, lower.z, upper.w, lower.w, b.z, b.w);
           }
         }
       });

@@ -18,7 +18,7 @@
 #include "common/exchange.h"
 #include "common/few_slots.h"
 #include "common/halves.h"
-#include "common/mma.h"
+#include "common/matrix.h"
 #include "common/one_records.h"
 #include "common/pieces.h"
 #include "common/experts.h"
@@ -87,6 +87,7 @@ namespace mx_norm_route_f32 {
 #define MX_FORMAT fp8
 #include "common/host_format.inc"
 #undef MX_FORMAT
+#include "common/host_matrices.inc"
 #endif // MX_HALF != 1
 
 #if MX_HALF != 2
@@ -270,6 +271,7 @@ extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3
         mx_host_place.block_z = (int)z;
         // What a kernel does not write first must not look like zeros.
         std::memset(mx_host_lds, 0xff, lds_bytes);
+        mx_host_fill_shared();
         for (int i = 0; i < threads; i++) {
           void **top = reinterpret_cast<void **>(f.stacks + (std::size_t)(i + 1) * stack_bytes - i % stagger_lines * line_bytes);
           // The address above the entry point keeps the stack as a call would leave it.
@@ -279,6 +281,7 @@ extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3
           f.sp[i] = frame;
           f.state[i] = runnable;
           f.turn[i] = 0;
+          mx_host_copies[i].begin();
         }
         f.live = threads;
         f.waiting = 0;

@@ -1,7 +1,7 @@
 // Copies of many bytes from memory to LDS that one thread asks for (NVIDIA, sm_90 and later), and marks in LDS by which warps tell each other
 // that something has happened so and so often. In host mode a copy is there at once, and who waits lets others run.
 #pragma once
-#include "platform.h"
+#include "copies.h"
 
 #if defined(MX_HOST)
 #include "host_marks.h"
@@ -44,11 +44,6 @@ MX_DEVICE void mx_bulk_copy_once(void *to, const MX_GLOBAL u8 *from, u32 bytes, 
 MX_DEVICE void mx_bulk_prefetch(const MX_GLOBAL u8 *from, u32 bytes) {
   __asm__ volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(from), "r"(bytes) : "memory");
 }
-// One word, by the thread itself.
-MX_DEVICE void mx_copy4(void *to, const MX_GLOBAL u8 *from) {
-  __asm__ volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"(mx_bulk_address(to)), "l"(from) : "memory");
-}
-MX_DEVICE void mx_wait_copies() { __asm__ volatile("cp.async.wait_all;" : : : "memory"); }
 // A barrier of so many of a block's threads, which have it for themselves.
 template <i32 Id, i32 Threads> MX_DEVICE void mx_part_barrier() { __asm__ volatile("bar.sync %0, %1;" : : "n"(Id), "n"(Threads) : "memory"); }
 #endif

@@ -7,7 +7,13 @@
 
 #define MX_DEVICE inline __attribute__((always_inline))
 #define MX_GLOBAL
+#if defined(__ELF__)
+// Of all kernels side by side, so that it can be filled.
+#define MX_SHARED static __attribute__((section("mx_shared")))
+extern "C" __attribute__((visibility("hidden"))) char __start_mx_shared[], __stop_mx_shared[];
+#else
 #define MX_SHARED static
+#endif
 #define MX_UNROLL
 #define MX_NO_UNROLL
 #define MX_UNROLL_4
@@ -27,6 +33,15 @@ extern "C" const MxHostKernel *mx_host_kernel(const char *name);
 extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3], const unsigned block[3], unsigned lds_bytes,
                                void *const *args);
 void mx_host_register(MxHostKernel *kernel);
+// Whether LDS is filled with what no result consists of (NaN as float32 and bf16) before each block, all kernels' each time, so that what a kernel
+// did not write first shows: for tests of kernels, models would take too long.
+inline bool mx_host_fills = false;
+extern "C" inline __attribute__((used)) void mx_host_fill(int on) { mx_host_fills = on != 0; }
+inline void mx_host_fill_shared() {
+#if defined(__ELF__)
+  if (mx_host_fills) __builtin_memset(__start_mx_shared, 0xff, (std::size_t)(__stop_mx_shared - __start_mx_shared));
+#endif
+}
 
 /** What a fiber sees of its place in the launch. */
 struct MxHostPlace {

@@ -35,11 +35,6 @@ MX_DEVICE void mx_bulk_prefetch(const u8 *from, u32 bytes) {
   if ((((u64)from | bytes) & 15) != 0 || bytes == 0) __builtin_trap();
   (void)*(const volatile u8 *)from, (void)*(const volatile u8 *)(from + bytes - 1);
 }
-MX_DEVICE void mx_copy4(void *to, const u8 *from) {
-  if ((((u64)to | (u64)from) & 3) != 0) __builtin_trap();
-  __builtin_memcpy(to, from, 4);
-}
-MX_DEVICE void mx_wait_copies() {}
 MX_DEVICE u32 mx_bulk_address(const void *p) { return (u32)(u64)p; }
 template <i32 Id, i32 Threads> inline void mx_part_barrier() {
   static volatile i32 come, turn;

@@ -9,7 +9,8 @@ constexpr i32 mx_tile_pitch = 40;
 // Floats between tokens' sums in LDS.
 constexpr i32 mx_sums_pitch = mx_tile_rows + 4, mx_sums_tokens = 32;
 
-#if defined(__NVPTX__)
+#if defined(__NVPTX__) || defined(MX_HOST)
+#include "mma.h"
 
 // A warp: 64 tokens times 32 rows, as 4 x 4 products of 16 tokens and 8 rows.
 struct MxSums {
@@ -24,12 +25,6 @@ MX_DEVICE void mx_zero(MxSums &s) {
       for (i32 k = 0; k < 4; k++) s.c[i][j][k] = 0.0f;
     }
   }
-}
-MX_DEVICE u32x4 mx_load_matrices(const u16 *p) {
-  const u32 at = (u32)(u64)(const __attribute__((address_space(3))) u16 *)p;
-  u32x4 r;
-  __asm__ volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w) : "r"(at) : "memory");
-  return r;
 }
 MX_DEVICE void mx_multiply(MxSums &s, const u16 *x, const u16 *w, i32 tokens) {
   const i32 lane = mx_lane(), token0 = (mx_group() & 1) * 64, row0 = (mx_group() >> 1) * 32;
@@ -46,9 +41,7 @@ MX_DEVICE void mx_multiply(MxSums &s, const u16 *x, const u16 *w, i32 tokens) {
         for (i32 j = 0; j < 4; j++) {
           f32(&c)[4] = s.c[i][j];
           const u32 b0 = b[j >> 1][(j & 1) * 2], b1 = b[j >> 1][(j & 1) * 2 + 1];
-          __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                  : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+          mx_product(c, a.x, a.y, a.z, a.w, b0, b1);
         }
       }
     }

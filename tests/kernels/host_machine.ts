@@ -2,6 +2,7 @@
 import { traitsOf } from "../../src/verify/cases/traits.ts";
 import { sourceHash } from "../../kernels/manifest.ts";
 import { BUILD_FOLDER, buildOnce, compileShared, ownCopy } from "../build_once.ts";
+import { GuardedMemory } from "./guarded.ts";
 import {
   type Argument,
   buffersOf,
@@ -40,8 +41,13 @@ export async function hasClang(): Promise<boolean> {
  * @returns The path of a copy for this test file alone: the library runs one launch at a time.
  */
 export async function hostLibrary(): Promise<string> {
-  const launcher = await Deno.readTextFile(new URL("host.cpp", KERNELS)) +
-    await Deno.readTextFile(new URL("common/host.h", KERNELS)) + FLAGS.join(" ");
+  // What the hash of the kernels leaves out.
+  const own = ["host.cpp", "common/host.h"];
+  for (const { name } of Deno.readDirSync(new URL("common", KERNELS))) {
+    if (name.endsWith(".inc")) own.push(`common/${name}`);
+  }
+  const texts = own.sort().map((name) => Deno.readTextFileSync(new URL(name, KERNELS)));
+  const launcher = [...texts, ...FLAGS].join(" ");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(launcher));
   const suffix = new Uint8Array(digest).subarray(0, 4).toHex();
   const name = `${(await sourceHash(KERNELS)).slice(0, 16)}-${suffix}.so`;
@@ -54,22 +60,28 @@ export async function hostLibrary(): Promise<string> {
 
 const SYMBOLS = {
   mx_host_kernel: { parameters: ["buffer"], result: "pointer" },
+  mx_host_fill: { parameters: ["i32"], result: "void" },
   mx_host_launch: { parameters: ["pointer", "buffer", "buffer", "u32", "buffer"], result: "void" },
 } as const;
 
-/** The host library as a machine. */
+/**
+ * The host library as a machine, in which what nobody has written is NaN, LDS too. That goes for all launches of this
+ * test file from the first machine on, however the library was loaded.
+ */
 export class HostMachine implements Machine {
   readonly name = "host";
   readonly #library: Deno.DynamicLibrary<typeof SYMBOLS>;
   /** Memory of the launch that is under way, which native code holds by address only. */
   protected held: unknown[] = [];
 
-  private constructor(path: string) {
+  /** @param guard Where memory that ends the process lies beside a buffer. */
+  private constructor(path: string, readonly guard: "before" | "behind") {
     this.#library = Deno.dlopen(path, SYMBOLS);
+    this.#library.symbols.mx_host_fill(1);
   }
 
-  static async open(): Promise<HostMachine> {
-    return new HostMachine(await hostLibrary());
+  static async open(guard: "before" | "behind" = "behind"): Promise<HostMachine> {
+    return new HostMachine(await hostLibrary(), guard);
   }
 
   /** Whether there is a kernel of this name. */
@@ -83,15 +95,12 @@ export class HostMachine implements Machine {
   }
 
   #launch(job: Job): void {
-    // Buffers are copied to 64-byte aligned memory and back: views of JavaScript memory have no alignment.
-    const placed = new Map<DeviceBuffer, { view: Uint8Array<ArrayBuffer>; address: bigint }>();
+    using held = new DisposableStack();
+    const placed = new Map<DeviceBuffer, GuardedMemory>();
     for (const buffer of buffersOf(job)) {
-      const memory = new Uint8Array(buffer.bytes.length + 128);
-      const start = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory)));
-      const skip = Number((64n - start % 64n) % 64n);
-      const view = memory.subarray(skip, skip + buffer.bytes.length);
-      view.set(buffer.bytes);
-      placed.set(buffer, { view, address: start + BigInt(skip) });
+      const memory = held.use(new GuardedMemory(buffer.bytes.length, this.guard === "behind"));
+      memory.view.set(buffer.bytes);
+      placed.set(buffer, memory);
     }
     const patch = (bytes: Uint8Array<ArrayBuffer>, pointers: readonly Pointer[]) => {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -100,7 +109,7 @@ export class HostMachine implements Machine {
     for (const [buffer, { view }] of placed) patch(view, buffer.pointers);
     const values = job.arguments.map((argument) => this.#value(argument, placed, patch));
     const addresses = BigUint64Array.from(values, (v) => BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(v))));
-    this.held = [values, placed, addresses];
+    this.held = [values, addresses];
     const kernel = this.#library.symbols.mx_host_kernel(new TextEncoder().encode(`${job.entry}\0`));
     if (kernel === null) throw new Error(`${job.entry}: no such kernel in the host library`);
     this.#library.symbols.mx_host_launch(

@@ -5,10 +5,12 @@
 import { openHip } from "../../ffi/hip.ts";
 import { KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { FAMILIES } from "../../src/verify/cases/all.ts";
+import { attentionCases } from "../../src/verify/cases/attention.ts";
 import type { KernelCase } from "../../src/verify/cases/check.ts";
 import { expertCases } from "../../src/verify/cases/expert.ts";
 import { expertMlpCases } from "../../src/verify/cases/expert_mlp.ts";
 import { expertWalkCases } from "../../src/verify/cases/expert_walk.ts";
+import { gemmCases } from "../../src/verify/cases/gemm.ts";
 import { givenCases } from "../../src/verify/cases/given.ts";
 import { rankNormCases } from "../../src/verify/cases/rank_norms.ts";
 import { rankCases } from "../../src/verify/cases/ranks.ts";
@@ -34,6 +36,7 @@ Deno.test({
     using host = new HipHost(buildHipHost());
     using runtime = openHip(host.path);
     using kernels = new KernelSet(runtime.open(0), await hostKernels({ batches: true }));
+    using _filled = await HostMachine.open();
     {
       using machine = new GpuMachine(kernels);
       const cases = await casesOf(machine);
@@ -89,6 +92,26 @@ Deno.test({
         assertOpen(one);
         await machine.run([one.job]);
         assert(one.check() <= 1, one.name);
+      });
+    }
+  },
+});
+
+Deno.test({
+  name: "NVIDIA's kernels with matrix instructions agree with the reference, the instructions written out",
+  ignore: await withoutKernelCompiler(),
+  fn: async (t) => {
+    const machine = await HostMachine.open();
+    const cases = [...gemmCases(), ...expertCases(), ...attentionCases()].filter(({ job: { entry } }) =>
+      /^(expert_)?batch_\w+_x\d+$|_mma$/.test(entry)
+    );
+    assert(cases.length > 95, `only ${cases.length} cases`);
+    for (const one of cases) {
+      await t.step(one.name, async () => {
+        assertOpen(one);
+        await machine.run([one.job]);
+        const verdict = one.check();
+        assert(verdict <= 1, `${one.name}: ${verdict} times the allowed deviation`);
       });
     }
   },
