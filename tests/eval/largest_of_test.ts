@@ -125,6 +125,15 @@ Deno.test("the next largest is told from the largest where a jackknife by SciPy 
     });
     assertEquals(others, [1, 1, 0, 0]);
   }
+  // However often its tokens say the same, a text says it once.
+  const texts = ([[1, 0.5], [2, 0]] as const).map(([layer, lift]): Candidate => {
+    const own = observations(layer, lift).slice(0, 4);
+    const blocks = own.flatMap(({ sum, weight }) => new Array(9).fill({ sum: sum / 9, weight: weight / 9 }));
+    return { layer, operation: "o_proj", groups: [own, blocks] };
+  });
+  assertEquals(largestOf(texts, bound)!.others.length, 1);
+  const [bare, other] = texts.map((one) => ({ ...one, groups: [one.groups[1]!, one.groups[1]!] }));
+  assertEquals(largestOf([bare!, other!], bound)!.others.length, 0);
   // The upper end is the highest of those that may be the largest.
   const uncertain = { layer: 3, operation: "o_proj", groups: groupings([[1], [40], [1], [2], [3]]) };
   const wide = { layer: 4, operation: "o_proj", groups: groupings([[9.9], [9.8], [10], [9.7], [9.9]]) };

@@ -1,4 +1,5 @@
 import { groupings } from "../../src/eval/intervals.ts";
+import { timesNeeded } from "../../src/eval/paired_mean.ts";
 import { rank } from "../../src/eval/ranking.ts";
 import { klGroups } from "../../src/eval/prediction_summary.ts";
 import type { Stopped } from "../../src/eval/predictions_schema.ts";
@@ -65,6 +66,8 @@ Deno.test("rank() needs the tokens that the textbook's size of a sample for 80% 
   const textbook = (1.959963985 + 0.841621234) ** 2 * variance / mean ** 2;
   // Student's t takes some more than the normal distribution, of which the textbook's size is: about z(0.975)^2 / 2.
   assert(textbook < pair!.tokensToSeparate! && pair!.tokensToSeparate! < textbook + 4, `${pair!.tokensToSeparate}`);
+  // Whole tokens, of which less would not do.
+  assertEquals(pair!.tokensToSeparate, Math.ceil(50 * timesNeeded(pair!.difference, APART)!));
 });
 
 Deno.test("rank() never says that fewer tokens than those at hand would tell settings apart which these do not", () => {
