@@ -7,24 +7,53 @@ export const EXIT_INTERRUPTED = 130;
 /** What {@linkcode Interrupt.race} gives when the interruption came first. */
 export const INTERRUPTED: unique symbol = Symbol("interrupted");
 
-/** Listens for these signals until disposed of; a second one ends the program at once. */
+/**
+ * Milliseconds after the first signal in which others are taken for the same one. Whoever stops a whole group of
+ * processes signals each of them, and npm and its launchers pass on theirs besides: within some milliseconds the
+ * program gets two or three for one.
+ */
+const SAME_SIGNAL_MS = 200;
+
+/**
+ * Listens for these signals until disposed of; a second one ends the program at once. Of keys that are pressed every
+ * one counts, of what other programs send only what comes later than {@linkcode SAME_SIGNAL_MS}.
+ */
 export class Interrupt implements Disposable {
   readonly #controller = new AbortController();
   readonly #arrived = Promise.withResolvers<typeof INTERRUPTED>();
-  readonly #listener = () => {
-    if (this.heard) Deno.exit(EXIT_INTERRUPTED);
+  readonly #listeners: readonly (readonly [Deno.Signal, () => void])[];
+  /** Ends the program at the next signal, once more than the same one has to come. */
+  #later: ReturnType<typeof setTimeout> | undefined;
+  #first = 0;
+
+  /** @param typed Whether SIGINT is a key that is pressed: a launcher does not pass it on where there is a terminal. */
+  constructor(readonly typed: boolean = Deno.stdin.isTerminal() || Deno.stderr.isTerminal()) {
+    const signals: readonly Deno.Signal[] = [
+      "SIGINT",
+      ...(Deno.build.os === "windows" ? [] : ["SIGTERM" as const]),
+      ...(Deno.build.os === "windows" || ignoresHangup() ? [] : ["SIGHUP" as const]),
+    ];
+    this.#listeners = signals.map((signal) => [signal, () => this.#hear(signal)]);
+    for (const [signal, listener] of this.#listeners) Deno.addSignalListener(signal, listener);
+    setActions(signals, "usual");
+    if (typed) setActions(["SIGINT"], "once");
+  }
+
+  #hear(signal: Deno.Signal): void {
+    if (this.heard) {
+      const another = this.typed && signal === "SIGINT" || performance.now() - this.#first >= SAME_SIGNAL_MS;
+      if (another) Deno.exit(EXIT_INTERRUPTED);
+      return;
+    }
+    this.#first = performance.now();
+    this.#later = setTimeout(() => setActions(this.#signals, "end"), SAME_SIGNAL_MS);
+    Deno.unrefTimer(this.#later as unknown as number);
     this.#controller.abort();
     this.#arrived.resolve(INTERRUPTED);
-  };
-  readonly #signals: readonly Deno.Signal[] = [
-    "SIGINT",
-    ...(Deno.build.os === "windows" ? [] : ["SIGTERM" as const]),
-    ...(Deno.build.os === "windows" || ignoresHangup() ? [] : ["SIGHUP" as const]),
-  ];
+  }
 
-  constructor() {
-    for (const signal of this.#signals) Deno.addSignalListener(signal, this.#listener);
-    endAtTheSecond(this.#signals);
+  get #signals(): readonly Deno.Signal[] {
+    return this.#listeners.map(([signal]) => signal);
   }
 
   /** Whether one of the signals has come. */
@@ -49,8 +78,9 @@ export class Interrupt implements Disposable {
 
   /** Gives the signals back to the system, or to others that listen beside this. */
   [Symbol.dispose](): void {
-    for (const signal of this.#signals) Deno.removeSignalListener(signal, this.#listener);
-    setFlags(this.#signals, 0);
+    clearTimeout(this.#later);
+    for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
+    setActions(this.#signals, "usual");
   }
 }
 
@@ -71,16 +101,12 @@ const SIG_DFL = 0n;
 const actions = new Map<Deno.Signal, Uint8Array<ArrayBuffer>>();
 
 /**
- * Lets the system end the process at the second signal. The listener hears of either only when the thread that computes
- * has a pause, which a large layer may not make for seconds. Without FFI, or elsewhere than on Linux, the listener is
- * all there is.
+ * Has the system do what Deno wants at each of the signals (`usual`), that at the first and end the process at the
+ * second (`once`), or end it at the next (`end`). A listener hears of a signal only when the thread that computes has a
+ * pause, which a large layer may not make for seconds. Without FFI, or elsewhere than on Linux, the listeners are all
+ * there is.
  */
-function endAtTheSecond(signals: readonly Deno.Signal[]): void {
-  setFlags(signals, SA_RESETHAND);
-}
-
-/** Has the system do what Deno wants at each of the signals, with a flag of sa_flags or with none. */
-function setFlags(signals: readonly Deno.Signal[], flag: number): void {
+function setActions(signals: readonly Deno.Signal[], what: "usual" | "once" | "end"): void {
   if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return;
   try {
     const libc = Deno.dlopen("libc.so.6", {
@@ -92,8 +118,11 @@ function setFlags(signals: readonly Deno.Signal[], flag: number): void {
       if (libc.symbols.sigaction(NUMBERS[signal]!, null, bytes) !== 0) continue;
       if (new DataView(bytes.buffer).getBigUint64(0, true) !== SIG_DFL) actions.set(signal, bytes);
       else bytes = actions.get(signal) ?? bytes;
+      bytes = bytes.slice();
       const action = new DataView(bytes.buffer);
+      const flag = what === "once" ? SA_RESETHAND : 0;
       action.setUint32(FLAGS_AT, (action.getUint32(FLAGS_AT, true) & ~SA_RESETHAND | flag) >>> 0, true);
+      if (what === "end") action.setBigUint64(0, SIG_DFL, true);
       libc.symbols.sigaction(NUMBERS[signal]!, bytes, null);
     }
     libc.close();

@@ -150,7 +150,7 @@ Deno.test("systemError() tells what the system refuses, and want of memory, from
   assertEquals(systemError(Object.assign(new TypeError("x"), { code: "ERR_INVALID_ARG_TYPE" })), null);
 });
 
-const NUMBERS = { SIGINT: 2 };
+const NUMBERS = { SIGINT: 2, SIGTERM: 15 };
 
 /** Whether a process has not taken note yet of a signal that it was sent. */
 function isPending(pid: number, signal: keyof typeof NUMBERS): boolean {
@@ -175,5 +175,32 @@ Deno.test({
     for (let read = await reader.read(); !read.done; read = await reader.read()) said += read.value;
     // One that is not ended computes to its end, which takes a minute, and says so.
     assertEquals([(await child.status).signal, said], ["SIGINT", "busy\n"]);
+  },
+});
+
+Deno.test({
+  name: "signals that no key sends, and that come at once, are one signal, and another one ends the program",
+  ignore: !linux,
+  fn: async () => {
+    const script = new URL("busy.ts", import.meta.url).pathname;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const args = ["run", "--no-check", "--allow-all", script, "waits"];
+      const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null" }).spawn();
+      const reader = child.stdout.getReader();
+      await reader.read();
+      let ended = false;
+      child.status.then(() => ended = true);
+      const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+      // As npm, its launcher and who stops all of them send them.
+      for (let i = 0; i < 3; i++) {
+        child.kill(signal);
+        while (isPending(child.pid, signal)) await pause(1);
+      }
+      await pause(400);
+      assertEquals(ended, false, `${signal}: three at once`);
+      child.kill(signal);
+      assertEquals((await child.status).signal, signal);
+      await reader.cancel();
+    }
   },
 });
