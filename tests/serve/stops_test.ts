@@ -55,3 +55,31 @@ Deno.test("completions: half a character at the end may be a stop string, but no
     assertEquals([pieces.map(({ text }) => text).join(""), pieces.at(-1).finish_reason], wanted.slice(0, 2));
   }
 });
+
+Deno.test("completions: the name of a special token as a stop ends a reply whose text leaves them out", async () => {
+  const reply = "It is<|end|><|start|>assistant<|channel|>final<|message|>More.<|return|>";
+  const whole = "It isassistantfinalMore.";
+  const cases: [asked: Json, wanted: [text: string, reason: string | null]][] = [
+    [{}, [whole, null]],
+    [{ stop: "<|end|>" }, ["It is", "<|end|>"]],
+    [{ stop: ["nowhere", "<|message|>"] }, ["It isassistantfinal", "<|message|>"]],
+    [{ stop: ["<|end|>", "is"] }, ["It ", "is"]],
+    [{ stop: "<|end|>", skip_special_tokens: false }, ["It is", "<|end|>"]],
+    [{ stop: "<|end|>", min_tokens: 12 }, [whole, null]],
+    // Nor is what the model ends by itself, which is no stop that was asked for.
+    [{ stop: "<|return|>" }, [whole, null]],
+    [{ stop: "<|return|>", ignore_eos: true }, [whole, "<|return|>"]],
+    [{ stop: "<|" }, [whole, null]],
+  ];
+  for (const [asked, wanted] of cases) {
+    server.script(reply, reply);
+    const body = { prompt: "Hi", max_tokens: 100, logprobs: 0, ...asked };
+    const { choices: [{ text, finish_reason, stop_reason, logprobs }], usage } =
+      (await server.post("/v1/completions", body)).json;
+    assertEquals([text, stop_reason, finish_reason], [...wanted, "stop"], JSON.stringify(asked));
+    assertEquals(logprobs.tokens.length, usage.completion_tokens);
+    const events = await server.stream("/v1/completions", { ...body, stream: true });
+    const pieces = events.slice(0, -1).map(({ data }) => data.choices[0]);
+    assertEquals([pieces.map(({ text }) => text).join(""), pieces.at(-1).stop_reason], wanted, JSON.stringify(asked));
+  }
+});

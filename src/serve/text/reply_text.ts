@@ -4,6 +4,7 @@ import { StopStrings } from "../../text/stop_strings.ts";
 
 /** How a reply becomes text. */
 export interface ReplyTextOptions {
+  /** Texts that end the reply; one that is the name of a special token does so where names are left out, too. */
   readonly stops: readonly string[];
   /** Tokens whose text is not searched for them; default 0. */
   readonly minTokens?: number | undefined;
@@ -32,14 +33,16 @@ export function charactersOf(text: string): number {
 export class ReplyText {
   readonly #decoder: StreamDecoder;
   readonly #stops: StopStrings;
+  readonly #stopNames: ReadonlySet<string>;
   readonly #stopIds: ReadonlySet<number>;
   readonly #minTokens: number;
   #tokens = 0;
   readonly #texts: TokenText[] = [];
 
-  constructor(tokenizer: TokenBytes, { stops, special, stopIds, minTokens = 0 }: ReplyTextOptions) {
+  constructor(readonly tokenizer: TokenBytes, { stops, special, stopIds, minTokens = 0 }: ReplyTextOptions) {
     this.#decoder = new StreamDecoder(tokenizer, special);
     this.#stops = new StopStrings(stops);
+    this.#stopNames = new Set(special === "skip" ? stops : []);
     this.#stopIds = stopIds;
     this.#minTokens = minTokens;
   }
@@ -51,8 +54,10 @@ export class ReplyText {
 
   /** Takes a chosen token; true where the text ends with it. */
   readonly watch = (id: number): boolean => {
-    const own = this.#stopIds.has(id) ? "" : this.#decoder.push(id);
-    const shown = ++this.#tokens > this.#minTokens ? this.#stops.push(own) : own;
+    const ends = this.#stopIds.has(id), own = ends ? "" : this.#decoder.push(id);
+    const name = ends || this.#stopNames.size === 0 ? null : this.tokenizer.specialName(id);
+    const searched = name !== null && this.#stopNames.has(name) ? own + name : own;
+    const shown = ++this.#tokens > this.#minTokens ? this.#stops.push(searched) : own;
     this.#texts.push({ shown, length: charactersOf(own) });
     return this.#stops.found !== null;
   };
