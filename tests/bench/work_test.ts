@@ -51,6 +51,22 @@ Deno.test("Costs.of() counts each weight once for a batch, and keys and values f
   assertEquals(expert, bytes[0]! + bytes[1]!);
 });
 
+Deno.test("Costs counts the bytes of a cache by its format, and the pages that so many bytes have room for", () => {
+  for (const [format, each] of [["f32", 4], ["bf16", 2], ["fp8", 1]] as const) {
+    const made = new Costs(config, source, format), position = 2 * SHAPE.kvHeads * SHAPE.headDim * each;
+    // The sliding layer keeps its window of 8 and a chunk of 16 tokens, no more than there are.
+    assertEquals(made.cacheBytes(3, 100, 16), 3 * (24 + 100) * position);
+    assertEquals(made.cacheBytes(3, 20, 16), 3 * (20 + 20) * position);
+    const page = 64 * position;
+    assertEquals([made.pageBytes(1), made.pageBytes(7), made.poolBytes(9)], [page, 7 * page, 10 * page]);
+    // The first page is nobody's.
+    assertEquals([made.poolPages(10 * page), made.poolPages(11 * page - 1), made.poolPages(page)], [9, 9, 0]);
+    for (const sliding of [[true, false, false], [true, true, false]]) {
+      assertEquals(new Costs({ ...config, sliding }, source, format).pageBytes(1), 2 * page);
+    }
+  }
+});
+
 Deno.test("Costs.expectedExperts() is the mean of many draws", () => {
   assertEquals(costs.expectedExperts(1), [4, 4]);
   // 8 experts, 4 of them for each of two tokens: 8 (1 - 1/4).
