@@ -56,8 +56,6 @@ function checkBranch(branches: readonly (readonly Item[])[], i: number): void {
   // After the last item that must match, nothing can make the branch fail.
   const last = branch.findLastIndex(({ least }) => least > 0);
   const before = branch.slice(0, Math.max(0, last));
-  const required = branch[last];
-  if (required !== undefined && required.least > 1) before.push({ ...required, most: required.least });
   const ways = branch.filter(({ most }) => most < Infinity)
     .reduce((product, { least, most, ways }) => product * ways * (most - least + 1), 1);
   if (ways > MAX_WAYS) throw new NotLinear("has a branch with too many optional parts");

@@ -6,7 +6,7 @@ import type { RunCell, Store } from "../../src/eval/task.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import type { Session } from "../../src/session/session.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { TINY } from "./sides.ts";
 
@@ -128,4 +128,53 @@ Deno.test("runPredictions() goes on from its journals, to the same numbers", asy
   assertEquals([whole.stopped, whole.settings[0]!.sequences.length], ["spent", 40]);
   for (const after of [5, 20, 1]) await outcome(`${dir.path}/cut`, after).catch(() => {});
   assertEquals(await outcome(`${dir.path}/cut`), whole);
+});
+
+Deno.test("a summary gives the figures of all tokens, of replies and of prompts, worked out by hand", () => {
+  const first: SequencePredictions = {
+    ...{ index: 4, replyFrom: 2, kl: [0.1, 0, 0.3, 1e-20], agrees: "1011" },
+    ...{ nllA: [1, 2, 3], nllB: [1.5, 2, 2.5] },
+  };
+  const second = { index: 9, replyFrom: 1, kl: [0.2, 0.8], agrees: "10", nllA: [0.5], nllB: [1.25] };
+  const { sequences, tokens, all, reply, prompt } = summarizePredictions([first, second]);
+  assertEquals([sequences, tokens, all.positions, reply!.positions, prompt!.positions], [2, 6, 6, 3, 3]);
+  assertAlmostEquals(all.kl.mean.value, 1.4 / 6, 1e-12);
+  // What float32 logits cannot show counts as 1e-12.
+  assertAlmostEquals(all.kl.logMean.value, (0.1 * 0.3 * 0.2 * 0.8 * 1e-24) ** (1 / 6), 1e-15);
+  all.kl.quantiles.forEach(({ value }, i) => assertAlmostEquals(value, [0.15, 0.55, 0.675, 0.775, 0.7975][i]!, 1e-12));
+  assertEquals([all.kl.most, all.kl.mostAt], [0.8, { sequence: 9, position: 1 }]);
+  assertAlmostEquals(all.kl.mostShare, 0.8 / 1.4, 1e-12);
+  assertEquals([all.sameTop.value, reply!.sameTop.value, prompt!.sameTop.value], [4 / 6, 2 / 3, 2 / 3]);
+  assertEquals([reply!.kl.mostAt, prompt!.kl.mostAt], [{ sequence: 9, position: 1 }, { sequence: 9, position: 0 }]);
+  const next = all.next!,
+    changes = [[1, 1.5], [2, 2], [3, 2.5], [0.5, 1.25]].map(([a, b]) => Math.exp(-b!) - Math.exp(-a!));
+  const found = [
+    next.nllIncrease,
+    next.perplexityRatio,
+    next.perplexityA,
+    next.perplexityB,
+    next.change,
+    next.changeRms,
+  ];
+  const expected = [0.1875, Math.exp(0.1875), Math.exp(6.5 / 4), Math.exp(7.25 / 4)];
+  expected.push(changes.reduce((x, y) => x + y) / 4, Math.hypot(...changes) / 2);
+  found.forEach(({ value }, i) => assertAlmostEquals(value, expected[i]!, 1e-12, `${i}`));
+  assertEquals([all, reply!, prompt!].map((part) => part.predicted), [4, 1, 3]);
+  assertAlmostEquals(reply!.next!.nllIncrease.value, -0.5, 1e-12);
+});
+
+Deno.test("a summary names the first token that is not finite, and knows replies where some sequences have one", () => {
+  const of = (kl: (number | null)[], replyFrom: number | null): SequencePredictions => ({
+    ...{ index: 3, replyFrom, kl, agrees: "1".repeat(kl.length), nllA: [], nllB: [] },
+  });
+  const { all, reply, prompt } = summarizePredictions([of([0.1, 0.5], null), of([0.5, null, 0.25], 2)]);
+  assertEquals([all.kl.most, all.kl.mostAt.position, all.kl.mean.value, all.next], [NaN, 1, NaN, null]);
+  // A sequence without a reply is a prompt.
+  assertEquals([reply!.kl.most, reply!.kl.mostAt], [0.25, { sequence: 3, position: 2 }]);
+  assertEquals([prompt!.positions, reply!.positions], [4, 1]);
+  const none = summarizePredictions([of([0, 0], null)]);
+  assertEquals([none.reply, none.prompt, none.all.kl.mostShare], [null, null, 0]);
+  assertEquals(none.all.kl.logMean, { value: 0, low: 0, high: Infinity });
+  // Of equal ones the first.
+  assertEquals(summarizePredictions([of([0.1, 0.5, 0.5], null)]).all.kl.mostAt, { sequence: 3, position: 1 });
 });

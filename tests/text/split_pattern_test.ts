@@ -55,7 +55,42 @@ const SLOW = [
   "a\\",
   "x".repeat(5000),
   "((".repeat(2000),
+  // What is not known, or stands where it means nothing.
+  ...["(?=ab)c", "(?=a)*b", "(?!a)?b", "(?=a){0}b", "(?>a)b", "*a", "a|+", "^a", "a$", "{2}a", "a|{", "[[a]", "\\q"],
+  // Unbounded within a group, although once; bounds the wrong way round or too large.
+  ...["(a+)b", "(?:a|b+)c", "a{3,2}", "a{101}", "a{1,101}", "a{101,}"],
+  // More ways than a thousand, of characters and of groups; more groups within each other than twenty.
+  ...["a{0,99}b{0,10}c", `${group(40)}${group(40)}x`, `(?:${group(40)}${group(40)})x`, nested(21)],
+  // The next branch begins with something else.
+  ...["c?a*b|ca*", "c?a*b|d?a*", "ca*b|c?a*", "c{1,2}a*b|c{1,3}a*", "a*b|a{2,}"],
 ];
+
+/** A group of so many branches. */
+function group(branches: number): string {
+  return `(?:${Array.from({ length: branches }, (_, i) => String.fromCodePoint(0x400 + i)).join("|")})`;
+}
+
+function nested(groups: number): string {
+  return "(".repeat(groups) + "a" + ")".repeat(groups);
+}
+
+Deno.test("whyNotLinear() lets through what is just within its limits, and sets that hold brackets", () => {
+  const within = [
+    "x".repeat(4000),
+    "a{100}",
+    "a{0,100}",
+    "a{2,}",
+    "a{2}b",
+    "a{0,99}b{0,9}c",
+    `${group(25)}${group(40)}x`,
+  ];
+  const sets = ["[](]", "[^](]", "[\\](]", "[[:alpha:](]", "[^a[b](]*"];
+  const others = [nested(20), "c?a*b|c?a*", "a*b|a+b|a*", "(?!a)b", "(?=[ab])b", "a\\x{41}", "\\u0041\\x41\\p{L}"];
+  for (const pattern of [...within, ...sets, ...others]) {
+    assertEquals(whyNotLinear(pattern), null, pattern.slice(0, 40));
+  }
+  assertEquals(whyNotLinear("x".repeat(4001)), "has 4001 characters, expected at most 4000");
+});
 for (const pattern of SLOW) {
   Deno.test(`whyNotLinear() refuses ${pattern.slice(0, 40)}`, () => assert(whyNotLinear(pattern) !== null));
 }
