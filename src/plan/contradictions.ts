@@ -66,6 +66,13 @@ export function refuseUnclearInputs(
         "a plain one: are its inputs plain?",
       );
     }
+    // Whoever kept these weights from another checkpoint did not make the entry for them, nor for their inputs.
+    const said = spec.weight === null ? "a plain one" : weightName(spec.weight.format, spec.weight.scale);
+    const onTheFly = spec.input !== null && spec.input.kind !== "fp8_static";
+    if (isQuantized && !spec.isExcluded && onTheFly && said !== weight) {
+      const expected = `${said} as the weight of ${module}, or exclude to name it`;
+      refuse(spec.entry, expected, `${weight}: are its inputs ${nameOfInput(spec.input!)}?`);
+    }
     if (stored.isOwnModule && (isQuantized || stored.hasPlainScale)) {
       const own = config!.of([module]), both = `${own.entry} to AMD Quark, which knows no module of all experts`;
       // Of formats of 6 bits only the config says which it is.

@@ -1,4 +1,5 @@
 /** Linears of which tensors and config say different things: refused where inputs depend on who is right. */
+import { asset } from "../../src/assets.ts";
 import { assertEquals } from "../assert.ts";
 import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
 import { BF16, FP8_ROW, FP8_TENSOR, inputs, model, MXFP4, mxfp6, plan, refused } from "./stored_models.ts";
@@ -51,6 +52,21 @@ Deno.test("makePlan() takes quantized weights that are excluded where scales or 
   assertEquals([weightOnly.scheme, weightOnly.warnings.length], ["w_mxfp4", 1]);
   const calibrated = plan(model({ experts: FP8_TENSOR, scale: () => 2 }), quark(entry(FP8, FP8), { exclude: ["*"] }));
   assertEquals(inputs(calibrated)["0.mlp.experts.0.down_proj"], { kind: "fp8_static", scale: 2 });
+});
+
+Deno.test("makePlan() refuses weights of another format than an entry that quantizes inputs on the fly", () => {
+  // AMD Quark was asked to leave experts alone that were MXFP4 before, and lost that pattern.
+  const written = JSON.parse(Deno.readTextFileSync(asset("tests/goldens/quark/file_to_file.json")));
+  const line = (module: string, said: string, got: string) =>
+    `global_quant_config: expected ${said} as the weight of ${module}, or exclude to name it, got ${got}`;
+  const kept = model({ attention: FP8_ROW });
+  refused(line(GATE, "fp8_e4m3 per channel", "mxfp4: are its inputs fp8_token?"), kept, written);
+  refused(line(GATE, "mxfp6_e3m2", "mxfp4: are"), model(), quark(entry(mxSpec("fp6_e3m2", false), FP4_INPUT)));
+  refused(line(GATE, "a plain one", "mxfp4: are its inputs mxfp4?"), model(), quark(entry(null, FP4_INPUT)));
+  // What is asked for decides, and so it does where inputs are as they are or have stored scales.
+  assertEquals(inputs(plan(kept, written, { scheme: "w_mxfp4" }))["0.self_attn.q_proj"], { kind: "fp8_token" });
+  assertEquals(plan(model(), quark(entry(ptpc(false), null))).scheme, "w_mxfp4");
+  assertEquals(plan(model({ scale: () => 1 }), quark(entry(FP8, FP8))).scheme, "w_mxfp4_a_fp8");
 });
 
 Deno.test("makePlan() refuses quantized weights by Quark's names without a word on their inputs", () => {
