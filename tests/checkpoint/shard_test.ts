@@ -1,8 +1,9 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
-import { rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
+import { rankRanges, shardSource, sliceVector } from "../../src/checkpoint/shard.ts";
 import { InputError } from "../../src/errors.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
+import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";
@@ -79,8 +80,48 @@ Deno.test("rankRanges() cuts heads and vocabulary over the ranks of all groups, 
   }
 });
 
+Deno.test("rankRanges() gives every word to a rank where their number does not divide by the ranks", () => {
+  const words = (vocab: number) =>
+    [0, 1, 2].map((rank) => {
+      const { vocab: { start, end } } = rankRanges(sizes({ vocab, headDim: 32 }), { tp: 3, ep: 1 }, rank);
+      return [start, end];
+    });
+  // Padded to 128, of which each has 43.
+  assertEquals(words(128), [[0, 43], [43, 86], [86, 128]]);
+  assertEquals(words(100), [[0, 43], [43, 86], [86, 100]]);
+});
+
+Deno.test("shardSource() cuts transposed experts, whose output features lie side by side", () => {
+  const { config, source } = randomCheckpoint({ shape: SHAPES.tiny, layout: "hf_bf16" });
+  const whole = source.tree.layers[1]!, part = shardSource(source, config, { tp: 2, ep: 2 }, 3).tree.layers[1]!;
+  // The second rank of the second group: columns 64 to 95 of experts 4 to 7, two rows of gate and up for each.
+  const { gateUp: [up], down: [down] } = part,
+    { weight: fullUp } = whole.gateUp[4]!,
+    { weight: fullDown } = whole.down[4]!;
+  assert(fullUp.transposed && fullDown.transposed);
+  assertEquals([fullUp.rowStride, fullDown.rowStride], [2 * 192, 2 * 64]);
+  assertEquals(up!.weight, { ...fullUp, rows: 64, offset: fullUp.offset + 2 * 128, rowBytes: 2 * 64 });
+  assertEquals(down!.weight, { ...fullDown, cols: 32, offset: fullDown.offset + 64 * 2 * 64 });
+  assertEquals([up!.bias!.offset - whole.gateUp[4]!.bias!.offset, up!.bias!.length], [2 * 128, 64]);
+  assertEquals(down!.bias, null, "the first rank has it");
+});
+
+Deno.test("sliceVector() begins as many bytes further as its numbers take", () => {
+  for (const [format, bytes] of [["bf16", 2], ["f16", 2], ["f32", 4]] as const) {
+    const vector = { name: "v", format, length: 10, file: 1, offset: 100 };
+    const part = sliceVector(vector, { start: 3, end: 8 });
+    assertEquals(part, { ...vector, offset: 100 + 3 * bytes, length: 5 });
+  }
+});
+
 Deno.test("rankRanges() refuses sizes that make no sense", () => {
   const c = sizes({});
+  for (const ep of [0, -1, 1.5]) {
+    assertThrows(() => rankRanges(c, { tp: 1, ep }, 0), InputError, `ep: expected a positive integer, got ${ep}`);
+  }
+  for (const rank of [-1, 4, NaN]) {
+    assertThrows(() => rankRanges(c, { tp: 2, ep: 2 }, rank), RangeError, `rank ${rank}: expected 0 to 3`);
+  }
   assertThrows(() => rankRanges(c, { tp: 0, ep: 1 }, 0), InputError, "tp: expected a positive integer, got 0");
   assertThrows(() => rankRanges(c, { tp: 1, ep: 5 }, 0), InputError, "ep 5: the model has 4 experts");
   assertThrows(() => rankRanges(c, { tp: 5, ep: 1 }, 0), InputError, "tp 5: the model has 4 attention heads");
