@@ -53,7 +53,8 @@ export function openCheckpoint(model: string): Checkpoint {
   refuseOtherThanText("model", model);
   const opened = open(findModel(model));
   const { dir, layout, config, warnings } = opened;
-  return remember({ directory: dir, layout, config, warnings }, opened);
+  // Copies: what a caller changes in them is not what is computed.
+  return remember({ directory: dir, layout, config: structuredClone(config), warnings: [...warnings] }, opened);
 }
 
 /**

@@ -167,7 +167,7 @@ function refuseOtherScales(scales: SessionOptions["inputScales"]): void {
   for (const [module, scale] of scales) {
     if (isScale(scale)) continue;
     const name = `inputScales: ${typeof module === "string" ? printable(module) : show(module)}`;
-    throw InputError.of("wrong_value", { name }, "a number above 0 that float32 holds", show(scale));
+    throw InputError.of("wrong_value", { name }, "a finite number above 0 that float32 holds", show(scale));
   }
 }
 

@@ -56,7 +56,7 @@ export class Adjustments {
     ];
     for (const [name, value, least] of numbers) {
       if (typeof value === "number" && Number.isFinite(fround(value)) && value >= least) continue;
-      const expected = `a number${least > 0 ? " above 0" : ""} that float32 holds`;
+      const expected = `a finite number${least > 0 ? " above 0" : ""} that float32 holds`;
       throw InputError.of("wrong_value", { name }, expected, showOrNumber(value));
     }
     this.#bias = logitBias;

@@ -71,3 +71,15 @@ Deno.test("library: a sequence without room is refused before any of it is compu
     await assertRejects(() => session.generate(ids).next(), InputError);
   }
 });
+
+Deno.test("library: what a caller changes in a checkpoint's config is not what is computed", async () => {
+  const checkpoint = openCheckpoint(TINY), { vocab } = checkpoint.config;
+  const config = checkpoint.config as { -readonly [Name in keyof typeof checkpoint.config]: unknown };
+  config.vocab = 5;
+  (config.sliding as boolean[]).fill(false);
+  (checkpoint.warnings as string[]).push("mine");
+  await using changed = await openSession(checkpoint, { context: 256, threads: 1 });
+  await using expected = await openSession(openCheckpoint(TINY), { context: 256, threads: 1 });
+  const ids = Array.from({ length: 200 }, (_, i) => (37 * i) % vocab);
+  assertEquals(bytesOf(await changed.logits(ids)), bytesOf(await expected.logits(ids)));
+});

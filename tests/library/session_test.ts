@@ -48,8 +48,11 @@ Deno.test("library: logits and replies are those of the program's session, in an
       [{ topK: 0.5 }, "topK: expected an integer of at least 0, got 0.5"],
       [{ topP: "0.5" as never }, 'topP: expected a number above 0 and up to 1, got "0.5"'],
       [{ minP: 2 }, "minP: expected a number from 0 to 1, got 2"],
-      [{ repetitionPenalty: "2" as never }, 'repetitionPenalty: expected a number above 0 that float32 holds, got "2"'],
-      [{ logitBias: new Map([[1, "2" as never]]) }, 'logitBias: expected a number that float32 holds, got "2"'],
+      [
+        { repetitionPenalty: "2" as never },
+        'repetitionPenalty: expected a finite number above 0 that float32 holds, got "2"',
+      ],
+      [{ logitBias: new Map([[1, "2" as never]]) }, 'logitBias: expected a finite number that float32 holds, got "2"'],
     ] as const
   ) await assertRejects(() => session.generate(IDS, options).next(), InputError, line);
   await assertRejects(

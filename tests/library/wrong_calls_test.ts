@@ -63,7 +63,10 @@ Deno.test("library: choices of another kind are refused by their name", async ()
       ],
       [{ backend: "hip", hipLibrary: 3 }, "hipLibrary: expected a string, got 3"],
       [{ inputScales: () => 1 }, "inputScales: expected a Map from modules to scales, got a function"],
-      [{ inputScales: new Map([["model.layers.0.mlp.router", -1]]) }, "a number above 0 that float32 holds, got -1"],
+      [
+        { inputScales: new Map([["model.layers.0.mlp.router", -1]]) },
+        "a finite number above 0 that float32 holds, got -1",
+      ],
       // A name that is misspelled left the checkpoint's own scale, in silence.
       [{ inputScales: new Map([["model.layers.0.mlp.experts.gate_up", 1]]) }, "inputScales: expected modules of the"],
     ] as const
@@ -104,9 +107,12 @@ Deno.test("library: numbers that are larger than they need be are as good as the
   assertEquals(await replyWith({ topK: 2 ** 60, maxTokens: 2 ** 60 }), expected);
   for (
     const [options, line] of [
-      [{ repetitionPenalty: 1e40 }, "repetitionPenalty: expected a number above 0 that float32 holds, got 1e+40"],
-      [{ presencePenalty: -1e40 }, "presencePenalty: expected a number that float32 holds, got -1e+40"],
-      [{ logitBias: new Map([[3, 1e40]]) }, "logitBias: expected a number that float32 holds, got 1e+40"],
+      [
+        { repetitionPenalty: 1e40 },
+        "repetitionPenalty: expected a finite number above 0 that float32 holds, got 1e+40",
+      ],
+      [{ presencePenalty: -1e40 }, "presencePenalty: expected a finite number that float32 holds, got -1e+40"],
+      [{ logitBias: new Map([[3, 1e40]]) }, "logitBias: expected a finite number that float32 holds, got 1e+40"],
     ] as const
   ) await assertRejects(() => replyWith(options), InputError, line);
 });

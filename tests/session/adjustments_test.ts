@@ -81,10 +81,10 @@ Deno.test("tokens that cannot come stay so, whatever is added to them", () => {
   adjustments.apply(logits);
   assertEquals([...logits], [-Infinity, 1.5, 1]);
   const wrong: [AdjustmentOptions, string][] = [
-    [{ repetitionPenalty: 0 }, "repetitionPenalty: expected a number above 0 that float32 holds, got 0"],
-    [{ frequencyPenalty: NaN }, "frequencyPenalty: expected a number that float32 holds, got NaN"],
-    [{ presencePenalty: Infinity }, "presencePenalty: expected a number that float32 holds, got Infinity"],
-    [{ logitBias: new Map([[1, 1e39]]) }, "logitBias: expected a number that float32 holds, got 1e+39"],
+    [{ repetitionPenalty: 0 }, "repetitionPenalty: expected a finite number above 0 that float32 holds, got 0"],
+    [{ frequencyPenalty: NaN }, "frequencyPenalty: expected a finite number that float32 holds, got NaN"],
+    [{ presencePenalty: Infinity }, "presencePenalty: expected a finite number that float32 holds, got Infinity"],
+    [{ logitBias: new Map([[1, 1e39]]) }, "logitBias: expected a finite number that float32 holds, got 1e+39"],
   ];
   for (const [options, message] of wrong) assertThrows(() => Adjustments.of(options, []), InputError, message);
 });
