@@ -80,3 +80,27 @@ Deno.test("observe() computes every sequence from its beginning; its largest sca
     assertEquals(once.kv[layer]!.v, by448(largest.get(`${layer} v_proj`)!));
   }
 });
+
+Deno.test("Observer gives experts without tokens the largest scale of their layer, and counts those of all", () => {
+  const observer = new Observer({ layers: 2, experts: 3, topK: 1 } as ModelConfig);
+  const look = (layer: number, operation: TappedOperation, values: number[], experts: number[] = []) =>
+    observer.look({ ...point(operation, values.length, values, experts), layer });
+  look(0, "v_proj", [0.75, -0.5]);
+  look(0, "rotary.k", [-0.25, 0.125]);
+  look(0, "postNorm", [-8, 2]);
+  look(0, "route", [1, 1], [0, 2]);
+  look(0, "experts.swiglu", [4, -0.5]);
+  look(1, "postNorm", [0.25]);
+  look(1, "route", [1], [1]);
+  look(1, "experts.swiglu", [0.125]);
+  const { inputs, kv, unseenExperts } = observer.result();
+  assertEquals([unseenExperts, kv[0]], [3, { k: by448(0.25), v: by448(0.75) }]);
+  const scales = (layer: number, name: string) =>
+    [0, 1, 2].map((expert) => inputs.get(`model.layers.${layer}.mlp.experts.${expert}.${name}`));
+  assertEquals(scales(0, "gate_up_proj"), [8, 8, 2].map(by448));
+  assertEquals(scales(0, "down_proj"), [4, 4, 0.5].map(by448));
+  assertEquals(
+    [scales(1, "gate_up_proj"), scales(1, "down_proj")],
+    [0.25, 0.125].map((most) => new Array(3).fill(by448(most))),
+  );
+});
