@@ -79,7 +79,8 @@ struct Registration {
 };
 } // namespace mx_host
 
-#define MX_ENTRY(name, threads) extern "C" void name
+// Hidden: glibc has an `advance` of its own, which would be called instead where the compiler does not inline.
+#define MX_ENTRY(name, threads) extern "C" __attribute__((visibility("hidden"))) void name
 #define MX_ENTRY_RESIDENT(name, threads, blocks) MX_ENTRY(name, threads)
 #define MX_REGISTER(name, exchanges)                                                                                             \
   static mx_host::Registration name##_registration(#name, [](void *const *args) { mx_host::call(name, args); },                \

@@ -18,11 +18,11 @@ import { routeCases } from "../../src/verify/cases/route.ts";
 import { casesOf, runCase } from "../../src/verify/kernels.ts";
 import { GpuMachine } from "../../src/verify/machine.ts";
 import type { CaseResult } from "../../src/verify/results.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { buildHipHost } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
-import { HostMachine } from "./host_machine.ts";
+import { hostLibrary, HostMachine } from "./host_machine.ts";
 
 /** Asserts that a case does not agree before its kernel has run, where there is anything to do. */
 function assertOpen({ name, check }: KernelCase): void {
@@ -113,6 +113,18 @@ Deno.test({
         const verdict = one.check();
         assert(verdict <= 1, `${one.name}: ${verdict} times the allowed deviation`);
       });
+    }
+  },
+});
+
+Deno.test({
+  name: "kernels of the host library are no symbols, which another library's function of that name could replace",
+  ignore: await withoutKernelCompiler(),
+  fn: async () => {
+    const path = await hostLibrary();
+    // As glibc has `advance`, which ran instead wherever the compiler did not inline the kernel.
+    for (const name of ["advance", "rms_norm"]) {
+      assertThrows(() => Deno.dlopen(path, { [name]: { parameters: [], result: "void" } }), Error, name);
     }
   },
 });
