@@ -92,6 +92,12 @@ const REFUSED: readonly (readonly [config: Json, line: string])[] = [
   ],
   [inputs({ mx_element_dtype: "fp6_e2m3" }), 'input_tensors.mx_element_dtype: expected fp4, got "fp6_e2m3"'],
   [inputs({ observer_cls: "PerGroupMinMaxObserver" }), "input_tensors.observer_cls: expected PerBlockMXObserver, got"],
+  [quark(entry({ ...FP4_WEIGHT, ch_axis: 0 }, null)), "weight.ch_axis: expected -1 or 1, got 0"],
+  [inputs({ ch_axis: 1 }), "input_tensors.ch_axis: expected -1, got 1"],
+  [
+    quark(entry(ptpc(false), { ...ptpc(true), qscheme: "per_group" })),
+    'input_tensors.qscheme: expected per_tensor or per_channel, got "per_group"',
+  ],
   [inputs({ scale_type: "bfloat16" }), 'input_tensors.scale_type: expected float or float32, got "bfloat16"'],
   [
     quark(entry(ptpc(false), { ...ptpc(true), scale_type: "pof2" })),
