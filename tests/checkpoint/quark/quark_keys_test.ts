@@ -98,6 +98,7 @@ const REFUSED: readonly (readonly [config: Json, line: string])[] = [
     quark(entry(ptpc(false), { ...ptpc(true), qscheme: "per_group" })),
     'input_tensors.qscheme: expected per_tensor or per_channel, got "per_group"',
   ],
+  [quark(entry({ ...FP8, is_dynamic: true }, FP8)), "weight.is_dynamic: expected false for a weight, got true"],
   [inputs({ scale_type: "bfloat16" }), 'input_tensors.scale_type: expected float or float32, got "bfloat16"'],
   [
     quark(entry(ptpc(false), { ...ptpc(true), scale_type: "pof2" })),
