@@ -12,7 +12,7 @@ import { InputError, type Subject } from "../errors.ts";
 import { refuseRotation } from "../plan/planned.ts";
 import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
-import { parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
+import { nameOfInput, parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
 import { option, words } from "../words.ts";
 
 /** Schemes that a checkpoint can be quantized to. */
@@ -88,7 +88,7 @@ export function planTargets(
           "wrong_value",
           { name: module },
           "plain weights with inputs as they are, or quantized ones",
-          `fake-quantized ${format}, which cannot be copied`,
+          `plain ${format} weights with ${nameOfInput(input)} inputs, which cannot be copied`,
         );
       }
       const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;

@@ -241,15 +241,15 @@ Deno.test("an online rotation is refused by name on a GPU, by calibration and by
   );
 });
 
-Deno.test("quantize() refuses to copy fake-quantized weights beside quantized inputs", () => {
+Deno.test("quantize() refuses to copy plain weights, fake-quantized ones too, with quantized inputs", () => {
   using dir = unpack("fake_mxfp4");
   const checkpoint = openCheckpoint(dir.path), { plan, source } = planModel(checkpoint, OPTIONS);
   const recipe = { scheme: "w_mxfp4", attention: null, layers: [] } as const;
   const { message } = assertThrows(() => planTargets(recipe, source, checkpoint.config, plan, null), InputError);
   assertEquals(
     message,
-    `${Q}: expected plain weights with inputs as they are, or quantized ones, got fake-quantized f32, which cannot ` +
-      "be copied",
+    `${Q}: expected plain weights with inputs as they are, or quantized ones, got plain f32 weights with mxfp4 ` +
+      "inputs, which cannot be copied",
   );
 });
 
