@@ -286,5 +286,6 @@ function unknownOption(spec: CommandSpec, argument: string, names: readonly stri
     : near === undefined
     ? `; mxoss ${spec.name} --help lists them`
     : `; did you mean --${near}?`;
-  return UsageError.saying("wrong_value", { option: name }, `unknown option of mxoss ${spec.name}${hint}`);
+  // As it was typed: the command line has its own spelling for options that there are.
+  return UsageError.saying("wrong_value", { name: `--${name}` }, `unknown option of mxoss ${spec.name}${hint}`);
 }

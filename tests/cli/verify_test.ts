@@ -10,10 +10,10 @@ import { mxoss } from "./program.ts";
 
 const ignore = await withoutKernelCompiler();
 
-/** Verifies what the filter lets through. */
-async function verify(filter: string, writable: string, ...more: readonly string[]) {
+/** Verifies what the filter lets through, on a card of an architecture. */
+async function verify(filter: string, writable: string, more: readonly string[] = [], architecture = "gfx942") {
   const library = ["--backend", "hip", "--hip-library", buildHipHost()];
-  const env = { HIP_HOST_KERNELS: await hostLibrary() };
+  const env = { HIP_HOST_KERNELS: await hostLibrary(), HIP_HOST_ARCH: `${architecture}:sramecc+:xnack-` };
   return await mxoss(["devices", "--verify", "--filter", filter, ...library, ...more], { env, writable });
 }
 
@@ -21,7 +21,7 @@ Deno.test(
   { name: "devices --verify prints a table, JSON, or a text for an issue, and writes the JSON", ignore },
   async () => {
     using dir = new TemporaryDirectory();
-    const out = `${dir.path}/card.json`, table = await verify("rms_norm", dir.path, "--out", out);
+    const out = `${dir.path}/card.json`, table = await verify("rms_norm", dir.path, ["--out", out]);
     assertEquals([table.code, table.stderr], [0, ""]);
     assertMatch(table.stdout, /^card +hip 0: mxoss test device, gfx942/);
     assertMatch(table.stdout, /^rms_norm +3 +3 +0\.\d+$/m);
@@ -34,7 +34,7 @@ Deno.test(
     assertEquals([again.code, again.stdout], [2, ""]);
     assertMatch(again.stderr, /--out: [^\n]*card\.json: exists already; --force replaces it/);
 
-    const issue = await verify("rms_norm", dir.path, "--issue", "--out", out, "--force");
+    const issue = await verify("rms_norm", dir.path, ["--issue", "--out", out, "--force"]);
     assertMatch(issue.stdout, /^mxoss test device, gfx942:sramecc\+:xnack-: everything agrees\n/);
     for (const { case: name } of written.cases) assertStringIncludes(issue.stdout, `\n${name}: `);
     assertStringIncludes(issue.stdout, written.kernels.sha256);
@@ -43,8 +43,8 @@ Deno.test(
 
 Deno.test({ name: "devices --verify ends with 1 and names what the device does not compute", ignore }, async () => {
   using dir = new TemporaryDirectory();
-  // The test library has no matrix instructions, which the code objects of gfx942 do have.
-  const { code, stdout } = await verify("gemm_fp8_mma", dir.path, "--json");
+  // The test library has no instructions for scaled blocks, which the code objects of gfx950 do have.
+  const { code, stdout } = await verify("expert_gemm_mxfp4_fp8_mma", dir.path, ["--json"], "gfx950");
   const { passed, cases } = VerifyResults.parse(JSON.parse(stdout));
   assertEquals([code, passed, cases.length > 0], [1, false, true]);
   for (const { kernel, agrees, problem } of cases) {
