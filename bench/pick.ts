@@ -10,14 +10,15 @@
 import { parseArgs } from "node:util";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { compileKernels, instantiate } from "../src/wasm.ts";
-import { pairsOf } from "../tests/wasm/pick.ts";
+import { normals } from "../tests/formats/seeded.ts";
+import { BEST_WORDS, NONE, pairsOf, TILE } from "../tests/wasm/pick.ts";
 import { preparedOrder } from "../tests/wasm/twins.ts";
 import { countOf, countsOf, optionsOrEnd } from "./options.ts";
 import { pairedRatio } from "./paired.ts";
 import { peakLoop } from "./peak.ts";
 import { processorSeconds } from "./processor_seconds.ts";
 
-const COLS = 2880, TILE = 12, BEST_WORDS = 4, NONE = 0x7fff_ffff, MIB = 2 ** 20;
+const COLS = 2880, MIB = 2 ** 20;
 const { rows: ROWS, sequences, rounds, against } = optionsOrEnd(() => {
   const { values } = parseArgs({
     options: {
@@ -42,8 +43,7 @@ const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: 
 const words = new Int32Array(memory.buffer), floats = new Float32Array(memory.buffer);
 const weights = new Uint16Array(memory.buffer, WEIGHTS, ROWS * COLS);
 /** The upper halves of normally distributed float32s are such numbers as bf16. */
-const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-const some = new Uint16Array(Float32Array.from({ length: 2 ** 20 }, normal).buffer).filter((_, i) => i % 2 === 1);
+const some = new Uint16Array(normals(0, 2 ** 20).buffer).filter((_, i) => i % 2 === 1);
 for (let at = 0; at < weights.length; at += COLS) {
   const from = Math.floor(Math.random() * (some.length - COLS));
   weights.set(some.subarray(from, from + COLS), at);
@@ -58,7 +58,7 @@ const loop = peakLoop("dot8_add");
 
 for (const n of sequences) {
   for (let row = 0; row < n; row++) {
-    floats.set(preparedOrder(Float32Array.from({ length: COLS }, normal)), PREPARED / 4 + row * COLS);
+    floats.set(preparedOrder(normals(row + 1, COLS)), PREPARED / 4 + row * COLS);
   }
   words.set([PREPARED, COLS, COLS, DIGITS, FACTS], DESCRIPTOR / 4);
   kernels[0]!("digits")(DESCRIPTOR, 0, n, SCRATCH);

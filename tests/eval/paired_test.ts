@@ -6,16 +6,7 @@ import { type Discordance, discordance, mcnemar, pairedP, pairedPower } from "..
 import { APART } from "../../src/eval/statistics.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { dose } from "../soak.ts";
-
-/** Binomial probabilities of 0 to `n` successes. */
-function binomial(n: number, p: number): number[] {
-  if (p === 1) return [...new Array<number>(n).fill(0), 1];
-  let log = 0;
-  return Array.from({ length: n + 1 }, (_, k) => {
-    if (k > 0) log += Math.log(n - k + 1) - Math.log(k);
-    return Math.exp(log + (k === 0 ? 0 : k * Math.log(p)) + (n - k) * Math.log1p(-p));
-  });
-}
+import { binomial } from "./binomial.ts";
 
 /** Shares of problems that differ, none of which is one that the test itself tries. */
 const SHARES = Array.from({ length: 150 }, (_, i) => ((i + 0.618) / 149.7) ** 2).map((x) => Math.min(1, x));

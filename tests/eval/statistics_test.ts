@@ -14,6 +14,7 @@ import {
 } from "../../src/eval/statistics.ts";
 import { pairedP } from "../../src/eval/paired.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { binomial } from "./binomial.ts";
 
 /** Holds that these intervals of proportions are the expected ones. */
 function assertIntervals(
@@ -50,15 +51,6 @@ Deno.test("exactInterval() gives statsmodels' intervals", () => {
   ]);
 });
 
-/** Binomial probabilities of 0 to `n` successes. */
-function binomial(n: number, p: number): number[] {
-  let log = 0;
-  return Array.from({ length: n + 1 }, (_, k) => {
-    if (k > 0) log += Math.log(n - k + 1) - Math.log(k);
-    return Math.exp(log + (k === 0 ? 0 : k * Math.log(p)) + (k === n ? 0 : (n - k) * Math.log1p(-p)));
-  });
-}
-
 Deno.test("an accuracy's interval holds it 95 times of 100 however near 1 it is; Wilson's does not", () => {
   const shares = [1e-4, 1e-3, 0.0088, 0.036, 0.1, 0.24, 0.5, 0.76, 0.8826, 0.964, 0.9912, 0.9965, 0.999, 0.9999];
   let least = 1;
@@ -85,7 +77,7 @@ Deno.test("a difference's interval holds it 93 times of 100, also where all prob
         let held = 0;
         binomial(n, differ).forEach((p, tosses) => {
           if (p < 1e-6) return;
-          (part === 1 ? [...new Array<number>(tosses).fill(0), 1] : binomial(tosses, part)).forEach((q, gained) => {
+          binomial(tosses, part).forEach((q, gained) => {
             if (p * q < 1e-6) return;
             const key = `${tosses} ${gained}`;
             const found = intervals.get(key) ?? pairedDifference({ lost: tosses - gained, gained }, n);

@@ -4,10 +4,9 @@ import { scratchBytes } from "./linear.ts";
 import { Machine } from "./module.ts";
 import { preparedOrder } from "./twins.ts";
 
-/** Words of a row's facts, and of what a thread has seen of a row. */
-export const FACT_WORDS = 8;
-const BEST_WORDS = 4, NONE = 0x7fff_ffff;
-const TILE = 12, MOST = 63, MORE = 1 + 2 ** -10;
+/** Words of a row's facts, and of what a thread has seen of a row; an id that no token has; rows of a unit. */
+export const FACT_WORDS = 8, BEST_WORDS = 4, NONE = 0x7fff_ffff, TILE = 12;
+const MOST = 63, MORE = 1 + 2 ** -10;
 
 /** Rounds to the nearest integer, ties to even. */
 function nearest(x: number): number {
