@@ -8,6 +8,7 @@
 import { isConditional } from "./schema_negation.ts";
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
+import { isObject } from "../json_object.ts";
 import { ANY_VALUE, CLOSE_LIST, COMMA, list, OPEN_LIST, valuesNode } from "./json.ts";
 import { Matcher } from "./matcher.ts";
 import { all, barren, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
@@ -18,6 +19,7 @@ import { disjoint } from "./schema_disjoint.ts";
 import { type Schema, type SchemaObject, typeOf, typesOf, withoutNotes } from "./schema_merge.ts";
 import { KEYWORDS, scalarKey, TYPES } from "./schema_keywords.ts";
 import { SchemaSource } from "./schema_source.ts";
+import { widerSchemas } from "./schema_wider.ts";
 import { countsOf, meetsBounds, numberNode, stringNode } from "./schema_scalars.ts";
 import { spend, withBudget } from "./dfa.ts";
 
@@ -29,6 +31,14 @@ export const MAX_COST = 8_000_000;
 /** What else takes time, in that unit: looking at a schema or a value, and telling two alternatives apart. */
 const COST_OF_SCHEMA = 200, COST_OF_NESTED = 1_000, COST_OF_PAIR = 20;
 
+/** How a schema is read. */
+export interface SchemaOptions {
+  /** Whether what no grammar can say is left out instead of refused: the grammar takes more than the schema then. */
+  readonly wider?: boolean | undefined;
+  /** Whether only objects are wanted, whatever else it takes. */
+  readonly objects?: boolean | undefined;
+}
+
 /**
  * The grammar of the values that a schema takes.
  *
@@ -36,10 +46,18 @@ const COST_OF_SCHEMA = 200, COST_OF_NESTED = 1_000, COST_OF_PAIR = 20;
  * @param most What it may cost, in the unit of `spend`.
  * @throws {InputError} if it is no schema, says what is not known here, or becomes too large.
  */
-export function schemaGrammar(schema: unknown, where: string, most: number = MAX_COST): Node {
+export function schemaGrammar(
+  schema: unknown,
+  where: string,
+  most: number = MAX_COST,
+  { wider = false, objects = false }: SchemaOptions = {},
+): Node {
   return withBudget(Math.min(most, MAX_COST), () => {
     checkValues(schema, where);
-    return new SchemaGrammar(schema, where).node(schema, "");
+    const grammar = new SchemaGrammar(schema, where, wider);
+    const typed = !objects || (isObject(schema) && schema["type"] === "object");
+    // By a reference, as what refers to the whole means it as it is.
+    return grammar.node(typed ? schema : { $ref: "#", type: "object" }, "");
   });
 }
 
@@ -50,8 +68,8 @@ class SchemaGrammar {
   readonly #objects: ObjectGrammar;
   #depth = 0;
 
-  constructor(root: unknown, readonly where: string) {
-    const source = this.#source = new SchemaSource(root, where);
+  constructor(root: unknown, readonly where: string, readonly wider: boolean) {
+    const source = this.#source = new SchemaSource(root, where, wider);
     this.#objects = new ObjectGrammar({
       source,
       node: (schema, path) => this.node(schema, path),
@@ -74,10 +92,26 @@ class SchemaGrammar {
       spend(COST_OF_SCHEMA, this.where);
       this.#made.set(object, made = rule());
       this.#depth++;
-      made.node = this.#node(object, path);
+      made.node = this.wider ? this.#widened(object, path) : this.#node(object, path);
       this.#depth--;
     }
     return made;
+  }
+
+  /** As {@linkcode SchemaGrammar.#node}, of the first of ever wider schemas that there is a grammar of. */
+  #widened(object: SchemaObject, path: string): Node {
+    const depth = this.#depth;
+    for (const schema of [object, ...widerSchemas(object)]) {
+      this.#depth = depth;
+      try {
+        return schema === true ? ANY_VALUE : this.#node(schema as SchemaObject, path);
+      } catch (thrown) {
+        // A pattern of other rules than JavaScript's is malformed here.
+        const unknown = thrown instanceof InputError && (thrown.code === "unsupported" || thrown.code === "malformed");
+        if (!unknown) throw thrown;
+      }
+    }
+    return ANY_VALUE;
   }
 
   #node(noted: SchemaObject, path: string): Node {

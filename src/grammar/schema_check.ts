@@ -96,12 +96,18 @@ const CHECKS: Readonly<Record<string, Check>> = {
   multipleOf: must("a number above 0", (value) => isNumber(value) && value > 0),
 };
 
+/** The same without what patterns say. */
+const WIDER: typeof CHECKS = { ...CHECKS, pattern: () => {}, patternProperties: byName(schema) };
+
 /** The schemas of a whole that were looked at. What is data there, or what nothing refers to, is none. */
 export class SchemaChecks {
   readonly #known = new WeakSet<object>();
 
-  /** @param where What messages begin with. */
-  constructor(readonly where: string) {}
+  /**
+   * @param where What messages begin with.
+   * @param wider Whether patterns are left unread.
+   */
+  constructor(readonly where: string, readonly wider: boolean) {}
 
   /**
    * Looks at a schema and at all in it.
@@ -121,7 +127,7 @@ export class SchemaChecks {
     const look = (one: unknown, at: string) => this.check(one, at, addressed || hasAddress(one));
     for (const [key, one] of entries) {
       if (one === undefined || !Object.hasOwn(CHECKS, key)) continue;
-      CHECKS[key]!(one, `${path}.${key}`, look);
+      (this.wider ? WIDER : CHECKS)[key]!(one, `${path}.${key}`, look);
       if (key !== "$ref" || !addressed) continue;
       const problem = "a reference in a schema with an $id is not supported";
       throw InputError.saying("unsupported", { name: `${path}.$ref` }, problem);

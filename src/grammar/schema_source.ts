@@ -19,10 +19,11 @@ export class SchemaSource {
 
   /**
    * @param where What messages begin with.
+   * @param wider Whether patterns may be such as no grammar knows.
    * @throws {InputError} if a keyword in it has a value that it cannot have.
    */
-  constructor(readonly root: unknown, readonly where: string) {
-    this.#checks = new SchemaChecks(where);
+  constructor(readonly root: unknown, readonly where: string, wider: boolean) {
+    this.#checks = new SchemaChecks(where, wider);
     this.#checks.check(root, where, false);
   }
 

@@ -265,7 +265,7 @@ Deno.test("chat and responses: numbers of tools' schemas are shown as they are w
       made.push(asked);
       return Promise.resolve(ANY_OBJECT);
     });
-    assertEquals(made, [{ schema: JSON.parse(parameters) }]);
+    assertEquals(made, [{ schema: JSON.parse(parameters), objects: true }]);
   }
   // What is no object is refused as before.
   for (const wrong of ["1.0", "[1.0]", '"x"']) {

@@ -21,7 +21,7 @@ const recorded: Recorded[] = Deno.readTextFileSync(new URL("../goldens/clients/r
 const ANALYSIS = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant";
 const FREE = `${ANALYSIS}<|channel|>final<|message|>Four.<|return|>`;
 const COUNT = `${ANALYSIS}<|channel|>final<|message|>{"n":4}<|return|>`;
-const CALL = "<|channel|>commentary to=functions.count json<|message|>{}<|call|>";
+const CALL = '<|channel|>commentary to=functions.count json<|message|>{"n":4}<|call|>';
 
 /** A reply that a request can have. */
 function replyTo({ tool_choice, response_format, text }: Json): string {

@@ -84,15 +84,18 @@ export function scripted(
     script: (...more) => void replies.push(...more),
     post: async (path, body, key) => await json(await send("POST", path, body, key)),
     call: async (method, path, key) => await json(await send(method, path, undefined, key)),
-    stream: async (path, body) => {
-      const response = await send("POST", path, body), text = await response.text();
-      if (!response.headers.get("content-type")!.startsWith("text/event-stream")) throw new Error(text);
-      return text.split("\n\n").filter((block) => block !== "").map((block) => {
-        const [, event = null] = /^event: (.*)$/m.exec(block) ?? [], [, data] = /^data: (.*)$/m.exec(block)!;
-        return { event, data: data === "[DONE]" ? data : JSON.parse(data!) };
-      });
-    },
+    stream: async (path, body) => await eventsOf(await send("POST", path, body)),
   };
+}
+
+/** Server-sent events. */
+export async function eventsOf(response: Response): Promise<{ event: string | null; data: Json }[]> {
+  const text = await response.text();
+  if (!response.headers.get("content-type")!.startsWith("text/event-stream")) throw new Error(text);
+  return text.split("\n\n").filter((block) => block !== "").map((block) => {
+    const [, event = null] = /^event: (.*)$/m.exec(block) ?? [], [, data] = /^data: (.*)$/m.exec(block)!;
+    return { event, data: data === "[DONE]" ? data : JSON.parse(data!) };
+  });
 }
 
 /** Does with written tokens what the engine does with those that it chose. */

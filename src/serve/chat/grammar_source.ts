@@ -2,11 +2,11 @@
 import { textsOf, withBudget } from "../../grammar/dfa.ts";
 import { bytes, type Node } from "../../grammar/node.ts";
 import { wholePattern } from "../../grammar/pattern.ts";
-import { MAX_COST, schemaGrammar } from "../../grammar/schema.ts";
+import { MAX_COST, schemaGrammar, type SchemaOptions } from "../../grammar/schema.ts";
 
 /** One of them. */
 export type GrammarSource =
-  | { readonly schema: unknown }
+  | { readonly schema: unknown } & SchemaOptions
   /** Of all of a text. */
   | { readonly pattern: string }
   | { readonly texts: readonly string[] };
@@ -19,7 +19,7 @@ export type GrammarSource =
  * @throws {InputError} if there is none, or it costs more.
  */
 export function grammarOfSource(source: GrammarSource, where: string, most: number = MAX_COST): Node {
-  if ("schema" in source) return schemaGrammar(source.schema, where, most);
+  if ("schema" in source) return schemaGrammar(source.schema, where, most, source);
   return withBudget(
     Math.min(most, MAX_COST),
     () => bytes("pattern" in source ? wholePattern(source.pattern, where) : textsOf(source.texts, where)),

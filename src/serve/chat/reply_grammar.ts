@@ -3,6 +3,8 @@
  * schemas, no call, or a call at any rate. Reasoning stays free: what is asked for begins after the header of its
  * channel.
  */
+import { Breath } from "../../breath.ts";
+import { InputError, type MistakeCode } from "../../errors.ts";
 import { ANY_OBJECT } from "../../grammar/json.ts";
 import { all, ANYTHING, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
 import type { GrammarSource } from "./grammar_source.ts";
@@ -11,7 +13,10 @@ import { plainSchema } from "./written_schema.ts";
 
 /** A function that the model may call. */
 export interface ChatTool extends FunctionTool {
-  /** Whether the arguments must be as the schema says; else they are any JSON object where replies are constrained. */
+  /**
+   * Whether the arguments must be as the schema says, and a schema that no grammar can say is refused. Else a call that
+   * must be made keeps to it as far as that can be said, and one that may be made is of any JSON object.
+   */
   readonly strict: boolean;
 }
 
@@ -64,7 +69,7 @@ export async function replyGrammar(
         all(recipient, channel, literal("commentary"), json),
         all(channel, literal("commentary"), recipient, json),
       ]);
-      return all(header, message, await argumentsNode(tool, make));
+      return all(header, message, await argumentsNode(tool, mustCall, make));
     }),
   );
   const answer = format.type === "text"
@@ -87,8 +92,12 @@ export async function textGrammar({ format, ends }: TextRules, make: MakeGrammar
 }
 
 async function inTurn<T, U>(list: readonly T[], make: (one: T) => Promise<U>): Promise<U[]> {
-  const made: U[] = [];
-  for (const one of list) made.push(await make(one));
+  const made: U[] = [], breath = new Breath();
+  for (const one of list) {
+    made.push(await make(one));
+    // Hundreds of schemas, each of which costs little, may take seconds.
+    if (breath.due) await breath.take();
+  }
   return made;
 }
 
@@ -111,9 +120,24 @@ async function formatNode(format: Format, make: MakeGrammar): Promise<Node> {
   }
 }
 
-async function argumentsNode({ name, parameters, strict }: ChatTool, make: MakeGrammar): Promise<Node> {
-  if (!strict) return ANY_OBJECT;
-  const none = { type: "object", properties: {}, additionalProperties: false };
-  const where = `tools.${name}.parameters`;
-  return await make({ schema: plainSchema(parameters ?? none, where) }, where);
+/** No parameters: OpenAI has it so where a function names none. */
+const NONE = { type: "object", properties: {}, additionalProperties: false };
+
+async function argumentsNode(
+  { name, parameters, strict }: ChatTool,
+  mustCall: boolean,
+  make: MakeGrammar,
+): Promise<Node> {
+  if (!strict && !mustCall) return ANY_OBJECT;
+  const where = `tools.${name}.parameters`, schema = parameters ?? NONE;
+  if (strict) return await make({ schema: plainSchema(schema, where), objects: true }, where);
+  try {
+    return await make({ schema: plainSchema(schema, where), objects: true, wider: true }, where);
+  } catch (thrown) {
+    if (!(thrown instanceof InputError && CANNOT_BE_SAID.has(thrown.code))) throw thrown;
+    return ANY_OBJECT;
+  }
 }
+
+/** Codes of schemas that are right and that no grammar can be made of, not even of a part. */
+const CANNOT_BE_SAID: ReadonlySet<MistakeCode> = new Set(["unsupported", "too_large"]);

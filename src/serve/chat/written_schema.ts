@@ -72,7 +72,7 @@ function digitsOf(value: number): bigint {
 function exact(written: WrittenNumber, path: string): number {
   const integer = integerOf(written.rawJSON), value = Number(written.rawJSON);
   if (integer === null || Number.isFinite(value) && digitsOf(value) === integer) return value;
-  throw InputError.of("wrong_value", { name: path }, "an integer that float64 holds with all digits", show(written));
+  throw InputError.of("unsupported", { name: path }, "an integer that float64 holds with all digits", show(written));
 }
 
 /** The number, or where its digits do not stay, one beside it on a side. */
