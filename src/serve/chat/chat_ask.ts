@@ -7,12 +7,15 @@ import type { Ask, Choice } from "./plan.ts";
 import type { ChatTool } from "./reply_grammar.ts";
 import { formatOf } from "./structured_outputs.ts";
 
+/** The fields that say it; others may be there or not. */
+export type ChatAskFields = Pick<ChatRequest, "messages"> & Partial<ChatRequest>;
+
 /**
  * Reads a request.
  *
  * @throws {ApiError} if fields contradict each other.
  */
-export function chatAsk(body: ChatRequest): Ask {
+export function chatAsk(body: ChatAskFields): Ask {
   const { messages, tools, tool_choice, parallel_tool_calls, response_format, reasoning_effort } = body;
   if (body.stream_options != null && body.stream !== true) throw wrongField("stream_options", "expected with stream");
   if (body.top_logprobs != null && body.logprobs !== true) throw wrongField("top_logprobs", "expected with logprobs");

@@ -14,6 +14,10 @@ export interface Conversation {
   readonly reasoning: ReasoningEffort | undefined;
   /** A format of the answer that the model is told of, in the words that gpt-oss was trained with. */
   readonly format: AnswerFormat | null;
+  /** Whether the model is to answer, or the conversation is complete; default true. */
+  readonly prompt?: boolean | undefined;
+  /** Whether it must fit the model, or is only counted; default true. */
+  readonly fits?: boolean | undefined;
 }
 
 /** A format that the model is told of. */
@@ -66,7 +70,7 @@ export async function renderConversation(
  */
 export function refuseLong(
   model: Pick<ServedModel, "tokenizer" | "limits">,
-  { messages, tools, format }: Conversation,
+  { messages, tools, format, fits = true }: Conversation,
   field: string,
 ): void {
   const units = (texts: readonly string[]) => texts.reduce((sum, text) => sum + text.length, 0);
@@ -76,6 +80,7 @@ export function refuseLong(
     toolCalls === undefined ? "" : JSON.stringify(toolCalls),
   ]);
   refuseLongText(units([...said, JSON.stringify(tools), JSON.stringify(format)]), field);
+  if (!fits) return;
   const asked = messages.filter(({ role }) => role === "user").map(({ content = "" }) => content.trim());
   const told = tools.map(({ description }) => description?.trim() ?? "");
   refuseLongPrompt(model, units([...asked, ...told, format === null ? "" : JSON.stringify(format.schema)]), field);
@@ -84,7 +89,7 @@ export function refuseLong(
 /** As {@linkcode renderConversation}, by a renderer. */
 export async function renderWith(
   renderer: ChatRenderer,
-  { messages, tools, reasoning, format }: Conversation,
+  { messages, tools, reasoning, format, prompt = true }: Conversation,
   field: string,
 ): Promise<RenderedConversation> {
   const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === "tool" || toolCalls?.length);
@@ -96,6 +101,7 @@ export async function renderWith(
     messages,
     ...(tools.length > 0 ? { tools } : {}),
     ...(reasoning === undefined ? {} : { reasoning }),
+    ...(prompt ? {} : { prompt }),
   });
   const { ids, text } = await knowing.renderByTurns(request(instructed));
   const lost = lostInstruction(instructed, text);

@@ -55,8 +55,7 @@ export interface Plan {
  */
 export async function planReply(model: ServedModel, ask: Ask): Promise<Plan> {
   const { messages, tools, customs, choice, manyCalls, format, told, reasoning, endless, field } = ask;
-  const names = tools.map(({ name }) => name), twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined) throw wrongField("tools", `expected each name once, got ${JSON.stringify(twice)} twice`);
+  const names = namesOf(tools);
   const unknown = choice.names?.find((name) => !names.includes(name));
   if (unknown !== undefined) {
     throw wrongField("tool_choice", `expected a name of tools, got ${JSON.stringify(unknown)}`);
@@ -76,6 +75,17 @@ export async function planReply(model: ServedModel, ask: Ask): Promise<Plan> {
     : null;
   const rendered = await renderConversation(model, { messages, tools, reasoning, format: told }, field);
   return { prompt: rendered.ids, mask, customs, takesReasoning: rendered.takesReasoning };
+}
+
+/**
+ * The names of tools.
+ *
+ * @throws {ApiError} if one comes twice.
+ */
+export function namesOf(tools: readonly ChatTool[]): readonly string[] {
+  const names = tools.map(({ name }) => name), twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw wrongField("tools", `expected each name once, got ${JSON.stringify(twice)} twice`);
+  return names;
 }
 
 /** The ids that end a reply in harmony, whichever of them the checkpoint names. */

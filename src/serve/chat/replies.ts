@@ -6,6 +6,7 @@ import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
 import { type ItemEvent, type ItemKind, ReplyItems, type TokenItems } from "./items.ts";
 import type { Plan } from "./plan.ts";
+import { type BadWords, maskOf } from "../text/bad_words.ts";
 
 /** How replies are made. */
 export interface ReplyOptions {
@@ -18,6 +19,9 @@ export interface ReplyOptions {
   /** How many come before its end, of these at most. */
   readonly minTokens: (maxTokens: number) => number;
   readonly logprobs: number | null;
+  /** Texts that they do not say. */
+  readonly badWords: BadWords | null;
+  readonly salt: string | undefined;
 }
 
 /** A reply that is being made. */
@@ -43,7 +47,7 @@ export function startReplies(
   { service, client, requestId, signal }: Pick<Call<unknown>, "service" | "client" | "requestId" | "signal">,
   model: ServedModel,
   { prompt, mask, customs }: Plan,
-  { count, sampling, stops, stopIds, maxTokens, minTokens: least, logprobs }: ReplyOptions,
+  { count, sampling, stops, stopIds, maxTokens, minTokens: least, logprobs, badWords, salt }: ReplyOptions,
 ): Reply[] {
   const minTokens = least(maxTokens);
   return Array.from({ length: count }, (_, index) => {
@@ -56,7 +60,8 @@ export function startReplies(
       sampling: sampling(index),
       logprobs,
       echo: false,
-      ...(mask === null ? {} : { mask: mask() }),
+      mask: maskOf(mask, badWords),
+      salt,
       watch: items.watch,
       client,
       requestId,

@@ -14,7 +14,7 @@ const FIELD = "structured_outputs";
  *
  * @throws {ApiError} where it asks for none or for several by `structured_outputs`, or a schema is no JSON.
  */
-export function formatOf({ response_format: asked, structured_outputs }: FormatFields): ReplyFormat {
+export function formatOf({ response_format: asked, structured_outputs }: Partial<FormatFields>): ReplyFormat {
   if (structured_outputs != null) {
     if (asked != null && asked.type !== "text") throw wrongField(FIELD, "expected no response_format");
     return structuredFormat(structured_outputs);

@@ -17,7 +17,10 @@ import {
   type FinishReason,
 } from "./chat_schema.ts";
 import { merge } from "./merge.ts";
-import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
+import { badWordsOf } from "../text/bad_words.ts";
+import { wrongField } from "../api_error.ts";
+import { SentIds } from "./sent_ids.ts";
+import { answerId, minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 import { logFields, type Usage, usage, usageOf } from "./usage.ts";
 
 /** A request whose replies are on their way. */
@@ -28,7 +31,7 @@ interface Started {
   readonly stopIds: ReadonlySet<number>;
   readonly id: string;
   readonly created: number;
-  readonly promptTokens: number;
+  readonly prompt: Int32Array;
 }
 
 /** `/v1/chat/completions`. */
@@ -40,8 +43,11 @@ export const CHAT = endpoint<ChatRequest>({
   response: ChatAnswer,
   streams: true,
   handle: async (call) => {
-    const { body, service, requestId } = call, model = service.model(body.model);
+    const { body, service } = call, model = service.model(body.model);
     call.note({ model: model.name });
+    if (body.return_token_ids === true && body.include_reasoning === false) {
+      throw wrongField("return_token_ids", "expected include_reasoning true, as the ids are those of reasoning too");
+    }
     const ask = chatAsk(body), plan = await planReply(model, ask), stopIds = stopIdsOf(body, endsOf(model));
     if (ask.reasoning !== undefined && !plan.takesReasoning) call.note({ reasoning_effort: "no effect" });
     const asked = body.max_completion_tokens ?? body.max_tokens ?? undefined;
@@ -56,6 +62,8 @@ export const CHAT = endpoint<ChatRequest>({
       }),
       minTokens: (maxTokens) => minTokensOf(body, maxTokens),
       logprobs: body.logprobs === true ? body.top_logprobs ?? 0 : null,
+      badWords: badWordsOf(body.bad_words, model.tokenizer, true),
+      salt: body.cache_salt ?? undefined,
     });
     const created = Math.floor(Date.now() / 1000);
     const started: Started = {
@@ -63,9 +71,9 @@ export const CHAT = endpoint<ChatRequest>({
       model,
       replies,
       stopIds,
-      id: `chatcmpl-${requestId}`,
+      id: `chatcmpl-${answerId(call)}`,
       created,
-      promptTokens: plan.prompt.length,
+      prompt: plan.prompt,
     };
     return body.stream === true ? { events: stream(started), done: true } : { json: await whole(started) };
   },
@@ -77,14 +85,14 @@ async function whole(started: Started): Promise<ChatAnswer> {
   const choices = await Promise.all(replies.map(async (reply): Promise<ChatAnswer["choices"][number]> => {
     const writer = new DeltaWriter(body.include_reasoning !== false),
       deltas: ChatDelta[] = [],
-      scored: ScoredToken[] = [];
-    let last: number | undefined;
+      scored: ScoredToken[] = [],
+      ids: number[] = [];
     for await (const step of stepsOf(reply)) {
       const { events, token, outcome } = step;
       deltas.push(...events.flatMap((event) => writer.write(event) ?? []));
       reasoningTokens += tokensOf(step, "reasoning").length;
       scored.push(...tokensOf(step, "message"));
-      last = token?.id ?? last;
+      if (token !== null) ids.push(token.id);
       if (outcome !== null) outcomes[reply.index] = outcome;
     }
     const { content, reasoning, calls } = collect(deltas);
@@ -100,7 +108,8 @@ async function whole(started: Started): Promise<ChatAnswer> {
         ...(calls.length > 0 ? { tool_calls: calls } : {}),
       },
       logprobs: body.logprobs === true ? logProbsOf(started, scored) : null,
-      ...finishOf(outcomes[reply.index]!, reply, last, stopIds, model),
+      ...finishOf(outcomes[reply.index]!, reply, ids.at(-1), stopIds, model),
+      ...(body.return_token_ids === true ? { token_ids: ids } : {}),
     };
   }));
   call.note(logFields(outcomes, outcomes.length));
@@ -112,6 +121,7 @@ async function whole(started: Started): Promise<ChatAnswer> {
     system_fingerprint: null,
     choices,
     usage: chatUsage(outcomes, reasoningTokens),
+    ...(body.return_token_ids === true ? { prompt_token_ids: [...started.prompt] } : {}),
   };
 }
 
@@ -120,34 +130,35 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
   const { include_usage, continuous_usage_stats } = body.stream_options ?? {};
   const writers = replies.map(() => new DeltaWriter(body.include_reasoning !== false));
   const lasts: (number | undefined)[] = [], counts = { completion: 0, reasoning: 0 };
+  const sent = new SentIds(body.return_token_ids === true);
   const event = (choices: ChatChunk["choices"], used: ChatUsage | null): ServerEvent => {
     const head = { id, object: "chat.completion.chunk" as const, created, model: model.name, system_fingerprint: null };
     const data: ChatChunk = { ...head, choices, ...(include_usage === true ? { usage: used } : {}) };
-    return { data };
+    return { data: { ...data, ...sent.prompt(started.prompt) } };
   };
   const soFar = (): ChatUsage | null =>
     continuous_usage_stats === true
-      ? withReasoning(usage(started.promptTokens, counts.completion, 0), counts.reasoning)
+      ? withReasoning(usage(started.prompt.length, counts.completion, 0), counts.reasoning)
       : null;
   for (const { index } of replies) {
     yield event([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], soFar());
   }
   for await (const [reply, step] of merge(replies, stepsOf)) {
     const { index } = reply, { events, token, outcome } = step, scored = tokensOf(step, "message");
-    if (token !== null) counts.completion++, lasts[index] = token.id;
+    if (token !== null) counts.completion++, lasts[index] = token.id, sent.push(index, token.id);
     counts.reasoning += tokensOf(step, "reasoning").length;
     const deltas: ChatDelta[] = events.flatMap((event) => writers[index]!.write(event) ?? []);
     let logprobs = body.logprobs === true && scored.length > 0 ? logProbsOf(started, scored) : null;
     // Text that is held back is sent later; the log probabilities of its token are not held back.
     if (logprobs !== null && deltas.length === 0) deltas.push({ content: "" });
     for (const delta of deltas) {
-      yield event([{ index, delta, logprobs, finish_reason: null }], soFar());
+      yield event([{ index, delta, logprobs, finish_reason: null, ...sent.take(index) }], soFar());
       logprobs = null;
     }
     if (outcome === null) continue;
     outcomes[index] = outcome;
     const end = finishOf(outcome, reply, lasts[index], stopIds, model);
-    yield event([{ index, delta: {}, logprobs: null, ...end }], soFar());
+    yield event([{ index, delta: {}, logprobs: null, ...end, ...sent.take(index) }], soFar());
   }
   call.note(logFields(outcomes, outcomes.length));
   if (include_usage === true) yield event([], chatUsage(outcomes, counts.reasoning));

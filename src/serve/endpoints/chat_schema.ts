@@ -4,7 +4,7 @@ import { Content } from "../chat/content.ts";
 import { ignored, only, unsupported } from "../http/fields.ts";
 import { MAX_LOGPROBS, StreamOptions } from "./completions_schema.ts";
 import { AnyObject, CustomFields, FORMAT_FIELDS, Name } from "./format_fields.ts";
-import { SAMPLING_FIELDS } from "./sampling_fields.ts";
+import { ANSWER_FIELDS, SAMPLING_FIELDS } from "./sampling_fields.ts";
 import { Usage } from "./usage.ts";
 
 /** Messages of one conversation, and tools. */
@@ -147,6 +147,7 @@ export const ChatRequest = z.strictObject({
   ...ignored("prediction", "spaces_between_special_tokens", "add_special_tokens", "prompt_cache_retention"),
   ...FORMAT_FIELDS,
   ...SAMPLING_FIELDS,
+  ...ANSWER_FIELDS,
   /** Special tokens are structure, which the answer says in fields. */
   skip_special_tokens: only(true),
 });
@@ -206,8 +207,11 @@ export const ChatAnswer = z.strictObject({
     logprobs: ChatLogProbs.nullable(),
     finish_reason: FinishReason,
     stop_reason: z.union([z.string(), z.int()]).nullable(),
+    /** All tokens of the reply, with those of headers and its end. */
+    token_ids: z.array(z.int()).optional(),
   })),
   usage: ChatUsage,
+  prompt_token_ids: z.array(z.int()).optional(),
 });
 /** An answer. */
 export type ChatAnswer = z.infer<typeof ChatAnswer>;
@@ -225,8 +229,12 @@ export interface ChatChunk {
     readonly logprobs: ChatLogProbs | null;
     readonly finish_reason: FinishReason | null;
     readonly stop_reason?: string | number | null;
+    /** Tokens of the reply up to this piece that no earlier one has. */
+    readonly token_ids?: readonly number[];
   }[];
   readonly usage?: ChatUsage | null;
+  /** In the first piece. */
+  readonly prompt_token_ids?: readonly number[];
 }
 
 /** What a piece adds to a message. */

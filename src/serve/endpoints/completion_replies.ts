@@ -8,6 +8,7 @@ import { endedBy, type Generation, type Outcome, type ScoredToken, type TokenMas
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
 import { refuseLongPrompt, refuseManyTokens } from "../text/prompt_length.ts";
+import { badWordsOf, maskOf } from "../text/bad_words.ts";
 import { charactersOf, ReplyText } from "../text/reply_text.ts";
 import type { CompletionRequest } from "./completions_schema.ts";
 import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
@@ -46,7 +47,8 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
   const echo = body.echo ?? false;
   if (body.max_tokens === 0 && !echo) throw wrongField("max_tokens", "expected at least 1, or echo");
   const stopIds = stopIdsOf(body, model.stopIds),
-    mask = await maskOf(body, model),
+    mask = await formatMask(body, model),
+    badWords = badWordsOf(body.bad_words, tokenizer, false),
     prompts = await promptsOf(body.prompt, model);
   if (prompts.length * n > MAX_REPLIES) {
     throw wrongField("n", `expected at most ${MAX_REPLIES} replies, got ${prompts.length * n}`);
@@ -65,7 +67,8 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
       sampling: samplingOf(body, index % n, model.config.vocab),
       logprobs: body.logprobs ?? null,
       echo: echo && body.logprobs != null,
-      ...(mask === null ? {} : { mask: mask() }),
+      mask: maskOf(mask, badWords),
+      salt: body.cache_salt ?? undefined,
       watch: text.watch,
       client,
       requestId,
@@ -76,7 +79,10 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
 }
 
 /** Makes what holds a reply to the format that is asked for; null: replies are free. */
-async function maskOf(body: CompletionRequest, { tokenizer, stopIds }: ServedModel): Promise<(() => TokenMask) | null> {
+async function formatMask(
+  body: CompletionRequest,
+  { tokenizer, stopIds }: ServedModel,
+): Promise<(() => TokenMask) | null> {
   const format = formatOf(body);
   if (format.type === "text") return null;
   if (body.ignore_eos === true) throw wrongField("ignore_eos", "expected no constraint of the reply beside it");

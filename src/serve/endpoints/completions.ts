@@ -3,9 +3,11 @@ import type { Outcome } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { type Call, endpoint, type ServerEvent } from "../http/endpoint.ts";
 import { LogProbWriter } from "../text/logprobs.ts";
-import { piecesOf, type Reply, startReplies } from "./completion_replies.ts";
+import { type Piece, piecesOf, type Reply, startReplies } from "./completion_replies.ts";
 import { type Choice, CompletionAnswer, CompletionRequest } from "./completions_schema.ts";
 import { merge } from "./merge.ts";
+import { answerId } from "./sampling_fields.ts";
+import { SentIds } from "./sent_ids.ts";
 import { logFields, usage, usageOf } from "./usage.ts";
 
 /** What all pieces of an answer begin with. */
@@ -19,11 +21,11 @@ export const COMPLETIONS = endpoint<CompletionRequest>({
   response: CompletionAnswer,
   streams: true,
   handle: async (call) => {
-    const { body, service, requestId } = call, model = service.model(body.model), created = Date.now() / 1000;
+    const { body, service } = call, model = service.model(body.model), created = Date.now() / 1000;
     call.note({ model: model.name });
     const replies = await startReplies(call, model);
     const head: Head = {
-      id: `cmpl-${requestId}`,
+      id: `cmpl-${answerId(call)}`,
       object: "text_completion",
       created: Math.floor(created),
       model: model.name,
@@ -43,6 +45,7 @@ async function whole(call: Call<CompletionRequest>, model: ServedModel, replies:
       text: pieces.map(({ text }) => text).join(""),
       logprobs: body.logprobs == null ? null : writerFor(model, body).write(tokens, lengths),
       ...finishOf(outcomes[reply.index]!, reply, tokens.at(-1)?.id, body),
+      ...(body.return_token_ids === true ? { token_ids: idsOf(pieces), prompt_token_ids: [...reply.prompt] } : {}),
     };
   }));
   call.note(logFields(outcomes, body.n ?? 1));
@@ -63,10 +66,11 @@ async function* stream(
     return { data };
   };
   const writers = replies.map(() => writerFor(model, body)), lasts: (number | undefined)[] = [];
+  const sent = new SentIds(body.return_token_ids === true);
   const open = (reply: Reply) => piecesOf(reply, body, model, (outcome) => outcomes[reply.index] = outcome);
   for await (const [reply, { of, text, tokens, lengths }] of merge(replies, open)) {
     const { index } = reply;
-    if (of === "reply") counts.add();
+    if (of === "reply") counts.add(), sent.push(index, tokens[0]!.id);
     lasts[index] = tokens.at(-1)?.id ?? lasts[index];
     const logprobs = body.logprobs == null ? null : writers[index]!.write(tokens, lengths);
     // Text that is held back is sent later; log probabilities of its tokens are not held back.
@@ -74,10 +78,16 @@ async function* stream(
     const end = of === "end"
       ? finishOf(outcomes[index]!, reply, lasts[index], body)
       : { finish_reason: null, stop_reason: null };
-    yield event([{ index, text, logprobs, ...end }], continuous_usage_stats === true ? counts.usage() : null);
+    const ids = { ...sent.take(index), ...sent.prompt(reply.prompt, index) };
+    yield event([{ index, text, logprobs, ...end, ...ids }], continuous_usage_stats === true ? counts.usage() : null);
   }
   call.note(logFields(outcomes, body.n ?? 1));
   if (include_usage === true) yield event([], usageOf(outcomes, body.n ?? 1));
+}
+
+/** The ids of a reply. */
+function idsOf(pieces: readonly Piece[]): number[] {
+  return pieces.flatMap(({ of, tokens }) => of === "reply" ? tokens.map(({ id }) => id) : []);
 }
 
 function writerFor({ tokenizer }: ServedModel, body: CompletionRequest): LogProbWriter {

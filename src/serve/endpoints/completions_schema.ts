@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ignored, only, unsupported } from "../http/fields.ts";
 import { FORMAT_FIELDS } from "./format_fields.ts";
-import { SAMPLING_FIELDS } from "./sampling_fields.ts";
+import { ANSWER_FIELDS, SAMPLING_FIELDS } from "./sampling_fields.ts";
 import { Usage } from "./usage.ts";
 
 /** Prompts of one request. */
@@ -56,6 +56,7 @@ export const CompletionRequest = z.strictObject({
   ...ignored("add_special_tokens", "spaces_between_special_tokens"),
   ...FORMAT_FIELDS,
   ...SAMPLING_FIELDS,
+  ...ANSWER_FIELDS,
 });
 /** The body of a request. */
 export type CompletionRequest = z.infer<typeof CompletionRequest>;
@@ -85,6 +86,10 @@ export const CompletionAnswer = z.strictObject({
     logprobs: LogProbs.nullable(),
     finish_reason: z.enum(["stop", "length"]).nullable(),
     stop_reason: z.union([z.string(), z.int()]).nullable(),
+    /** Tokens of the reply; in a stream those that no earlier piece has. */
+    token_ids: z.array(z.int()).optional(),
+    /** In a stream only in the first piece of the choice. */
+    prompt_token_ids: z.array(z.int()).optional(),
   })),
   usage: Usage.nullish(),
 });

@@ -12,6 +12,7 @@ import { scoresOf } from "../chat/scores.ts";
 import type { Outcome } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { type Call, type Endpoint, endpoint, type ServerEvent } from "../http/endpoint.ts";
+import { badWordsOf } from "../text/bad_words.ts";
 import { ResponseAnswer, ResponseRequest } from "./responses_schema.ts";
 import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 import { logFields } from "./usage.ts";
@@ -148,6 +149,8 @@ async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise
     }),
     minTokens: (maxTokens) => minTokensOf(fields, maxTokens),
     logprobs: scores ? body.top_logprobs ?? 0 : null,
+    badWords: badWordsOf(body.bad_words, model.tokenizer, true),
+    salt: body.cache_salt ?? undefined,
   });
   return { call, model, reply: reply!, answer: emptyAnswer(body, model), items, scores };
 }

@@ -119,6 +119,8 @@ export const ResponseRequest = z.strictObject({
   conversation: unsupported(),
   context_management: unsupported(),
   prompt: unsupported(),
+  request_id: unsupported("is not supported: responses are kept by ids of the server's own"),
+  return_token_ids: only(false),
   ...SAMPLING_FIELDS,
   skip_special_tokens: only(true),
   /** Whether later requests may name it; true by default. */

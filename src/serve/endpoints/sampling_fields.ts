@@ -2,10 +2,15 @@
 import { z } from "zod";
 import type { SamplerOptions } from "../../session/sampler.ts";
 import { wrongField } from "../api_error.ts";
+import type { Call } from "../http/endpoint.ts";
 import { ignored, only } from "../http/fields.ts";
 
 /** Texts that end a reply, and ids that do. */
 const MAX_STOPS = 64;
+/** Texts that a reply does not say, and their length in UTF-16 units. */
+const MAX_BAD_WORDS = 1024, MAX_BAD_WORD = 256;
+/** UTF-16 units of an id that a client gives, and of a salt, as vLLM has it. */
+const MAX_ID = 256, MAX_SALT = 1024;
 
 /** How tokens are chosen. Null is as good as absent, as clients send it. */
 export const SAMPLING_FIELDS = {
@@ -34,6 +39,10 @@ export const SAMPLING_FIELDS = {
     .nullish(),
   /** vLLM's: tokens of a reply before its end. */
   min_tokens: z.int().min(0).nullish(),
+  /** vLLM's: texts that a reply does not say. */
+  bad_words: z.array(z.string().min(1).max(MAX_BAD_WORD)).max(MAX_BAD_WORDS).nullish(),
+  /** vLLM's: what was computed for a request is used by those with the same salt alone. */
+  cache_salt: z.string().min(1).max(MAX_SALT).nullish(),
   /** llama.cpp's, which looks at the last tokens only; Open WebUI hands it on. */
   repeat_penalty: only(1),
   use_beam_search: only(false),
@@ -49,6 +58,14 @@ export const SAMPLING_FIELDS = {
     "prompt_cache_options",
     "priority",
   ),
+};
+
+/** vLLM's fields about an answer that is made at once, and not kept. */
+export const ANSWER_FIELDS = {
+  /** What follows the first word of the answer's id. */
+  request_id: z.string().min(1).max(MAX_ID).nullish(),
+  /** Whether the answer has the token ids of the prompt and of replies. */
+  return_token_ids: z.boolean().nullish(),
 };
 
 const Sampling = z.object(SAMPLING_FIELDS);
@@ -92,6 +109,17 @@ export function minTokensOf({ min_tokens }: SamplingFields, maxTokens: number): 
     throw wrongField("min_tokens", `expected at most ${maxTokens}, the tokens of a reply, got ${least}`);
   }
   return least;
+}
+
+/** What the id of an answer ends with: the client's word for it, which the log has too, or the request's own id. */
+export function answerId(
+  { body: { request_id }, requestId, note }: Pick<
+    Call<{ readonly request_id?: string | null | undefined }>,
+    "body" | "requestId" | "note"
+  >,
+): string {
+  if (request_id != null) note({ request_id });
+  return request_id ?? requestId;
 }
 
 /** The stop strings of a request. */

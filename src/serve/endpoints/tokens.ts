@@ -6,25 +6,47 @@ import { isObject } from "../../text/tokenizer_file.ts";
 import { wrongField } from "../api_error.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { ignored, unsupported } from "../http/fields.ts";
+import { ignored, only, unsupported } from "../http/fields.ts";
+import { chatAsk } from "../chat/chat_ask.ts";
+import { renderConversation } from "../chat/conversation.ts";
+import { namesOf } from "../chat/plan.ts";
+import { ChatRequest } from "./chat_schema.ts";
 import { refuseLongText } from "../text/prompt_length.ts";
 import { tokenText } from "../text/token_text.ts";
 
+/** Fields of a chat that decide its prompt. */
+const PROMPT_FIELDS = ChatRequest.pick({
+  tools: true,
+  response_format: true,
+  reasoning_effort: true,
+  chat_template_kwargs: true,
+}).shape;
+
 const TokenizeRequest = z.strictObject({
   model: z.string().nullish(),
-  prompt: z.string(),
+  /** A text, or messages. */
+  prompt: z.string().nullish(),
+  messages: ChatRequest.shape.messages.nullish(),
+  ...PROMPT_FIELDS,
+  /** Whether the model is to answer the messages; default true. */
+  add_generation_prompt: z.boolean().nullish(),
   /** Whether the texts of the tokens are wanted as well. */
   return_token_strs: z.boolean().nullish(),
-  messages: unsupported(),
+  continue_final_message: only(false),
+  chat_template: unsupported(),
+  media_io_kwargs: unsupported(),
+  mm_processor_kwargs: unsupported(),
   // No tokens are added to prompts of gpt-oss.
   ...ignored("add_special_tokens"),
 });
+/** The body of a request. */
+type TokenizeRequest = z.infer<typeof TokenizeRequest>;
 const DetokenizeRequest = z.strictObject({ model: z.string().nullish(), tokens: z.array(z.int().min(0)) });
 
-const TOKENIZE = endpoint<z.infer<typeof TokenizeRequest>>({
+const TOKENIZE = endpoint<TokenizeRequest>({
   method: "POST",
   path: "/tokenize",
-  summary: "token ids of a text, in which special tokens count as such",
+  summary: "token ids of a text, in which special tokens count as such, or of a chat's prompt",
   body: TokenizeRequest,
   response: z.strictObject({
     count: z.int(),
@@ -33,13 +55,37 @@ const TOKENIZE = endpoint<z.infer<typeof TokenizeRequest>>({
     token_strs: z.array(z.string()).nullable(),
   }),
   handle: async ({ body, service }) => {
-    const { tokenizer, limits } = service.model(body.model);
-    refuseLongText(body.prompt.length, "prompt");
-    const tokens = [...await tokenizer.encodeByTurns(body.prompt, { allowSpecial: true })];
+    const model = service.model(body.model), { tokenizer, limits } = model, tokens = [...await idsOf(body, model)];
     const token_strs = body.return_token_strs === true ? tokens.map((id) => tokenText(tokenizer, id)) : null;
     return { json: { count: tokens.length, max_model_len: limits.context, tokens, token_strs } };
   },
 });
+
+/**
+ * The tokens of a text or of messages.
+ *
+ * @throws {ApiError} where there are both or neither, and as chats are refused.
+ */
+async function idsOf(body: TokenizeRequest, model: ServedModel): Promise<Int32Array> {
+  const { prompt, messages, add_generation_prompt, ...fields } = body;
+  if (messages != null) {
+    if (prompt != null) throw wrongField("messages", "expected no prompt beside them");
+    const { tools, told, ...ask } = chatAsk({ ...fields, messages });
+    namesOf(tools);
+    const asked = { messages: ask.messages, tools, reasoning: ask.reasoning, format: told };
+    const { ids } = await renderConversation(
+      model,
+      { ...asked, prompt: add_generation_prompt !== false, fits: false },
+      ask.field,
+    );
+    return ids;
+  }
+  if (prompt == null) throw wrongField("prompt", "expected a text, or messages, got neither");
+  const stray = (Object.keys(PROMPT_FIELDS) as (keyof typeof PROMPT_FIELDS)[]).find((name) => fields[name] != null);
+  if (stray !== undefined) throw wrongField(stray, "expected messages beside it");
+  refuseLongText(prompt.length, "prompt");
+  return await model.tokenizer.encodeByTurns(prompt, { allowSpecial: true });
+}
 
 const DETOKENIZE = endpoint<z.infer<typeof DetokenizeRequest>>({
   method: "POST",

@@ -52,6 +52,8 @@ export interface Job {
    * `stop`. For stop strings, whose slot is then free for another sequence in the next batch.
    */
   readonly watch?: ((id: number) => boolean) | undefined;
+  /** What it computes is used for jobs with the same salt alone, and so is what others computed for it. */
+  readonly salt?: string | undefined;
   /** Who asks: jobs of different clients take turns when they wait for a slot. */
   readonly client: string;
   /** The request that the job is a part of: however many jobs it has, it takes one place of the queue. */

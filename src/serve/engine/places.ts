@@ -10,7 +10,10 @@ export interface Place {
   readonly slot: number;
   /** Who has it; null: nobody, but it may hold what somebody left. */
   sequence: Sequence | null;
-  /** Who had it last, whose prompt's scores may be taken over with the rest. */
+  /**
+   * Whose tokens it holds, which may be taken over with the scores of its prompt: who has it, but as long as that has
+   * not begun who had it before.
+   */
   last: Sequence | null;
   /** When it was given back, in counted steps. */
   left: number;
@@ -62,7 +65,7 @@ export class Places {
       leader !== null && leader.begun && !leader.decodes && sequence.overlap(leader) - 1 >= most + SHORTEST;
     if (others.some(leads)) return false;
     const copies = from >= own + SHORTEST, taken = copies ? source! : place;
-    const before = taken.sequence === sequence ? taken.last : taken.sequence ?? taken.last;
+    const before = taken.last;
     const tokens = sequence.reusable(before);
     if (copies) session.fork(source!.slot, place.slot);
     sequence.begin(session.rewind(place.slot, tokens), before);
@@ -97,8 +100,7 @@ export class Places {
 
   /** Tokens of a sequence's prompt that are in a place and can be used. */
   #shared(place: Place, sequence: Sequence): number {
-    const holder = place.sequence === sequence ? place.last : place.sequence ?? place.last;
-    return this.session.shared(place.slot, sequence.reusable(holder));
+    return this.session.shared(place.slot, sequence.reusable(place.last));
   }
 }
 

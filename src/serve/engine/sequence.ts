@@ -101,6 +101,7 @@ export class Sequence {
    */
   reusable(holder: Sequence | null): Int32Array {
     const { prompt, echo, probe } = this.job;
+    if (holder !== null && !this.#isSaltedAs(holder)) return prompt.subarray(0, 0);
     if (this.#again !== null) return this.#again.tokens;
     if (!echo) return probe === undefined ? prompt : prompt.subarray(0, probe.from + 1);
     const scored = holder !== null && this.#scoredBy(holder);
@@ -110,8 +111,13 @@ export class Sequence {
   /** Positions of its prompt whose keys and values can be another's, once that has computed them. */
   overlap(other: Sequence): number {
     const { echo, probe } = this.job;
-    if (echo && !this.#scoredBy(other)) return 0;
+    if (!this.#isSaltedAs(other) || (echo && !this.#scoredBy(other))) return 0;
     return Math.min(this.common(other), probe === undefined ? Infinity : probe.from + 1);
+  }
+
+  /** Whether what is computed for one may be used for the other. */
+  #isSaltedAs({ job: { salt } }: Sequence): boolean {
+    return salt === this.job.salt;
   }
 
   /** Whether another scores its prompt as this one's is to be. */

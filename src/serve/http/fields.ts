@@ -19,10 +19,14 @@ export function only<const T extends number | boolean | string>(value: T): z.Zod
   }) as unknown as z.ZodType<T | null | undefined>;
 }
 
-/** A field that is refused unless it is null, an empty text, list or object. */
-export function unsupported(): z.ZodType<unknown> {
+/**
+ * A field that is refused unless it is null, an empty text, list or object.
+ *
+ * @param error What is said then.
+ */
+export function unsupported(error = "is not supported"): z.ZodType<unknown> {
   return z.unknown().optional().refine(
     (given) => given == null || given === "" || (typeof given === "object" && Object.keys(given).length === 0),
-    { error: "is not supported" },
+    { error },
   );
 }
