@@ -3,6 +3,7 @@
  * its log probabilities and its place in the usage, as what stands in harmony has.
  */
 import { CHAT } from "../../src/serve/endpoints/chat.ts";
+import { ReplyItems, type TokenItems } from "../../src/serve/chat/items.ts";
 import { responseEndpoints } from "../../src/serve/endpoints/responses.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -66,6 +67,32 @@ Deno.test("responses: what is shown of a broken reply is scored and counted", as
     const [{ text, logprobs }] = output.at(-1).content;
     assertEquals([text, textOf(logprobs).trimStart()], [content, content], reply);
     assertEquals(usage.output_tokens_details.reasoning_tokens > 0, reasoning !== "", reply);
+  }
+});
+
+Deno.test("a token of a blank after a broken header and of a part of a character is the character's", () => {
+  const special = ["<|channel|>", "<|return|>"], bytes = (text: string) => [...new TextEncoder().encode(text)];
+  for (const [text, ...cuts] of [[" \u{1f31e}!", 3, 4], [" \u00e9", 2], [" \u20ac.", 2, 3], ["  \u20ac", 4]] as const) {
+    const all = bytes(text), ends = [...cuts, all.length];
+    const tokens = [...special.map(bytes), bytes("final"), ...ends.map((end, i) => all.slice(ends[i - 1] ?? 0, end))];
+    const fake = {
+      bytes: (id: number) => Uint8Array.from(tokens[id]!),
+      copyBytes: () => 0,
+      specialName: (id: number) => special[id] ?? null,
+    };
+    const items = new ReplyItems(fake, { stops: [], stopIds: new Set() });
+    const said: string[] = [], kinds: unknown[] = [];
+    const read = (taken: TokenItems) => {
+      kinds.push(...taken.kinds);
+      said.push(...taken.events.flatMap((event) => event.type === "text" ? [event.text] : []));
+    };
+    for (const id of [0, 2, ...ends.keys().map((i) => 3 + i), 1]) {
+      items.watch(id);
+      read(items.take());
+    }
+    read(items.finish());
+    assertEquals(said.join(""), text.trimStart());
+    assertEquals(kinds, [null, null, ...ends.map(() => "message"), null], text);
   }
 });
 

@@ -98,8 +98,9 @@ export class ReplyItems {
     this.#tokens++;
     const special = this.tokenizer.specialName(id) !== null, ends = !special && this.options.stopIds.has(id);
     const { length } = this.#parser, read = ends ? [] : this.#parser.push(id);
-    // A part of a character ends with the character.
-    this.#unknown.push({ end: Math.max(this.#parser.length, length + 1), text: !special && !ends });
+    // A part of a character ends with the character, also where something whole stands before it in the token.
+    const within = !special && endsWithin(this.tokenizer.bytes(id)) ? 1 : 0;
+    this.#unknown.push({ end: Math.max(this.#parser.length + within, length + 1), text: !special && !ends });
     const events = this.#itemsOf(read);
     // A part of a character is as the message that it is in.
     if (this.#message !== null) this.#know(Infinity, this.#message.kind);
@@ -179,6 +180,13 @@ export class ReplyItems {
     }
     return message.item;
   }
+}
+
+/** Whether bytes of UTF-8 end within a character. */
+function endsWithin(bytes: Uint8Array): boolean {
+  const lead = bytes.findLastIndex((byte) => byte >> 6 !== 0b10), first = bytes[lead] ?? 0;
+  const length = first < 0xc2 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 1;
+  return lead >= 0 && bytes.length - lead < length;
 }
 
 function kindOf({ channel, recipient }: Header): { kind: ItemKind; name: string | null } {
