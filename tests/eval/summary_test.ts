@@ -1,7 +1,22 @@
 /** What runs say in sentences. */
-import { observedSpread } from "../../src/eval/summary.ts";
-import { assertEquals } from "../assert.ts";
-import { gsm8k } from "./results.ts";
+import type { DivergenceResult } from "../../src/eval/divergence_schema.ts";
+import { FEWEST_SEQUENCES } from "../../src/eval/intervals.ts";
+import {
+  accuracyRange,
+  boundedByRare,
+  type Bounds,
+  fewestTokens,
+  fewTextsNote,
+  observedSpread,
+  openEndsNote,
+  operationName,
+  residualOperation,
+  rivalsOf,
+  suspectText,
+  worstOperation,
+} from "../../src/eval/summary.ts";
+import { assertEquals, assertMatch } from "../assert.ts";
+import { divergence, gsm8k, predictions } from "./results.ts";
 
 Deno.test("a run says how many settings differ from the first, by the corrected p of the flexible filter", () => {
   const said = (ps: readonly number[]) => {
@@ -18,4 +33,132 @@ Deno.test("a run says how many settings differ from the first, by the corrected 
   assertEquals([said([0.9, 0.05]), said([0.04, 1])], ["none of 2 settings differ", "1 of 2 settings differs"]);
   assertEquals(said([0.04, 1, 0]), "2 of 3 settings differ");
   assertEquals(observedSpread(gsm8k(1, 40)), []);
+});
+
+type Operations = Pick<DivergenceResult, "operations">;
+
+/** Operations with these own errors, intervals beside them; undefined: no own error is known. */
+function operations(...errors: readonly (readonly [error: number | null, low?: number, high?: number] | undefined)[]) {
+  const given = divergence(0.1), [one] = given.operations;
+  const operations = errors.map((own, layer) => ({
+    ...one!,
+    layer,
+    operation: "attention",
+    own: own === undefined ? null : {
+      ...one!.own!,
+      relative_error: own[0],
+      interval: own[1] === undefined ? null : { low: own[1], high: own[2]! },
+    },
+  }));
+  return { ...given, operations };
+}
+
+Deno.test("the worst operation has the largest own error, and an error that is not finite is larger than any", () => {
+  const worst = (of: Operations) => worstOperation(of)?.layer;
+  assertEquals(worst(operations(undefined, [0.2], [0.3], [0.1])), 2);
+  assertEquals(worst(operations([0.3], [0.3], [0.2])), 0, "the first of equals");
+  assertEquals(worst(operations([0.3], [null], [9])), 1);
+  assertEquals(worst(operations([0.3], [null], [null])), 1);
+  assertEquals(worst(operations([0], undefined, [0])), undefined, "no error at all");
+  assertEquals(worst(operations([0], [1e-9])), 1);
+});
+
+Deno.test("rivals of the worst operation are those whose intervals reach its own", () => {
+  const worst = [0.3, 0.2, 0.4] as const;
+  assertEquals(rivalsOf(operations(worst, [0.1, 0.05, 0.19])), 0);
+  assertEquals(rivalsOf(operations(worst, [0.1, 0.05, 0.2], [0.15, 0.1, 0.3])), 2, "ends that meet");
+  assertEquals(rivalsOf(operations(worst, [0.01])), 1, "an error without an interval may be any");
+  assertEquals(rivalsOf(operations(worst, undefined, [0, 0, 1], [null])), 0, "that which is not finite is the worst");
+  assertEquals(rivalsOf(operations(worst, undefined, [0, 0, 1], [0])), 0, "no error is no rival");
+  assertEquals(rivalsOf(operations([0.3], [0.1, 0.05, 0.06])), 1, "the worst has no interval");
+  assertEquals(rivalsOf(operations([0])), 0);
+});
+
+Deno.test("operations are named with their layer but for the first and the last ones", () => {
+  const names = ["embed", "finalNorm", "lm_head", "q_proj"].map((operation) => operationName({ layer: 3, operation }));
+  assertEquals(names, ["embed", "finalNorm", "lm_head", "layer 3 q_proj"]);
+  const { layer, operation } = residualOperation(divergence(0.1))!;
+  assertEquals([layer, operation], [1, "mlpResidual"], "what leaves the last layer");
+});
+
+Deno.test("a suspect is named with the error that it is judged by, and with that error's interval", () => {
+  const given = divergence(0.1), [suspect] = given.suspects;
+  const operations = given.operations.map((o) => ({
+    ...o,
+    own: { ...o.own!, interval: { low: 0.1 * (o.layer + 1), high: 0.2 * (o.layer + 1) } },
+    total: { ...o.total, interval: { low: 0.3, high: 0.5 } },
+  }));
+  const own = { ...suspect!, error: 0.3, explained: 0.0625, hints: ["from position 3 on", "no more"] };
+  const said = (changes: Partial<typeof suspect>) => suspectText({ ...own, ...changes }, { operations });
+  const rest = "of which the settings explain 0.0625; from position 3 on; no more";
+  assertEquals(said({}), `own error 0.3 [0.2, 0.4], ${rest}`);
+  assertEquals(said({ layer: 0 }), `own error 0.30 [0.10, 0.20], ${rest}`);
+  assertEquals(said({ evidence: "estimated", error: 0.4 }), `error 0.4 [0.3, 0.5], ${rest}`);
+  assertEquals(said({ error: null, hints: [] }), "own error is not finite, of which the settings explain 0.0625");
+});
+
+Deno.test("fewestTokens() takes the farthest that a ratio may be from 1, and no fewer tokens than there are", () => {
+  const fewest = (tokens: number | null, ...[value, low, high]: readonly (number | null)[]) =>
+    fewestTokens({ typical_tokens: tokens, typical_ratio: { value: value!, low: low!, high: high! } }, { tokens: 500 });
+  // 8000 tokens for a ratio of 2; four times as few for one of 4, and as many for one of 1/4.
+  assertEquals(fewest(8000, 2, 0.9, 4), 2000);
+  assertEquals(fewest(8000, 2, 0.25, 3), 2000);
+  assertEquals(fewest(8000, 2, 0.5, 256), 500);
+  assertEquals(fewest(8000, 1, 1, 1), null);
+  assertEquals([fewest(null, 2, 1, 4), fewest(8, null, 1, 4), fewest(8, 2, null, 4), fewest(8, 2, 1, null)], [
+    null,
+    null,
+    null,
+    null,
+  ]);
+});
+
+Deno.test("a run names its largest difference, its smallest p and the ends of typical KL, wherever they are", () => {
+  const results = gsm8k(4, 40);
+  const told = [[0.05, 0.02, 0.041], [-0.1, 0.03, 0.03], [0.075, 0.9, 1]] as const;
+  for (const [i, { pairs }] of results.comparisons.entries()) {
+    const [difference, p, p_holm] = told[i]!;
+    for (const pair of pairs) {
+      if (pair.filter === "flexible-extract") Object.assign(pair, { difference, p, p_holm, low: -0.2, high: 0.2 });
+    }
+  }
+  const typical = [0.5, null, 0.25];
+  for (const [i, { predictions }] of results.divergences.entries()) {
+    const value = typical[i]!;
+    predictions.reply!.kl.log_mean = { value, low: value, high: value };
+  }
+  const text = () => observedSpread(results)[0]!;
+  const said = text();
+  assertMatch(said, /, and 2 of 3 settings differ from the first by more than noise: the largest difference is -10 points/);
+  assertMatch(said, / points, the smallest p 0\.020 \(0\.041 corrected for their number\); typical KL lies between /);
+  assertMatch(said, /typical KL lies between 0\.2500 and 0\.5000 nats\.$/);
+  // One setting has no range.
+  results.divergences[0]!.predictions.reply!.kl.log_mean.value = null;
+  assertEquals(text().includes("typical KL"), false);
+  assertEquals(observedSpread({ ...results, divergences: [] }), []);
+});
+
+Deno.test("accuracies that differ by a problem are not written alike, however far their intervals reach", () => {
+  const cells = (counts: readonly number[], problems: number) =>
+    gsm8k(counts.length, problems).cells.map((cell, i) => {
+      const accuracy = counts[i]! / problems, filter = { ...cell.filters["flexible-extract"], accuracy };
+      return { ...cell, filters: { ...cell.filters, "flexible-extract": { ...filter, low: 0.2, high: 0.9 } } };
+    });
+  assertEquals(accuracyRange(cells([660, 655, 660], 1319)), ["49.7%", "50.0%"]);
+  assertEquals(accuracyRange(cells([5002, 5000], 10_000)), ["50.00%", "50.02%"]);
+  const [low, high] = accuracyRange(cells([7, 7], 14));
+  assertEquals(low, high);
+});
+
+Deno.test("an end that is open is explained, but where the number of sequences says why", () => {
+  const open = { low: 0.1, high: null }, closed = { low: 0.1, high: 0.2 };
+  const lines = (sequences: number, ...bounds: Bounds[]) => openEndsNote(sequences, bounds).length;
+  assertEquals(lines(FEWEST_SEQUENCES, closed, open), 1);
+  assertEquals([lines(FEWEST_SEQUENCES - 1, open), lines(2, open), lines(1, open)], [0, 0, 1]);
+  assertEquals([lines(9, closed), lines(9, { ...open, value: null }), lines(9, { low: null, high: 1 })], [0, 0, 1]);
+  const texts = [1, 2, FEWEST_SEQUENCES - 1, FEWEST_SEQUENCES].map((count) => fewTextsNote(count).join().slice(0, 12));
+  assertEquals(texts, ["one sequence", "2 sequences:", `${FEWEST_SEQUENCES - 1} sequences:`, ""]);
+  const { all } = predictions(0.1);
+  assertEquals([boundedByRare(all).length, boundedByRare({ ...all, next: null }).length], [8, 6]);
+  assertEquals(boundedByRare(all).slice(6), [all.next!.nll_increase, all.next!.probability_change_rms]);
 });
