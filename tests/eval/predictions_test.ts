@@ -1,5 +1,10 @@
 import { inDirectory } from "../../src/eval/stores.ts";
-import { predictSequence, ReferenceLogits, type SequencePredictions } from "../../src/eval/predictions.ts";
+import {
+  PredictionRecorder,
+  predictSequence,
+  ReferenceLogits,
+  SequencePredictions,
+} from "../../src/eval/predictions.ts";
 import { openPredictions, runPredictions } from "../../src/eval/prediction_run.ts";
 import { summarizePredictions } from "../../src/eval/prediction_summary.ts";
 import type { RunCell, Store } from "../../src/eval/task.ts";
@@ -58,6 +63,104 @@ Deno.test("ReferenceLogits hands out pieces that fit its memory, in turns with t
       assertEquals(fed.length, (most === 0 ? 4 : 3) * pieces.length);
     }
   }
+});
+
+Deno.test("a recorder gives of each position what the two predictions say, and keeps the farthest apart", () => {
+  const log = (...chances: number[]) => Float32Array.from(chances, Math.log);
+  // Of three tokens; the second column of chances is B's.
+  const rows = [
+    [log(0.5, 0.25, 0.25), log(0.25, 0.5, 0.25)],
+    [log(0.5, 0.25, 0.25), log(0.5, 0.25, 0.25)],
+    [log(0.5, 0.25, 0.25), log(0.45, 0.3, 0.25)],
+    [log(0.1, 0.8, 0.1), log(0.8, 0.1, 0.1)],
+    [log(0.5, 0.3, 0.2), log(0.5, 0.2, 0.3)],
+    [log(0.25, 0.5, 0.25), log(0.25, 0.25, 0.5)],
+    [Float32Array.of(1, NaN, 0), log(0.5, 0.25, 0.25)],
+  ] as const;
+  const given = sequence(4, 0, 2, 1, 0, 2, 2, 0);
+  const [kept, plain] = [new PredictionRecorder(given, true), new PredictionRecorder(given)];
+  for (const [a, b] of rows) for (const recorder of [kept, plain]) recorder.add(a, b);
+  const result = kept.result();
+  assertEquals([result.index, result.replyFrom, result.agrees.slice(0, 6)], [4, 1, "011010"]);
+  const kls = [
+    0.25 * Math.log(2),
+    0,
+    0.5 * Math.log(0.5 / 0.45) + 0.25 * Math.log(0.25 / 0.3),
+    0.7 * Math.log(8),
+    0.1 * Math.log(1.5),
+    0.25 * Math.log(2),
+  ];
+  kls.forEach((kl, i) => assertAlmostEquals(result.kl[i]!, kl, 1e-7));
+  assertEquals([result.kl.length, result.kl[6]], [7, null]);
+  // The tokens that follow are 2, 1, 0, 2, 2 and 0; none follows the last.
+  [0.25, 0.25, 0.5, 0.1, 0.2, 0.25].forEach((chance, i) =>
+    assertAlmostEquals(result.nllA[i]!, -Math.log(chance), 1e-6)
+  );
+  [0.25, 0.25, 0.45, 0.1, 0.3, 0.25].forEach((chance, i) =>
+    assertAlmostEquals(result.nllB[i]!, -Math.log(chance), 1e-6)
+  );
+  assertEquals([result.nllA.length, result.nllB.length], [6, 6]);
+  assertEquals(result.worst!.map(({ position, kl }) => [position, kl]), [3, 0, 5, 4].map((i) => [i, result.kl[i]]));
+  assertEquals(result.worst![0], {
+    ...{ position: 3, kl: result.kl[3] },
+    ...{ a: [[1, 0.8], [0, 0.1], [2, 0.1]], b: [[0, 0.8], [1, 0.1], [2, 0.1]] },
+  });
+  assertEquals(result.differs!.slice(0, 3), [
+    { position: 0, a: [[0, 0.5], [1, 0.25]], b: [[1, 0.5], [0, 0.25]] },
+    { position: 3, a: [[1, 0.8], [0, 0.1]], b: [[0, 0.8], [1, 0.1]] },
+    { position: 5, a: [[1, 0.5], [0, 0.25]], b: [[2, 0.5], [0, 0.25]] },
+  ]);
+  const { differs: _, ...same } = result;
+  assertEquals(plain.result(), same);
+  // Journals hold them as they are.
+  assertEquals(SequencePredictions.parse(JSON.parse(JSON.stringify(result))), result);
+});
+
+Deno.test("predictSequence() sets the logits of either side beside the other's at the same position", async () => {
+  const long = sequence(0, 1, 2, 0, 1, 1, 2, 0), recorder = new PredictionRecorder(long);
+  for (const token of long.tokens) recorder.add(Float32Array.of(token, token, 1), Float32Array.of(token, token / 2, 1));
+  for (
+    const [most, pieceBytes] of [[1e9, 1e9], [0, 1e9], [0, 30], [1e9, 30], [long.tokens.length * 12, 1e9]] as const
+  ) {
+    const fed: number[] = [];
+    await using reference = new ReferenceLogits(() => Promise.resolve(session(1, fed)), most, pieceBytes);
+    for (const _ of [1, 2]) assertEquals(await predictSequence(reference, session(0.5), long), recorder.result());
+    // What just fits is kept, and what would not fit beside it is not.
+    const times = most === 0 ? 2 : 1, pieces = pieceBytes === 30 ? 4 : 1;
+    assertEquals(fed.length, times * pieces);
+    if (most !== long.tokens.length * 12) continue;
+    for (const _ of [1, 2]) await predictSequence(reference, session(0.5), sequence(1, 1, 2));
+    assertEquals([fed.length, reference.has(long), reference.has(sequence(1))], [3, true, false]);
+  }
+});
+
+Deno.test("half of the work is the reference's where that is computed, none where it is kept", async () => {
+  const long = sequence(0, 1, 2, 0, 1);
+  await using reference = new ReferenceLogits(() => Promise.resolve(session(1)));
+  const progress = async () => {
+    const done: number[] = [];
+    await predictSequence(reference, session(0.5), long, (tokens) => done.push(tokens));
+    return done;
+  };
+  assertEquals([await progress(), await progress()], [[0, 1, 1, 2, 2, 3, 3, 4], [1, 2, 3, 4]]);
+});
+
+Deno.test("ReferenceLogits closes its session when it is released, and opens another if asked again", async () => {
+  let opened = 0, closed = 0;
+  const load = () => Promise.resolve({ ...session(1), close: () => Promise.resolve(void closed++) } as Session);
+  await using reference = new ReferenceLogits(() => (opened++, load()), 0);
+  const read = async () => {
+    for await (const _ of reference.pieces(sequence(0, 1, 2), 9));
+  };
+  await reference.release();
+  await read();
+  await read();
+  assertEquals([opened, closed], [1, 0]);
+  await reference.release();
+  await reference.release();
+  assertEquals([opened, closed], [1, 1]);
+  await read();
+  assertEquals([opened, closed], [2, 1]);
 });
 
 Deno.test("ReferenceLogits holds a piece of a sequence whose logits no memory would hold", async () => {

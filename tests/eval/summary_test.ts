@@ -129,7 +129,10 @@ Deno.test("a run names its largest difference, its smallest p and the ends of ty
   }
   const text = () => observedSpread(results)[0]!;
   const said = text();
-  assertMatch(said, /, and 2 of 3 settings differ from the first by more than noise: the largest difference is -10 points/);
+  assertMatch(
+    said,
+    /, and 2 of 3 settings differ from the first by more than noise: the largest difference is -10 points/,
+  );
   assertMatch(said, / points, the smallest p 0\.020 \(0\.041 corrected for their number\); typical KL lies between /);
   assertMatch(said, /typical KL lies between 0\.2500 and 0\.5000 nats\.$/);
   // One setting has no range.

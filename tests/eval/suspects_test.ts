@@ -1,7 +1,7 @@
 /** Which operations are suspect, and why: with numbers that are made up, so that all bounds are met and missed. */
 import type { LinearSource } from "../../src/checkpoint/source.ts";
-import type { OperationDivergence, RowDetails, Side, TensorCounts } from "../../src/eval/comparison.ts";
-import { cacheNoise, inputNoise } from "../../src/eval/noise.ts";
+import type { OperationDivergence, RowDetails, Side, Suspect, TensorCounts } from "../../src/eval/comparison.ts";
+import { cacheNoise, inputNoise, weightNoise } from "../../src/eval/noise.ts";
 import { explainedError, findSuspects } from "../../src/eval/suspects.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { groupings, skewedRatio } from "../../src/eval/intervals.ts";
@@ -37,14 +37,40 @@ Deno.test("experts with the largest scale of all are a choice, on either side; o
   assertEquals(explainedError(1, "experts.down_proj", merged, own), 0);
 });
 
+Deno.test("other formats of weights explain an error with those of both, of the head and the embedding too", () => {
+  const side = (format: string, input: InputFormat): Side => {
+    const linear = { input, weight: { format } };
+    const tree = { layers: [{ down: [linear] }], head: linear, embedding: { format } };
+    return { source: { tree }, kvFormat: "bf16" } as unknown as Side;
+  };
+  const none: InputFormat = { kind: "none" }, token: InputFormat = { kind: "fp8_token" };
+  const [bf16, mxfp4, fp8] = [side("bf16", none), side("mxfp4", none), side("fp8_e4m3", token)];
+  for (const [layer, operation] of [[0, "experts.down_proj"], [1, "lm_head"]] as const) {
+    const explained = (a: Side, b: Side) => explainedError(layer, operation, a, b);
+    assertEquals([explained(bf16, bf16), explained(fp8, fp8)], [0, 0]);
+    assertAlmostEquals(explained(bf16, mxfp4), Math.hypot(weightNoise("bf16"), weightNoise("mxfp4")), 1e-12);
+    const all = [weightNoise("mxfp4"), weightNoise("fp8_e4m3"), inputNoise(token)];
+    assertAlmostEquals(explained(mxfp4, fp8), Math.hypot(...all), 1e-12);
+  }
+  const weights = Math.hypot(weightNoise("mxfp4"), weightNoise("fp8_e4m3"));
+  assertAlmostEquals(explainedError(-1, "embed", mxfp4, fp8), weights, 1e-12);
+  assertEquals(explainedError(-1, "embed", mxfp4, mxfp4), 0);
+});
+
 const NONE: RowDetails = { firstPosition: null, affectedRows: 0, affectedInterval: null, experts: new Map() };
 
 /** One operation whose own error is far too large; its hints. */
-function hints(details: Partial<RowDetails>, tensors: readonly TensorCounts[] = [], nonFinite = [0, 0]): string[] {
+function hints(
+  details: Partial<RowDetails>,
+  tensors: readonly TensorCounts[] = [],
+  nonFinite = [0, 0],
+  explained = 0,
+  b = side([]),
+): string[] {
   const own = { relativeError: 1, nonFinite: nonFinite[0]! + nonFinite[1]!, nonFiniteIn: { a: 0, b: nonFinite[0] } };
-  const operation = { layer: 0, operation: "experts.down_proj", own, total: own, explained: 0, outliers: [] };
+  const operation = { layer: 0, operation: "experts.down_proj", own, total: own, explained, outliers: [] };
   const all = { ...NONE, affectedRows: 1, ...details };
-  const [one] = findSuspects([operation as unknown as OperationDivergence], () => all, tensors, side([]), side([]));
+  const [one] = findSuspects([operation as unknown as OperationDivergence], () => all, tensors, side([]), b);
   return [...one!.hints];
 }
 
@@ -54,6 +80,18 @@ Deno.test("a quarter of the experts, or one, are said to be the only ones that e
   assertEquals([bad(3), bad(4, 1), bad(4, 1, 2), bad()], [["only expert 3"], ["only experts 1, 4"], [], []]);
   assertEquals(hints({ experts: new Map([[2, 0.1]]) }), []);
   assertEquals(hints({ experts: new Map([[2, NaN], [3, 0]]) }), ["only expert 2"]);
+  assertEquals(hints({ experts: new Map([[4, 0.1], [1, 0.1], [2, 0]]) }), ["only experts 1, 4"]);
+});
+
+Deno.test("an expert errs by more than four times what is explained, and by more than rounding", () => {
+  const of = (error: number) => ({ experts: new Map([[2, error], [3, 0]]) });
+  assertEquals([hints(of(0.39), [], [0, 0], 0.1), hints(of(0.41), [], [0, 0], 0.1)], [[], ["only expert 2"]]);
+  // Sums in another order.
+  const other = side([], "bf16", "reference");
+  assertEquals([hints(of(9e-5), [], [0, 0], 0, other), hints(of(1.1e-4), [], [0, 0], 0, other)], [
+    [],
+    ["only expert 2"],
+  ]);
 });
 
 Deno.test("the first position and the share of rows are said where they are not the first and less than half", () => {
@@ -85,6 +123,8 @@ Deno.test("of an operation's input it is said what one side loses more than twic
   assertEquals([input(counts(10, 0.2), counts(20, 0.1)), input(counts(0, 0), counts(0, 0))], [[], []]);
   assertEquals(input(counts(10, 0.1), counts(21, 0.1)), [`${said}: A clips 10% [9, 12], B 21% [18, 26]`]);
   assertEquals(input(counts(0, 0.21), counts(0, 0.1)), [`${said} loses 21% [18, 26] under A, 10% [9, 12] under B`]);
+  assertEquals(input(counts(0, 0.1), counts(0, 0.21)), [`${said} loses 10% [9, 12] under A, 21% [18, 26] under B`]);
+  assertEquals(input(null, counts(1, 0)), [`${said}: B clips 1.0% [0.9, 1.2]`]);
   assertEquals(input(counts(0, 0), counts(0, 0, 3)), [`${said}: scale 2.000 under A, 3.000 under B`]);
   assertEquals([input(null, counts(7, 0)), input(counts(7, 0), null), input(null, counts(0, 1))], [
     [`${said}: B clips 7% [6, 9]`],
@@ -118,6 +158,47 @@ Deno.test("a layer is suspect whose formats explain its error, but not that it i
     [[2, "own"]],
     [],
   ]);
+});
+
+Deno.test("a layer's peers are of its own operation, and less than twice what is explained is no excess", () => {
+  const operation = (name: string, layer: number, error: number | null, interval: object | null = null) => {
+    const own = error === null ? null : { relativeError: error, interval, nonFinite: 0 };
+    const total = own ?? { relativeError: 0, interval: null, nonFinite: 0 };
+    return { layer, operation: name, own, total, explained: 0.1, outliers: [] } as unknown as OperationDivergence;
+  };
+  const suspects = (operations: OperationDivergence[]) =>
+    findSuspects(operations, () => NONE, [], side([]), side([])).map(({ layer, hints }) => [layer, ...hints]);
+  const own = [0.1, 0.1, 0.21].map((error, layer) => operation("q_proj", layer, error));
+  const others = [0.2, 0.2, 0.2].map((error, layer) => operation("k_proj", layer, error));
+  const found = [[2, "2 [0, -] times the median of the other layers"]];
+  assertEquals(suspects([...own, ...others, operation("q_proj", 3, null)]), found);
+  assertEquals(suspects([0.01, 0.01, 0.19].map((error, layer) => operation("q_proj", layer, error))), []);
+});
+
+Deno.test("where own errors are not known, an error is measured by its inputs' and by what is explained", () => {
+  const suspects = (errors: { attention?: number; o_proj: number }, explained: number, b = side([])) => {
+    const operations = Object.entries(errors).map(([operation, relativeError]) => {
+      const total = { relativeError, interval: null, nonFinite: 0 };
+      const own = operation === "attention" ? { ...total, relativeError: 0 } : null;
+      return { layer: 0, operation, own, total, explained: own === null ? explained : 0, outliers: [] };
+    });
+    return findSuspects(operations as unknown as OperationDivergence[], () => NONE, [], side([]), b);
+  };
+  // 0.05 is what 0.03 and 0.04 come to.
+  assertEquals(suspects({ attention: 0.03, o_proj: 0.199 }, 0.04), []);
+  const [{ operation, error, excess, evidence, hints }, ...more] = suspects(
+    { attention: 0.03, o_proj: 0.21 },
+    0.04,
+  ) as [
+    Suspect,
+  ];
+  assertEquals([more, operation, error, evidence], [[], "o_proj", 0.21, "estimated"]);
+  assertAlmostEquals(excess, 4.2, 1e-12);
+  assertEquals(hints, ["both sides run on several ranks, so errors of earlier operations are only estimated"]);
+  // Where nothing explains an error, rounding does, and only where sums run in another order.
+  const other = side([], "bf16", "reference");
+  assertEquals([9e-5, 1.1e-4].map((o_proj) => suspects({ o_proj }, 0, other).length), [0, 1]);
+  assertEquals([0, 1e-9].map((o_proj) => suspects({ o_proj }, 0).map(({ excess }) => excess)), [[], [Infinity]]);
 });
 
 Deno.test("how many times its peers' median an error is lies in the interval that is said, 95 times of 100", () => {
