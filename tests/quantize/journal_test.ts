@@ -32,6 +32,22 @@ Deno.test("Sources.read() gives the SHA-256 of whole files, and counts their byt
   assertEquals(seen, [4, 8, 9].map((mebi) => [mebi * 2 ** 20 + (mebi === 9 ? 5 : 0), large.length]));
 });
 
+Deno.test("Sources.read() stops when it is asked to", async () => {
+  using dir = new TemporaryDirectory();
+  const file = { path: `${dir.path}/file`, bytes: 9 * 2 ** 20 };
+  Deno.writeFileSync(file.path, new Uint8Array(file.bytes));
+  let seen = 0, asked = 0;
+  // Slow progress, so that the event loop is let in.
+  const onProgress = () => {
+    seen++;
+    const until = performance.now() + 50;
+    while (performance.now() < until);
+  };
+  const stop = (after: number) => () => ++asked > after;
+  assertEquals([await Sources.read([file], { onProgress, stop: stop(1) }), seen, asked], [null, 2, 2]);
+  assertEquals((await Sources.read([file], { onProgress, stop: () => false }))!.hashes.size, 1);
+});
+
 Deno.test("quantize() goes on after every place it can be stopped at, and the result is that of one run", async () => {
   using from = new TemporaryDirectory();
   using whole = new TemporaryDirectory();

@@ -68,9 +68,10 @@ function assertKept(source: ModelSource, made: Made, attention: boolean): void {
   for (const [i, layer] of tree.layers.entries()) {
     assertEquals(decoder.vector(layer.sinks), made.others.get(`model.layers.${i}.self_attn.sinks`));
     assertEquals(decoder.vector(layer.inputNorm), made.others.get(`model.layers.${i}.input_layernorm.weight`));
+    assertEquals(decoder.vector(layer.postNorm), made.others.get(`model.layers.${i}.post_attention_layernorm.weight`));
     const kept = attention ? [layer.router, layer.q, layer.k, layer.v, layer.o] : [layer.router];
     for (const { module, weight } of kept) assertEquals(decoder.matrix(weight), made.linears.get(module!)!.weight);
-    for (const { module, bias } of [layer.q, layer.o, layer.router, ...layer.gateUp, ...layer.down]) {
+    for (const { module, bias } of [layer.q, layer.k, layer.v, layer.o, layer.router, ...layer.gateUp, ...layer.down]) {
       assertEquals(decoder.vector(bias!), made.linears.get(module!)!.bias);
     }
   }
@@ -183,6 +184,26 @@ Deno.test("quantize() writes mixed precision per layer, quantized attention and 
     new Set(["ptpc_fp8"]),
   );
   assertEquals([second.scheme, second.kvFormat], ["w_mxfp6_e3m2", "fp8"]);
+});
+
+Deno.test("quantize() copies quantized attention as it is: its codes, its scales and those of its inputs", async () => {
+  for (const attention of ["fp8", "ptpc_fp8", "w_mxfp4_a_fp8"] as const) {
+    using from = new TemporaryDirectory(), to = new TemporaryDirectory(), again = new TemporaryDirectory();
+    makeCheckpoint(from, new Random(8), { shape: SHAPE, layout: "hf_bf16" });
+    await run(from.path, to.path, "w_mxfp4", { attention, scales: someScales(openCheckpoint(from.path)) });
+    await run(to.path, again.path, "w_mxfp6_e2m3");
+    const [before, after] = [to, again].map(({ path }) => openCheckpoint(path).source) as [ModelSource, ModelSource];
+    const [old, now] = [new Decoder(before), new Decoder(after)];
+    for (const [i, layer] of after.tree.layers.entries()) {
+      for (const name of ["q", "k", "v", "o"] as const) {
+        const a = before.tree.layers[i]![name], b = layer[name];
+        assertEquals(codesOf(after, b.weight), codesOf(before, a.weight));
+        assertEquals(now.matrix(b.weight), old.matrix(a.weight));
+        assertEquals([b.weight.format, b.weight.scale.kind, b.input], [a.weight.format, a.weight.scale.kind, a.input]);
+        assertEquals([b.inputScale, b.weight.format === "bf16"], [a.inputScale, false]);
+      }
+    }
+  }
 });
 
 Deno.test("quantize() cuts files at the size, but for a single larger tensor, and writes an index", async () => {
