@@ -72,8 +72,8 @@ for (const dtype of ["bf16", "f32"] as const) {
     for (const threads of [1, 3]) {
       const session = await openTiny({ ...sizes, dtype, threads }), counts = watch(session);
       assertEquals(await greedily(session), expected, `${threads}`);
-      // 64 rows of each step are enough, six are not.
-      assertEquals(counts, multipliesBytes() ? { picked: STEPS, left: STEPS } : { picked: 0, left: 2 * STEPS });
+      // 64 rows of each step, and six: the head's digits are kept.
+      assertEquals(counts, multipliesBytes() ? { picked: 2 * STEPS, left: 0 } : { picked: 0, left: 2 * STEPS });
     }
     assertEquals(await greedily(await openTiny({ ...sizes, dtype, apart: true, threads: 1 })), expected, "apart");
     // Their sums are rounded otherwise in bf16.
@@ -161,6 +161,27 @@ Deno.test("pickGreedily() names the first logit that is no number, and the seque
     );
     assertEquals(got, []);
     await session.close();
+  }
+});
+
+Deno.test("a backend picks few rows by bytes where it keeps those of the head, and the same tokens", async () => {
+  const config = testConfig({ vocab: 400, hidden: 96 }), n = 20;
+  const batch = { ids: Int32Array.from({ length: n }, (_, i) => i * 19), slots: new Int32Array(n) };
+  const positions = batch.ids.map((_, i) => i);
+  using model = randomModel(3, { config, table: { format: "bf16", scale: "none", transposed: false } });
+  const available = { bytes: 2 ** 34, by: "a test" };
+  for (const slots of [4, 3]) {
+    const backend = await openEmulate(requestFor(model, { slots }), { threads: 2, weights: "auto", available });
+    const graph = new GptOss(backend, config), { weights: { head }, tensors: { normed } } = backend;
+    graph.forward({ ...batch, positions });
+    const logits = graph.logits(positions).slice();
+    const expected = Array.from(positions, (row) => likeliestOf(logits.subarray(row * 400, (row + 1) * 400)));
+    for (const count of [n, 1, 5, 12, 11, n]) {
+      const picked = backend.greedy(normed, head, positions.subarray(0, count));
+      const picks = multipliesBytes() && (slots === 4 || count >= 12);
+      assertEquals(picked && [...picked], picks ? expected.slice(0, count) : undefined, `${count} of ${slots}`);
+    }
+    await backend.close();
   }
 });
 

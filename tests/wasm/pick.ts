@@ -1,5 +1,6 @@
 /** Runs the kernels `digits` and `pick` for the tests of them, and a slow twin of `digits`. */
 import { float32ToBf16 } from "../../src/formats/bf16.ts";
+import { assertEquals } from "../assert.ts";
 import { scratchBytes } from "./linear.ts";
 import { Machine } from "./module.ts";
 import { preparedOrder } from "./twins.ts";
@@ -7,6 +8,8 @@ import { preparedOrder } from "./twins.ts";
 /** Words of a row's facts, and of what a thread has seen of a row; an id that no token has; rows of a unit. */
 export const FACT_WORDS = 8, BEST_WORDS = 4, NONE = 0x7fff_ffff, TILE = 12;
 const MOST = 63, MORE = 1 + 2 ** -10;
+/** Bytes of what is kept of a unit beside its digits. */
+export const TILE_BYTES = 208;
 
 /** Rounds to the nearest integer, ties to even. */
 function nearest(x: number): number {
@@ -49,43 +52,65 @@ export interface Seen {
   readonly computed: number;
 }
 
+/** How the likeliest are looked for. */
+export interface Way {
+  readonly threads: number;
+  readonly digits: 1 | 2 | "mixed";
+  /** Twice, by the weights' digits that the first time keeps; the second time's result. */
+  readonly kept?: true;
+  /** Puts another row in a row's place between the two times. */
+  readonly exchanged?: readonly [row: number, by: Float32Array];
+}
+
 /** Lets some threads look for the likeliest by bytes, which take units in no order. */
 export function threadsPick(
   weights: readonly Float32Array[],
   x: readonly Float32Array[],
-  { threads, digits }: { readonly threads: number; readonly digits: 1 | 2 | "mixed" },
+  { threads, digits, kept, exchanged }: Way,
 ): Seen {
   const machine = new Machine(32), rows = weights.length, cols = weights[0]!.length, n = x.length;
   const rowStride = 2 * cols + 6, stride = cols + 32;
   const stored = machine.bytes(rows * rowStride, 2), view = new DataView(stored.data.buffer, stored.address);
-  weights.forEach((row, r) => row.forEach((v, i) => view.setUint16(r * rowStride + 2 * i, float32ToBf16(v), true)));
+  const store = (row: Float32Array, r: number) =>
+    row.forEach((v, i) => view.setUint16(r * rowStride + 2 * i, float32ToBf16(v), true));
+  weights.forEach(store);
   const prepared = machine.floats(n * stride),
     out = machine.bytes(n * 2 * cols),
     facts = machine.integers(n * FACT_WORDS);
   x.forEach((row, r) => prepared.data.set(preparedOrder(row), r * stride));
   machine.run("digits", [prepared.address, stride, cols, out.address, facts.address], n, [out, facts]);
   const pairs = machine.integers(pairsOf(x.map((_, i) => digits === "mixed" ? (i % 3 === 1 ? 2 : 1) : digits)));
-  const floors = machine.floats(new Array(n).fill(-Infinity));
+  const floors = machine.floats(n), units = Math.ceil(rows / TILE);
+  const keeps = machine.bytes(kept === undefined ? 0 : units * (TILE_BYTES + TILE * cols));
   const scratches = Array.from({ length: threads }, () => machine.integers(scratchBytes(cols) / 4));
   const floats = scratches.map(({ address, data }) => new Float32Array(data.buffer, address, data.length));
-  scratches.forEach(({ data }, t) => {
-    for (let row = 0; row < n; row++) {
-      data.set([0, NONE, NONE, 0], BEST_WORDS * row);
-      floats[t]![BEST_WORDS * row] = -Infinity;
-    }
-  });
-  const units = Math.ceil(rows / TILE);
-  machine.share(
-    "pick",
-    [
-      ...[stored.address, rowStride, rows, cols, prepared.address, stride, out.address, facts.address],
-      ...[pairs.address, pairs.data.length / 2, n, floors.address],
-    ],
-    Array.from({ length: units }, (_, i) => {
-      const unit = threads === 1 ? i : units - 1 - i;
-      return [unit, scratches[unit % threads]!.address] as const;
-    }),
-  );
+  const look = () => {
+    floors.data.fill(-Infinity);
+    scratches.forEach(({ data }, t) => {
+      for (let row = 0; row < n; row++) {
+        data.set([0, NONE, NONE, 0], BEST_WORDS * row);
+        floats[t]![BEST_WORDS * row] = -Infinity;
+      }
+    });
+    machine.share(
+      "pick",
+      [
+        ...[stored.address, rowStride, rows, cols, prepared.address, stride, out.address, facts.address],
+        ...[pairs.address, pairs.data.length / 2, n, floors.address, kept === undefined ? 0 : keeps.address],
+      ],
+      Array.from({ length: units }, (_, i) => {
+        const unit = threads === 1 ? i : units - 1 - i;
+        return [unit, scratches[unit % threads]!.address] as const;
+      }),
+    );
+  };
+  look();
+  if (exchanged !== undefined) store(exchanged[1], exchanged[0]);
+  if (kept !== undefined || exchanged !== undefined) {
+    const first = keeps.data.slice();
+    look();
+    assertEquals(keeps.data, first);
+  }
   let computed = 0;
   const logits: number[] = [];
   const ids = x.map((_, row) => {

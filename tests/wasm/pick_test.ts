@@ -24,13 +24,18 @@ function ofAll(weights: Rows, x: Rows): number[] {
   return linear(machine, [{ matrix, x }])[0]!.map(likeliestOf);
 }
 
-/** The same by bytes, by one thread, by three, and with two digits of every row; and the logits that were computed. */
+/**
+ * The same by bytes, by one thread, by three, with two digits of every row, and by digits of weights that are kept; and
+ * the logits that were computed.
+ */
 function byBytes(weights: Rows, x: Rows): { ids: number[]; computed: number } {
   const all: Seen[] = [
     threadsPick(weights, x, { threads: 1, digits: 1 }),
     threadsPick(weights, x, { threads: 3, digits: 1 }),
     threadsPick(weights, x, { threads: 2, digits: 2 }),
     threadsPick(weights, x, { threads: 1, digits: "mixed" }),
+    threadsPick(weights, x, { threads: 1, digits: 1, kept: true }),
+    threadsPick(weights, x, { threads: 3, digits: "mixed", kept: true }),
   ];
   for (const { ids } of all) assertEquals(ids, all[0]!.ids);
   return all[0]!;
@@ -179,6 +184,17 @@ Deno.test("pick() leaves floors behind that are logits of their rows", () => {
   const cols = 64, weights = matrix(300, cols, 6), x = inputs(12, cols, 6);
   const { floors, logits } = threadsPick(weights, x, { threads: 3, digits: 1 });
   floors.forEach((floor, i) => assertEquals(floor, logits[i]));
+});
+
+Deno.test("pick() looks at the digits that it keeps, and where it keeps none at the weights again", () => {
+  const cols = 64, x = inputs(4, cols, 8).map((row) => row.map(Math.abs));
+  // A row that is far from the likeliest, and one that would be it.
+  const weights = matrix(40, cols, 8).map((row, r) => r === 17 ? row.map((v) => -Math.abs(v)) : row);
+  const exchanged = [17, new Float32Array(cols).fill(100)] as const, before = ofAll(weights, x);
+  for (const threads of [1, 3]) {
+    assertEquals(threadsPick(weights, x, { threads, digits: 1, kept: true, exchanged }).ids, before);
+    assertEquals(threadsPick(weights, x, { threads, digits: 1, exchanged }).ids, [17, 17, 17, 17]);
+  }
 });
 
 Deno.test("rows of digits are paired so that each is there", () => {

@@ -19,6 +19,8 @@ use core::cmp::min;
 /// What belongs to the rows of a tile, a lane each.
 #[repr(C)]
 struct Tile {
+    /// Whether the rest is there, and the digits: where tiles are kept, from the first call on.
+    known: [u32; 4],
     scales: [v128; TILE / 4],
     /// At least the norms of the weights, and of what they are without their digits.
     norms: [v128; TILE / 4],
@@ -70,8 +72,10 @@ struct Call {
     pairs: usize,
     count: usize,
     floors: usize,
+    /// Where tiles are kept, each with its digits after it; 0: nowhere.
+    kept: usize,
     best: *mut Best,
-    /// Digits of a tile's weights: for each six rows [step][row].
+    /// Place of the digits of a tile that is not kept.
     weights: *mut u8,
     begun: *mut Begun,
     /// Sums of products: [pair][2][row of the tile].
@@ -103,6 +107,7 @@ unsafe extern "C" fn pick(desc: *const u32, start: u32, end: u32, scratch: *mut 
             pairs: d.get(8),
             count: d.get(9),
             floors: d.get(11),
+            kept: d.get(12),
             best: scratch.cast(),
             weights,
             begun: begun.cast(),
@@ -134,13 +139,18 @@ impl Call {
     /// Looks at output rows `first .. first + TILE`.
     unsafe fn tile(&self, first: usize) {
         unsafe {
-            let mut tile = core::mem::MaybeUninit::<Tile>::uninit();
-            self.bring(first, tile.as_mut_ptr());
-            let tile = tile.assume_init_ref();
+            let mut unkept = core::mem::MaybeUninit::<Tile>::uninit();
+            let kept = at(self.kept, first / TILE, size_of::<Tile>() + TILE * self.cols) as *mut Tile;
+            let tile = if self.kept == 0 { unkept.as_mut_ptr() } else { kept };
+            let weights = self.digits_of(tile);
+            if self.kept == 0 || (*tile).known[0] == 0 {
+                self.bring(first, tile, weights);
+            }
+            let tile = &*tile;
             for from in (0..self.count).step_by(GROUP) {
                 let rows = |i: usize| self.pair(from + i).map(|row| at(self.digits, row, self.cols) as *const u8);
                 let n = min(self.count - from, GROUP);
-                products(self.weights, self.cols / STEP, rows, n, self.begun, self.sums.add(from * 2 * TILE));
+                products(weights, self.cols / STEP, rows, n, self.begun, self.sums.add(from * 2 * TILE));
             }
             for pair in 0..self.count {
                 let [a, b] = self.pair(pair);
@@ -157,8 +167,15 @@ impl Call {
         }
     }
 
-    /// Brings the rows of a tile to digits; what fills up twelve rows is of no importance.
-    unsafe fn bring(&self, first: usize, tile: *mut Tile) {
+    /// The place of a tile's digits.
+    #[inline(always)]
+    fn digits_of(&self, tile: *const Tile) -> *mut u8 {
+        if self.kept == 0 { self.weights } else { tile.wrapping_add(1) as *mut u8 }
+    }
+
+    /// Brings the rows of a tile to digits at `to`, for each six rows [step][row]; what fills up twelve rows is of no
+    /// importance.
+    unsafe fn bring(&self, first: usize, tile: *mut Tile, to: *mut u8) {
         unsafe {
             let lane = |at: *mut [v128; TILE / 4], i: usize| at.cast::<f32>().add(i);
             let from = |i: usize| self.row(min(first + i, self.rows - 1));
@@ -167,13 +184,14 @@ impl Call {
                 if i % STREAMS == 0 {
                     magnitudes = largest(core::array::from_fn(|k| from(i + k)), self.cols / STEP);
                 }
-                let to = self.weights.add(i / ROWS * ROWS * self.cols + i % ROWS * STEP);
+                let to = to.add(i / ROWS * ROWS * self.cols + i % ROWS * STEP);
                 let facts = weight_digits(from(i), self.cols / STEP, magnitudes[i % STREAMS], to);
                 *lane(&raw mut (*tile).scales, i) = facts.scale;
                 *lane(&raw mut (*tile).norms, i) = facts.norm;
                 *lane(&raw mut (*tile).rests, i) = facts.rest;
                 *lane(&raw mut (*tile).offsets, i).cast::<i32>() = MOST * facts.sum;
             }
+            (*tile).known = [1; 4];
         }
     }
 
@@ -253,7 +271,7 @@ impl Call {
     unsafe fn second_upper(&self, input: usize, row: usize, sum: i32, tile: &Tile) -> f32 {
         unsafe {
             let facts = self.facts(input);
-            let weights = self.weights.add(row / ROWS * ROWS * self.cols + row % ROWS * STEP);
+            let weights = self.digits_of(tile).add(row / ROWS * ROWS * self.cols + row % ROWS * STEP);
             let digits = at(self.digits, 2 * input + 1, self.cols) as *const u8;
             let second = i32x4_splat(multiply_one(weights, digits, self.cols / STEP));
             let lane = |all: &[v128; TILE / 4]| v128_load32_splat(all.as_ptr().cast::<u32>().add(row));

@@ -67,7 +67,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     const descriptor = { address: areas.descriptor, words: areas.descriptorWords };
     this.#machine = new Machine(memories, parts.pool, descriptor, parts.worthSharing);
     this.#gemm = new Gemm(this.#machine, areas, request.config, request.part?.expertStart ?? 0, this.#round);
-    this.#picker = new Picker(this.#machine, areas, this.#gemm);
+    this.#picker = new Picker(this.#machine, areas, this.#gemm, plan.keptDigits ?? 0);
   }
 
   begin(batch: Batch): void {

@@ -12,6 +12,7 @@ import { type OpenRequest, ranksHere } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
+import { keepDigits } from "./kept_digits.ts";
 import { assertPageAligned, canMap, letGo, mapRuns, shareRange } from "./load.ts";
 import { MEMORY_CAPACITY, type ModelPlan, planMemories } from "./plan.ts";
 import { Pool } from "./pool.ts";
@@ -73,13 +74,14 @@ export async function openEmulate<N extends string>(
   const mapped = options.weights === "map" || options.weights === "auto" && mappable &&
       (available === null || pages <= available.bytes ||
         !fits(neededFor(request, planFor(false), areas.end, false), available));
-  const plan = planFor(mapped);
+  const leanest = planFor(mapped), needed = neededFor(request, leanest, areas.end, mapped);
   refuseBeyondMemory(
     words`${option("backend")}=emulate`,
-    neededFor(request, plan, areas.end, mapped),
+    needed,
     `${request.slots} x ${request.context} positions`,
     available,
   );
+  const plan = keepDigits(leanest, request, needed, available, options.memoryCapacity ?? MEMORY_CAPACITY);
   using made = await MadeFiles.open(files);
   const memories = plan.memories.map(({ bytes }) => allocate(bytes));
   // Activations of one memory are done with when the next one begins.

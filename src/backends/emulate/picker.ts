@@ -2,15 +2,16 @@
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { type Areas, type EmulateTensor, padded } from "./areas.ts";
 import type { Gemm } from "./gemm.ts";
+import { PICK_TILE } from "./kept_digits.ts";
 import { type Machine, wordAt } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
 
-/** Rows of the head in a unit of the kernel `pick`. */
-const PICK_TILE = 12;
 /** Columns whose products surely fit the kernel's sums. */
 const MOST_COLUMNS = 65_536;
 /** Rows below which all logits take less time, and about as long as that many bringing weights to bytes takes. */
 const LEAST_ROWS = 12, BRINGING_ROWS = 16;
+/** About as long as that many rows reading bytes takes that were kept. */
+const READING_ROWS = 6;
 
 /** Words of a row's facts, as `digits` writes them, and the places of some. */
 const FACTS = { words: 8, fits: 0, norm: 1, rest: 3, worth: 6 } as const;
@@ -29,7 +30,13 @@ export class Picker {
   /** Picks that are still made from all logits, since too many were computed. */
   #pause = 0;
 
-  constructor(readonly machine: Machine, readonly areas: Areas<string>, readonly gemm: Gemm) {}
+  /** @param kept Address of digits of the head that are kept, in its memory; 0: they are not. */
+  constructor(
+    readonly machine: Machine,
+    readonly areas: Areas<string>,
+    readonly gemm: Gemm,
+    readonly kept: number,
+  ) {}
 
   /** {@linkcode Backend.likeliest} of logits that were computed. */
   ofLogits({ memory, rows: vocab }: EmulateLinear, rows: number): Int32Array {
@@ -64,8 +71,9 @@ export class Picker {
     }
     const { weight, rowStride, rows: vocab } = head, count = listed.length / 2;
     machine.describe(memory)
-      .begin(weight, rowStride, vocab, cols, prepared, padded(cols), digits, facts, pairs, count, n, floors);
-    const work = PICK_TILE * cols * (2 * count + BRINGING_ROWS) / 4;
+      .begin(weight, rowStride, vocab, cols, prepared, padded(cols), digits, facts, pairs, count, n, floors)
+      .u32(this.kept);
+    const work = PICK_TILE * cols * (2 * count + (this.kept === 0 ? BRINGING_ROWS : READING_ROWS)) / 4;
     machine.run("pick", memory, Math.ceil(vocab / PICK_TILE), work);
     machine.end();
     return this.#joined(head, n);
@@ -74,7 +82,8 @@ export class Picker {
   /** {@linkcode Backend.picksGreedily}. */
   suits(head: EmulateLinear, rows: number): boolean {
     const { areas: { logitRows, vocab } } = this, { cols } = head;
-    return rows >= LEAST_ROWS && rows <= logitRows && head.format === STORED_FORMATS.bf16.wasm &&
+    return rows >= (this.kept === 0 ? LEAST_ROWS : 1) && rows <= logitRows &&
+      head.format === STORED_FORMATS.bf16.wasm &&
       head.transposed === 0 && head.scaleKind === 0 && head.bias === 0 && !head.multipliesCodes &&
       head.rows > 0 && cols % 32 === 0 && cols <= MOST_COLUMNS && 4 * FACTS.words + 2 * cols + 12 <= 4 * vocab;
   }

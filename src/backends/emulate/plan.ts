@@ -70,6 +70,8 @@ export interface ModelPlan {
   readonly memoryOfLayer: readonly number[];
   /** Bytes of all runs. */
   readonly weightBytes: number;
+  /** Address of digits of the head, in the last memory; absent: they are not kept. */
+  readonly keptDigits?: number;
 }
 
 /** What {@linkcode planMemories} needs to know besides the source. */
