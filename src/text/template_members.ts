@@ -4,7 +4,7 @@ import { type MethodCall, methodOfText, METHODS_OF_TEXTS } from "./template_text
 import { formatted } from "./template_format.ts";
 import { entryOf, keyOf, keyValue } from "./template_keys.ts";
 import { areEqual } from "./template_order.ts";
-import { asView, type Covered, isSafe, safeLike, type Value, viewOf } from "./template_values.ts";
+import { asView, type Covered, isList, isSafe, isText, safeLike, type Value, viewOf } from "./template_values.ts";
 
 /** Attributes that values have in Python; those with a method below can be used. */
 const COMMON = "__class__ __doc__ __init__ __eq__ __len__ __iter__ __getitem__ __contains__ __add__ __str__ __repr__ " +
@@ -130,6 +130,31 @@ function itemAt(object: Value, place: number, make: Make, covered: Covered): Val
 
 /** Characters of two UTF-16 units. */
 const HALVES = /[\ud800-\udfff]/;
+
+/**
+ * A part of a list or of a text.
+ *
+ * @param bounds Where it begins, the place before which it ends, and its step: whole numbers, or undefined for those
+ *   that are not given.
+ */
+export function partOf(object: Value, bounds: readonly (Value | undefined)[], make: Make, covered: Covered): Value {
+  const { type, value } = object, isOfText = isText(object, covered);
+  if (viewOf(object) !== undefined) throw new Error(`takes a part of a ${viewOf(object)!.name}`);
+  if (!isOfText && !isList(object)) throw new Error(`takes a part of a ${type === "StringValue" ? "number" : type}`);
+  const other = bounds.find((bound) => bound !== undefined && !["IntegerValue", "NullValue"].includes(bound.type));
+  if (other !== undefined) throw new Error(`takes a part by a ${other.type}`);
+  const [start, end, step = 1] = bounds.map((bound) => bound?.value as number | null | undefined ?? undefined);
+  if (step === 0) throw new Error("takes a part in steps of none");
+  const items = isOfText ? Array.from(value as string) : value as readonly Value[], { length } = items;
+  // Steps back end before the first.
+  const ends = step < 0 ? [-1, length - 1] as const : [0, length] as const;
+  const place = (at: number) => Math.min(Math.max(at < 0 ? at + length : at, ends[0]), ends[1]);
+  const from = place(start ?? (step < 0 ? length : 0)), to = end === undefined ? ends[step < 0 ? 0 : 1] : place(end);
+  const part: (string | Value)[] = [];
+  for (let at = from; step < 0 ? at > to : at < to; at += step) part.push(items[at]!);
+  if (isOfText) return safeLike(object, make.text(part.join("")));
+  return type === "TupleValue" ? make.tuple(part as Value[]) : make.list(part as Value[]);
+}
 
 /** Names and places of a path. */
 const MOST_PARTS = 16;

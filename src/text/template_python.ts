@@ -5,21 +5,11 @@
 import { filtered } from "./template_filters.ts";
 import { dictionaryOf, keyValue } from "./template_keys.ts";
 import { known, knownValue, Make, type Node } from "./template_make.ts";
-import { itemByKey, memberOf } from "./template_members.ts";
+import { itemByKey, memberOf, partOf } from "./template_members.ts";
 import { counted, operated } from "./template_operators.ts";
 import { numberOf } from "./python_texts.ts";
 import { testOf } from "./template_tests.ts";
-import {
-  asView,
-  type Covered,
-  isList,
-  isText,
-  itemsOf,
-  safeLike,
-  textOf,
-  type Value,
-  viewOf,
-} from "./template_values.ts";
+import { asView, type Covered, isList, itemsOf, textOf, type Value } from "./template_values.ts";
 
 /** What is needed of the library's interpreter; some of its methods are private there. */
 export interface Runtime {
@@ -33,7 +23,6 @@ export interface Runtime {
   evaluateCallStatement(node: Node, scope: unknown): Value;
   evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>];
   evaluateBinaryExpression(node: Node, scope: unknown): Value;
-  evaluateSliceExpression(object: Value, node: Node, scope: unknown): Value;
   evaluateIdentifier(node: Node, scope: unknown): Value;
   evaluateFor(node: Node, scope: unknown): Value;
   evaluateSet(node: Node, scope: unknown): Value;
@@ -222,13 +211,9 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
     }
 
     #slice(object: Value, node: Node, scope: unknown): Value {
-      if (viewOf(object) !== undefined) throw new Error(`takes a part of a ${viewOf(object)!.name}`);
-      if (object.type === "StringValue" && !isText(object, covered)) throw new Error("takes a part of a number");
-      const step = node["step"] === undefined ? undefined : this.evaluate(node["step"] as Node, scope);
-      if (step?.value === 0) throw new Error("takes a part in steps of none");
-      const held = step === undefined ? node : { ...node, step: known(step) };
-      const part = safeLike(object, super.evaluateSliceExpression(object, held, scope));
-      return object.type === "TupleValue" ? this.#make.tuple(part.value as Value[]) : part;
+      const bounds = [node["start"], node["stop"], node["step"]] as readonly (Node | undefined)[];
+      const places = bounds.map((bound) => bound === undefined ? undefined : this.evaluate(bound, scope));
+      return partOf(object, places, this.#make, covered);
     }
 
     override evaluateCallExpression(node: Node, scope: unknown): Value {

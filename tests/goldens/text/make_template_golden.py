@@ -95,6 +95,17 @@ EXPRESSIONS += [
     "'a' 'b' \"c\"", "'\\x41\\u00e9\\101\\a\\q\\\n'", "'ab' * 3", "2 * [1]", "true + 1", "-true", "[1] < [1, 2]", "(1, 'a') >= (1, 'b')", "1 if false", "2 ** 3 ** 2", "-2 ** 2", "messages[0].list.0", "[[1]].0.0",
     "not 1 == 2", "'b' if 0 else 'c' if 0 else 'd'", "[1,2,3][-2:]", "'a'|upper ~ 'b'|upper", "('a'|upper)[0]", "[1,2]|first + 1", "messages[0]['content'][0:2]|upper", "'a'.upper()|lower", "[3,1]|sort|first",
 ]
+# Parts of texts, lists and tuples, between places before, in and behind them, in steps of either direction.
+PLACES = ["", "-9", "-3", "-1", "0", "1", "3", "9", "none"]
+EXPRESSIONS += [
+    f"{items}[{start}:{end}:{step}]"
+    for items in ["'a\U0001f600c'", "[1,2,3]", "(1,2)", "''"]
+    for start in PLACES
+    for end in PLACES
+    for step in ["", "2", "-1", "-2"]
+    if items == "'a\U0001f600c'" or start in ("", "-1") or end == "-1"
+]
+EXPRESSIONS += ["('<b'|safe)[1:] ~ '<'"]
 BLOCKS = [
     "a{% raw %}{{ x }} {% if %}{% endraw %}b", "a\n  {% raw %}\n b {{\n  {% endraw %}\n c", "{%- raw -%} x {%- endraw -%} y", "{% raw %}{# a #}{% raw %}{% endraw %}", "  {%+ raw %} a {%+ endraw +%}\n b",
     "{% with a = 1, b = 2 %}{{ a }}{{ b }}{% endwith %}{{ a is defined }}", "{% set a = 1 %}{% with a = 2, b = a %}{{ a }}{{ b }}{% set a = 3 %}{{ a }}{% endwith %}{{ a }}", "{% with %}{% set q = 1 %}{{ q }}{% endwith %}{{ q is defined }}",
