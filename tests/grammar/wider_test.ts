@@ -3,8 +3,10 @@ import { Matcher } from "../../src/grammar/matcher.ts";
 import { schemaGrammar, type SchemaOptions } from "../../src/grammar/schema.ts";
 import { assert, assertThrows } from "../assert.ts";
 import { InputError } from "../../src/errors.ts";
+import { isObject } from "../../src/json_object.ts";
 import { JOINED_CASES } from "./joined_cases.ts";
 import { newJudge, object, takes } from "./judge.ts";
+import { type Dice, dice, randomSchema } from "./random_schema.ts";
 import { SCHEMA_CASES } from "./schema_cases.ts";
 
 const judge = newJudge();
@@ -84,6 +86,53 @@ Deno.test("what cannot be said is left out, and the rest is kept to; else it is 
       assert(!takes(matcher, text), `taken: ${said}: ${text}`);
     }
   }
+});
+
+/** What no grammar says, beside whatever else a schema says. */
+const UNSAID: readonly Record<string, unknown>[] = [
+  { uniqueItems: true },
+  { contains: { type: "string" } },
+  { unevaluatedProperties: true },
+  { pattern: "\\bx|a*" },
+  { not: { pattern: "zzz" } },
+  { not: { multipleOf: 7 } },
+  { propertyNames: { anyOf: [{ minLength: 1 }, { const: "" }] } },
+  { minProperties: 2 },
+  { if: { pattern: "a" }, then: { minLength: 1 }, else: true },
+  { oneOf: [{ type: "integer", minimum: 0 }, { type: "number" }, { type: "object" }, { type: "string" }] },
+  { maxLength: 9000 },
+  { patternProperties: { "\\bq": { type: "integer" } } },
+  { dependentSchemas: { a: { not: { multipleOf: 3 } } } },
+  { allOf: [{ uniqueItems: true }, { contains: {} }] },
+];
+
+/** A schema with such keywords in some of its schemas. */
+function unsaid(schema: unknown, roll: Dice): unknown {
+  if (!isObject(schema)) return schema;
+  const of = (value: unknown) => unsaid(value, roll);
+  const entries = Object.entries(schema).map(([key, value]) => {
+    if (key === "items" || key === "additionalProperties") return [key, of(value)];
+    if (Array.isArray(value) && (key === "anyOf" || key === "prefixItems")) return [key, value.map(of)];
+    if (key !== "properties" || !isObject(value)) return [key, value];
+    return [key, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, of(inner)]))];
+  });
+  const own = Object.fromEntries(entries);
+  return roll(2) === 0 ? { ...UNSAID[roll(UNSAID.length)], ...own } : own;
+}
+
+Deno.test("whatever else a schema says that no grammar can, each value that ajv takes is taken", () => {
+  let taken = 0;
+  for (let seed = 1; seed <= 400; seed++) {
+    const roll = dice(seed * 7919), sample = randomSchema(roll, 2), schema = unsaid(sample.schema, roll);
+    const values = Array.from({ length: 8 }, sample.value).filter((value) => judge.validate(schema, value));
+    if (values.length === 0) continue;
+    const matcher = matcherOf(schema, { wider: true });
+    for (const text of values.map((value) => JSON.stringify(value))) {
+      assert(takes(matcher, text), `not taken: ${JSON.stringify(schema)}: ${text}`);
+      taken++;
+    }
+  }
+  assert(taken > 1000, `${taken}`);
 });
 
 Deno.test("a pattern by other rules than JavaScript's is left out", () => {
