@@ -62,7 +62,7 @@ export const CHAT = endpoint<ChatRequest>({
       }),
       minTokens: (maxTokens) => minTokensOf(body, maxTokens),
       logprobs: body.logprobs === true ? body.top_logprobs ?? 0 : null,
-      badWords: badWordsOf(body.bad_words, model.tokenizer, true),
+      badWords: await badWordsOf(body.bad_words, model.tokenizer, true),
       salt: body.cache_salt ?? undefined,
     });
     const created = Math.floor(Date.now() / 1000);

@@ -48,7 +48,7 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
   if (body.max_tokens === 0 && !echo) throw wrongField("max_tokens", "expected at least 1, or echo");
   const stopIds = stopIdsOf(body, model.stopIds),
     mask = await formatMask(body, model),
-    badWords = badWordsOf(body.bad_words, tokenizer, false),
+    badWords = await badWordsOf(body.bad_words, tokenizer, false),
     prompts = await promptsOf(body.prompt, model);
   if (prompts.length * n > MAX_REPLIES) {
     throw wrongField("n", `expected at most ${MAX_REPLIES} replies, got ${prompts.length * n}`);

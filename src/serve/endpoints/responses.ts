@@ -149,7 +149,7 @@ async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise
     }),
     minTokens: (maxTokens) => minTokensOf(fields, maxTokens),
     logprobs: scores ? body.top_logprobs ?? 0 : null,
-    badWords: badWordsOf(body.bad_words, model.tokenizer, true),
+    badWords: await badWordsOf(body.bad_words, model.tokenizer, true),
     salt: body.cache_salt ?? undefined,
   });
   return { call, model, reply: reply!, answer: emptyAnswer(body, model), items, scores };

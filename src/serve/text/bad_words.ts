@@ -1,4 +1,5 @@
 /** vLLM's `bad_words`: texts that a reply does not say, by the tokens that they are made of. */
+import { Breath } from "../../breath.ts";
 import { show } from "../../describe.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { wrongField } from "../api_error.ts";
@@ -25,21 +26,22 @@ interface Structure {
  * @returns Null where there are none.
  * @throws {ApiError} 400 for a word of blanks.
  */
-export function badWordsOf(
+export async function badWordsOf(
   given: readonly string[] | null | undefined,
   tokenizer: Tokenizer,
   conversation: boolean,
-): BadWords | null {
+): Promise<BadWords | null> {
   if (given == null || given.length === 0) return null;
-  const words = new Map<string, readonly number[]>();
-  given.forEach((text, i) => {
+  const words = new Map<string, readonly number[]>(), breath = new Breath();
+  for (const [i, text] of given.entries()) {
     const word = text.trimStart();
     if (word === "") throw wrongField(`bad_words.${i}`, `expected a text that is not blank, got ${show(text)}`);
     for (const spelled of [word, ` ${word}`]) {
       const ids = [...tokenizer.encode(spelled, { allowSpecial: !conversation })];
       words.set(ids.join(), ids);
     }
-  });
+    if (breath.due) await breath.take();
+  }
   const structure = conversation
     ? {
       message: tokenizer.requireSpecial("<|message|>"),
