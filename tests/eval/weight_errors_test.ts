@@ -1,4 +1,5 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import type { MatrixSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { TILE } from "../../src/conversion/codec.ts";
 import { QuantizedChanges } from "../../src/eval/quantized_changes.ts";
@@ -112,6 +113,9 @@ Deno.test("compareWeights() counts in all of a matrix that is decoded in several
   const { elements, codesChanged, scalesChanged, atMax, flushed } = results.at(-1)!;
   assertEquals(elements, rows * cols);
   assertEquals([codesChanged! * elements, scalesChanged! * elements / 32, atMax, flushed], [5, 2, 2, 0]);
+  // Of zeros the scales change nothing.
+  const zeros = (await compareWeights(withHead(`${to.path}/c`, []), withHead(`${to.path}/d`, [[scale, 1]]))).at(-1)!;
+  assertEquals([zeros.relativeError, zeros.codesChanged, zeros.scalesChanged! * elements / 32], [0, 0, 1]);
 });
 
 Deno.test("compareWeights() counts a number of several bytes once, whichever of them changes", async () => {
@@ -124,6 +128,93 @@ Deno.test("compareWeights() counts a number of several bytes once, whichever of 
   Deno.writeFileSync(path, bytes);
   const { codesChanged, elements, scalesChanged, atMax } = find(await compareWeights(a.source, b.source), 0, "q_proj");
   assertEquals([codesChanged! * elements, scalesChanged, atMax], [5, null, null]);
+});
+
+/** A code among packed ones, bit by bit. */
+function codeAt(bytes: Uint8Array, i: number, bits: number): number {
+  let code = 0;
+  for (let k = 0; k < bits; k++) code |= (bytes[i * bits + k >> 3]! >> (i * bits + k & 7) & 1) << k;
+  return code;
+}
+
+Deno.test("compareWeights() counts changed scales and codes of every format, and its largest numbers", async () => {
+  using from = new TemporaryDirectory();
+  const bf16 = open(from, "hf_bf16", 1), name = "model.layers.1.mlp.experts.1.down_proj.weight";
+  const input = new Map(
+    bf16.source.tree.layers.flatMap(({ down, gateUp }) => [...down, ...gateUp])
+      .map(({ module }) => [module!, 1]),
+  );
+  // Bits of the tensor that are turned, how many codes of how many bits hold them, and how many scales there are.
+  for (
+    const [scheme, turned, codes, bits, scales] of [
+      ["w_mxfp6_e3m2", [5, 6, 15, 17, 24, 47], 5, 6, 3 * 64 * 3],
+      ["w_mxfp6_e2m3", [0, 12, 13, 18], 3, 6, 3 * 64 * 3],
+      ["w_mxfp4", [0, 3, 4, 9], 3, 4, 3 * 64 * 3],
+      ["fp8", [0, 6, 8, 23], 3, 8, 3],
+      ["ptpc_fp8", [0, 6, 8, 23], 3, 8, 3 * 64],
+    ] as const
+  ) {
+    using one = new TemporaryDirectory(), other = new TemporaryDirectory();
+    await run(bf16, one.path, scheme, { scales: input });
+    for (const { name } of Deno.readDirSync(one.path)) {
+      Deno.copyFileSync(`${one.path}/${name}`, `${other.path}/${name}`);
+    }
+    const file = `${other.path}/model.safetensors`, bytes = Deno.readFileSync(file);
+    const { tensors } = openSafetensors(file), { offset } = tensors.get(name)!;
+    const codesAt = (expert: number) => {
+      const { offset, bytes: size } = tensors.get(`model.layers.1.mlp.experts.${expert}.down_proj.weight`)!;
+      return bytes.subarray(offset, offset + size);
+    };
+    for (const bit of turned) bytes[offset + (bit >> 3)]! ^= 1 << (bit & 7);
+    // The last byte of an FP32 scale is its sign and exponent; of another one it is all.
+    const { offset: at, bytes: length } = tensors.get(`${name}_scale`)!;
+    bytes[at + length - 1]! ^= 1;
+    Deno.writeFileSync(file, bytes);
+    const [a, b] = [openCheckpoint(one.path).source, openCheckpoint(other.path).source];
+    const results = await compareWeights(a, b), got = find(results, 1, "experts.down_proj");
+    const { elements, formatB, codesChanged, scalesChanged, atMax } = got;
+    assertEquals(elements, 3 * 64 * 96);
+    assertEquals([codesChanged! * elements, scalesChanged! * scales], [codes, 1], scheme);
+    // Of either sign; FP8's largest is one below its codes that are no number.
+    const most = 2 ** (bits - 1) - (bits === 8 ? 2 : 1);
+    const all = [0, 1, 2].flatMap((expert) =>
+      Array.from({ length: 64 * 96 }, (_, i) => codeAt(codesAt(expert), i, bits) & 2 ** (bits - 1) - 1)
+    );
+    assertEquals(atMax, all.filter((code) => code === most).length, scheme);
+    assert(atMax! > 0);
+    const head = results.at(-1)!;
+    assertEquals([head.layer, head.operation, head.relativeError, formatB], [
+      2,
+      "lm_head",
+      0,
+      b.tree.layers[1]!.down[0]!.weight.format,
+    ]);
+  }
+});
+
+Deno.test("compareWeights() finds that two schemes make the same of the same weights, or other numbers", async () => {
+  using dir = new TemporaryDirectory();
+  const checkpoint = open(dir, "hf_bf16", 1);
+  const planned = (scheme: string) => planModel(checkpoint, { ...FORMATS, scheme }).source;
+  const compared = async (a: ModelSource, b: ModelSource) => find(await compareWeights(a, b), 1, "experts.down_proj");
+  const same = { scalesChanged: 0, codesChanged: 0, flushed: 0, atMax: null, relativeError: 0 };
+  const place = { layer: 1, operation: "experts.down_proj", elements: 3 * 64 * 96 };
+  for (const [scheme, format] of [["ptpc_fp8", "fp8_e4m3"], ["w_mxfp4", "mxfp4"], ["w_mxfp6_e2m3", "mxfp6_e2m3"]]) {
+    const got = await compared(planned(scheme!), planned(scheme!));
+    assertEquals(got, { ...place, ...same, formatA: format!, formatB: format! } as WeightDivergence);
+  }
+  assertEquals(await compared(checkpoint.source, checkpoint.source), {
+    ...{ ...place, ...same, scalesChanged: null, formatA: "bf16", formatB: "bf16" },
+  } as WeightDivergence);
+  const other = await compared(planned("w_mxfp6_e2m3"), planned("w_mxfp6_e3m2"));
+  assert(other.relativeError > 0.01 && other.codesChanged === null, `${other.relativeError}`);
+  // Progress ends where all is done.
+  const progress: (readonly [number, number])[] = [];
+  await compareWeights(checkpoint.source, planned("w_mxfp4"), (done, total) => void progress.push([done, total]));
+  const linears = 2 * (5 + 2 * 3) + 1;
+  assertEquals(progress.at(-1)![1], linears);
+  assertEquals(progress.map(([done]) => done), progress.map(([done]) => done).toSorted((a, b) => a - b));
+  assertEquals(progress.length, 2 * 2 * 3, "only what differs is read");
 });
 
 Deno.test("QuantizedChanges counts as encoding both rows does, of the same experts only", () => {

@@ -1,7 +1,7 @@
 import { readConfig } from "../../src/checkpoint/config.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { isWrittenNumber, parseWritten } from "../../src/json_numbers.ts";
-import { huggingFaceConfig } from "../../src/quantize/write_quark_config.ts";
+import { huggingFaceConfig, quantizationConfig } from "../../src/quantize/write_quark_config.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
@@ -10,7 +10,7 @@ import { Random } from "../checkpoint/random.ts";
 import { TINY } from "../model/tiny.ts";
 import { writeTiny } from "../model/tiny_layouts.ts";
 import { run, type RunOptions, someScales } from "./run.ts";
-import type { TargetScheme } from "../../src/quantize/targets.ts";
+import type { LayerTargets, LinearTarget, TargetScheme } from "../../src/quantize/targets.ts";
 
 const MX_WEIGHT = {
   ...{ dtype: "fp4", is_dynamic: false, qscheme: "per_group", ch_axis: -1, group_size: 32, symmetric: null },
@@ -90,6 +90,48 @@ Deno.test("quantizationConfig() has entries for quantized attention and for laye
     "model.layers.1.mlp.experts*": entry({ ...MX_WEIGHT, dtype: "fp6_e3m2" }, null),
   });
   assertEquals(config["exclude"], ["lm_head", ...ROUTERS]);
+});
+
+Deno.test("quantizationConfig() names modules one by one where layers differ, and quantized routers and heads", () => {
+  type Formats = Pick<LinearTarget, "weight" | "weightScale" | "input">;
+  const plain: Formats = { weight: "bf16", weightScale: "none", input: { kind: "none" } };
+  const fp8: Formats = { weight: "fp8_e4m3", weightScale: "tensor", input: { kind: "fp8_static", scale: 1 } };
+  const rows: Formats = { weight: "fp8_e4m3", weightScale: "row", input: { kind: "fp8_token" } };
+  const mx = (weight: "mxfp4" | "mxfp6_e3m2"): Formats => ({ ...plain, weight, weightScale: "e8m0" });
+  const target = (module: string, formats: Formats) => ({ module, ...formats }) as LinearTarget;
+  const layers = [0, 1, 2].map((layer): LayerTargets => {
+    const at = `model.layers.${layer}`, own = layer === 0 ? fp8 : plain;
+    const expert = (name: string) =>
+      target(`${at}.mlp.experts.0.${name}_proj`, mx(layer === 0 ? "mxfp6_e3m2" : "mxfp4"));
+    return {
+      ...{ q: target(`${at}.self_attn.q_proj`, own), k: target(`${at}.self_attn.k_proj`, own) },
+      ...{ v: target(`${at}.self_attn.v_proj`, plain), o: target(`${at}.self_attn.o_proj`, fp8) },
+      router: target(`${at}.mlp.router`, [plain, mx("mxfp4"), fp8][layer]!),
+      ...{ gateUp: [expert("gate_up")], down: [expert("down")] },
+    };
+  });
+  const config = quantizationConfig({ layers, head: target("lm_head", rows) }, "fp8");
+  // What most layers' experts are; a router like them needs no entry.
+  assertEquals(config["global_quant_config"], entry(MX_WEIGHT, null));
+  const k = [0, 1, 2].map((layer) => [
+    `model.layers.${layer}.self_attn.k_proj`,
+    layer === 0 ? entry(FP8, FP8, FP8) : entry(null, null, FP8),
+  ]);
+  const cached = { ...Object.fromEntries(k), "*v_proj": entry(null, null, FP8) };
+  assertEquals(config["layer_quant_config"], {
+    lm_head: entry({ ...PER_CHANNEL, ch_axis: 0 }, { ...PER_CHANNEL, ch_axis: 1, is_dynamic: true }),
+    "model.layers.0.self_attn.q_proj": entry(FP8, FP8),
+    ...cached,
+    "*o_proj": entry(FP8, FP8),
+    "model.layers.0.mlp.experts*": entry({ ...MX_WEIGHT, dtype: "fp6_e3m2" }, null),
+    "model.layers.2.mlp.router": entry(FP8, FP8),
+  });
+  assertEquals(config["kv_cache_quant_config"], cached);
+  assertEquals(config["exclude"], [
+    ...["q", "k"].flatMap((name) => [1, 2].map((layer) => `model.layers.${layer}.self_attn.${name}_proj`)),
+    ...[0, 1, 2].map((layer) => `model.layers.${layer}.self_attn.v_proj`),
+    "model.layers.0.mlp.router",
+  ]);
 });
 
 /** Every number of a JSON text with the keys that lead to it, as it is written. */
