@@ -1,6 +1,7 @@
 /**
  * What Hugging Face's library in JavaScript would cut otherwise than the one in Rust: groups without regard to case,
- * which Rust's expressions fold by Unicode and JavaScript's by ASCII, and digits, of which Rust has more.
+ * which Rust's expressions fold by Unicode and JavaScript's by ASCII, digits, of which Rust has more, and what is left
+ * out.
  */
 import { isObject } from "../json_object.ts";
 
@@ -19,12 +20,27 @@ export function foldByUnicode(preTokenizer: unknown): unknown {
     const pattern = { Regex: out["individual_digits"] === true ? "\\p{N}" : "\\p{N}+" };
     return { type: "Split", pattern, behavior: "Isolated", invert: false };
   }
-  const pattern = out["pattern"];
-  if (isObject(pattern) && typeof pattern["Regex"] === "string") {
-    out["pattern"] = { ...pattern, Regex: foldedPattern(pattern["Regex"]) ?? pattern["Regex"] };
+  const { pattern, behavior, invert } = out;
+  if (isObject(pattern)) {
+    const { Regex: given, String: text } = pattern;
+    const expression = typeof given === "string" ? foldedPattern(given) ?? given : spelled(String(text));
+    out["pattern"] = { Regex: behavior === "Removed" ? withoutGroups(expression) : expression };
+    // Cuts are the same between what matches and what does not, of which the library would leave out the latter.
+    if (behavior === "Isolated" && invert === true) out["invert"] = false;
   }
   if (Array.isArray(out["pretokenizers"])) out["pretokenizers"] = out["pretokenizers"].map(foldByUnicode);
   return out;
+}
+
+/** The pattern of a text. */
+const spelled = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+
+/** Escapes, sets and beginnings of groups that are remembered. */
+const REMEMBERED = /\\[^]|\[\^?\]?(?:\\[^]|[^\]\\])*\]|\((?!\?)/g;
+
+/** A pattern that remembers no groups: the library would put them where it removes what matches. */
+function withoutGroups(pattern: string): string {
+  return pattern.replaceAll(REMEMBERED, (part) => part === "(" ? "(?:" : part);
 }
 
 /**

@@ -20,7 +20,7 @@ import { type Normalize, normalizerOf } from "./normalizers.ts";
 import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
-import { addsPrefixSpace } from "./tokenizer_parts.ts";
+import { changesTexts } from "./tokenizer_parts.ts";
 import type { JsonObject } from "../json_object.ts";
 import { type AddedToken, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 import { largest } from "../largest.ts";
@@ -92,7 +92,7 @@ export class Tokenizer {
       new TokenTrie(tokens.map((a) => a.content), `${path}: added tokens`);
     this.#ordinary = contents(added.filter((a) => !a.special));
     this.#all = contents(added);
-    this.#lossless = (json["normalizer"] ?? null) === null && !addsPrefixSpace(json["pre_tokenizer"]);
+    this.#lossless = (json["normalizer"] ?? null) === null && !changesTexts(json["pre_tokenizer"]);
     this.#cutsSafely = this.#lossless && cutsLikeO200k(json["pre_tokenizer"]);
   }
 

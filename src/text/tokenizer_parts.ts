@@ -91,6 +91,14 @@ export function addsPrefixSpace(preTokenizer: unknown): boolean {
   return Array.isArray(parts) && parts.some(addsPrefixSpace);
 }
 
+/** Whether a pre-tokenizer puts something into texts, or leaves out what a pattern finds in them. */
+export function changesTexts(preTokenizer: unknown): boolean {
+  if (!isObject(preTokenizer)) return false;
+  const { behavior, invert, pretokenizers: parts } = preTokenizer;
+  if (addsPrefixSpace(preTokenizer) || behavior === "Removed" && invert !== true) return true;
+  return Array.isArray(parts) && parts.some(changesTexts);
+}
+
 function checkPart(
   where: string,
   part: unknown,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "../assert.ts";
 import { InputError } from "../../src/errors.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { decode } from "../../src/text/stream_decoder.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { int32Tensors, path, problems, TINY } from "./goldens.ts";
@@ -259,4 +260,27 @@ Deno.test("fromDirectory() reads special tokens that only tokenizer_config.json 
   assertEquals(tokenizer.special("<|other|>"), undefined);
   same(tokenizer.encode("<|extra|>", { allowSpecial: true }), [1024], "<|extra|>");
   same(tokenizer.encode("<|end|>"), [...tiny.encode("<|end|>")], "<|end|> as text");
+});
+
+Deno.test("encode() leaves out what a Split removes, and nothing of what it isolates, inverted or not", async () => {
+  const split = (text: string, behavior: string, invert: boolean) => ({
+    type: "Sequence",
+    pretokenizers: [
+      { type: "Split", pattern: { String: text }, behavior, invert },
+      { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+    ],
+  });
+  const ids = async (pre_tokenizer: unknown, text: string) => {
+    using dir = new TemporaryDirectory();
+    dir.write("tokenizer.json", { ...tinyJson(), pre_tokenizer });
+    return [...(await Tokenizer.fromDirectory(dir.path)).encode(text)];
+  };
+  // What tokenizers 0.23.3 makes of them.
+  assertEquals(await ids(split("--", "Removed", false), "the--cat--"), [
+    ...await ids(split("--", "Isolated", false), "the"),
+    ...await ids(split("--", "Isolated", false), "cat"),
+  ]);
+  const isolated = await ids(split("--", "Isolated", false), "the--cat");
+  assertEquals(await ids(split("--", "Isolated", true), "the--cat"), isolated);
+  assertEquals(isolated.length > 2, true);
 });

@@ -24,9 +24,14 @@ NORMALIZERS = [
 ]
 PATTERNS = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)", "(?i:[^s])", "(?i:[a-s'])", "(?i:k)", "(?i:[j-l])",
             r"(?i:[^\]K])", r"'(?i:s)|\p{L}+"]
+# What is cut off, left out and kept, by texts too, some of whose characters mean something in patterns.
+LEFT_OUT = [{"String": p} for p in ["a", " ", "'s", "\u212a", ".", "(?i:a)", "[\\\\", "\u0301"]] + [
+    {"Regex": p} for p in [r"(a|e)+", r"\s?(\p{L})", r"[(\]a](')?", r"\(|(x)", r"(?i:s)(?:'|(a))"]]
 PRE_TOKENIZERS = [
     {"type": "Digits", "individual_digits": True}, {"type": "Digits", "individual_digits": False},
     *({"type": "Split", "pattern": {"Regex": p}, "behavior": "Isolated", "invert": False} for p in PATTERNS),
+    *({"type": "Split", "pattern": p, "behavior": behavior, "invert": invert} for p in LEFT_OUT
+      for behavior in ["Isolated", "Removed"] for invert in [False, True]),
 ]
 
 
@@ -42,7 +47,9 @@ def normalizer(part):
 def pre_tokenizer(part):
     if part["type"] == "Digits":
         return pre_tokenizers.Digits(individual_digits=part["individual_digits"])
-    return pre_tokenizers.Split(Regex(part["pattern"]["Regex"]), "isolated")
+    pattern = part["pattern"]
+    given = Regex(pattern["Regex"]) if "Regex" in pattern else pattern["String"]
+    return pre_tokenizers.Split(given, part["behavior"].lower(), part["invert"])
 
 
 print(json.dumps({
