@@ -58,6 +58,19 @@ const CASES: [pattern: string, kind: string, yes: string[], no: string[]][] = [
   ["re:\\bk_proj\\b|.*\\.k_proj\\b", "regex", [NAME, "k_proj"], ["k_projx"]],
   ["re:^a$|^b$", "regex", ["a", "b"], ["ab"]],
   ["re:\\w+\\W\\D\\S$", "regex", ["a.bc"], ["a.1c"]],
+  // Layers 0 and 9, not only those between.
+  ["re:layers\\.\\d+$", "regex", ["layers.0", "layers.9", "layers.1234567890"], ["layers./", "layers.:", "layers.a"]],
+  ["re:.*_\\Bproj\\B", "regex", ["x_projy"], ["x_proj", "x_proj.y"]],
+  ["re:.*k\\B$", "regex", [], ["k", "xk"]],
+  ["re:(?:a\\.)?\\Ab", "regex", ["b", "bc"], ["a.b"]],
+  ["re:a\\Z", "regex", ["a"], ["ab", "a.b"]],
+  ["re:[]a]+$", "regex", ["]", "a]"], ["b", "[]"]],
+  ["re:[^]a]$", "regex", ["b", "["], ["]", "a"]],
+  ["re:[a-a]$", "regex", ["a"], ["b", "-"]],
+  ["re:a{0}b", "regex", ["b"], ["ab"]],
+  ["re:a{1,4}?b$", "regex", ["ab", "aaaab"], ["b", "aaaaab"]],
+  [`re:${"(a)".repeat(60)}$`, "regex", ["a".repeat(60)], ["a".repeat(59)]],
+  ["re:a{100}$", "regex", ["a".repeat(100)], ["a".repeat(99), "a".repeat(101)]],
   ["re:(a*)*b", "regex", ["b", "aab"], ["aac"]],
   ["re:", "regex", ["", "anything"], []],
 ];
@@ -91,6 +104,9 @@ const BAD = [
   "a{3,2}",
   "(((a{50}){50}){50})",
   "(".repeat(100),
+  `${"(".repeat(60)}a${")".repeat(60)}`,
+  "a{1000000000}",
+  "a{1000000000,}",
 ];
 
 for (const source of BAD) {
