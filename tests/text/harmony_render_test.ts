@@ -241,12 +241,6 @@ Deno.test("renderHarmony() keeps an answered turn's tool call but drops its reas
   assert(text.includes("to=functions.lookup_weather") && text.includes("ongoing"), text);
 });
 
-Deno.test("renderHarmony() drops the reasoning of every answered turn, not of the first alone", () => {
-  const turn = (n: number) => [user(`q${n}`), assistant("analysis", `thought${n}`), assistant("final", `a${n}`)];
-  const text = segmentsText(renderHarmony([...turn(1), ...turn(2), user("q3")]));
-  assert(!text.includes("thought"), text);
-});
-
 Deno.test("renderHarmony() ends a last final message in <|return|> for training, in <|end|> else", () => {
   const messages = [user("hi"), assistant("analysis", "greet"), assistant("final", "hello")];
   const start = "<|start|>user<|message|>hi<|end|><|start|>assistant<|channel|>analysis<|message|>greet<|end|>" +
@@ -283,6 +277,12 @@ Deno.test("renderHarmony() keeps markup in a message out of the structure", () =
 
 Deno.test("renderHarmony() leaves out what is null and the recipient all, and keeps what is empty", () => {
   // As OpenAI's renderer 0.0.8 has it.
+  const only = { identity: null, knowledgeCutoff: null, channels: ["final"] };
+  assertEquals(
+    segmentsText(renderHarmony([system(only)], { purpose: "history" })),
+    "<|start|>system<|message|>Reasoning: medium\n\n# Valid channels: final. Channel must be included for every " +
+      "message.<|end|>",
+  );
   const empty = { identity: "", knowledgeCutoff: "", currentDate: "", reasoning: null, channels: [] };
   const messages: HarmonyMessage[] = [
     system(empty),

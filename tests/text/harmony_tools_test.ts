@@ -26,6 +26,27 @@ Deno.test("toolsSection() puts sections in the order given, and a namespace with
   );
 });
 
+Deno.test("toolsSection() comments on a namespace of one function, and quotes defaults as OpenAI does", () => {
+  // What openai-harmony 0.0.8 makes of them.
+  const clock = { name: "clock", description: "Tells.\nThe time.", tools: [{ name: "now", description: "Now" }] };
+  assertEquals(
+    toolsSection([clock]),
+    "# Tools\n\n## clock\n\n// Tells.\n// The time.\nnamespace clock {\n\n// Now\ntype now = () => any;\n\n" +
+      "} // namespace clock",
+  );
+  const variants = [
+    { type: "string", default: 'q"t' },
+    { type: "string", enum: ["a", 'b"c'], default: 'b"c' },
+    { type: "string", enum: ["a"], default: "a" },
+  ];
+  const parameters = { type: "object", properties: { a: { type: "array", items: { oneOf: variants } } } };
+  assertEquals(
+    typeOf(parameters, ""),
+    '{\na?: \n     | string // default: "q"t"\n     | "a" | "b"c" // default: "b\\"c"\n' +
+      '     | "a" // default: "a"[],\n}',
+  );
+});
+
 Deno.test("typeOf() does not throw on schemas that make no sense", () => {
   assertEquals(typeOf({ type: 7 }, ""), "any");
   assertEquals(typeOf({ type: [] }, ""), "any");
