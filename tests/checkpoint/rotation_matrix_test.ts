@@ -39,6 +39,29 @@ Deno.test("signs are divided by the root of the width in float32, and all linear
   assert(all.size > 4 && [...all.values()].every((other) => other === matrix));
 });
 
+/** float32(1) / sqrt(float32(width)), as numpy computes it. */
+const FACTORS = [[24, 0.20412413775920868], [72, 0.1178511381149292]] as const;
+
+Deno.test("the root of a width is rounded to float32 before 1 is divided by it", () => {
+  // Widths that divide gpt-oss's 2880 features and where 1 / sqrt(width), rounded once, is another number.
+  for (const [size, factor] of FACTORS) {
+    const tensor = {
+      name: "x.input_rotation",
+      dtype: "I8",
+      shape: [size, size],
+      offset: 0,
+      bytes: size * size,
+      file: 0,
+    };
+    const find = (name: string) => name === tensor.name ? tensor : null;
+    const signs = Int8Array.from({ length: size * size }, (_, i) => i % 3 === 0 ? -1 : 1);
+    const scales = { bytes: () => new Uint8Array(signs.buffer) } as unknown as ScaleReader;
+    const rotation = new RotationReader({ find } as unknown as TensorSet, scales).read("x", 2880)!;
+    assertEquals([rotation.size, rotation.prescale], [size, null]);
+    assertEquals([...rotation.matrix], Array.from(signs, (sign) => sign * factor));
+  }
+});
+
 Deno.test("trained matrices are taken as they are, each linear's own, however little they differ", () => {
   const first = Float64Array.from({ length: 32 * 32 }, (_, i) => Math.sin(i)), second = first.slice();
   second[1023] = second[1023]! + 1e-9;
