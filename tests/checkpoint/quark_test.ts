@@ -266,7 +266,7 @@ Deno.test("openCheckpoint() asks the config which 6-bit format a module has", ()
     const { q, down } = openCheckpoint(dir.path).source.tree.layers[1]!;
     return [q.weight.format, down[2]!.weight.format];
   };
-  const e3m2 = "mxfp6_e3m2", e2m3 = "mxfp6_e2m3";
+  const e3m2 = "mxfp6_e3m2", e2m3 = "mxfp6_e2m3", stars = "*".repeat(200);
   assertEquals(formats({}, { dtype: "fp6_e2m3" }), [e2m3, e2m3]);
   assertEquals(formats({}, { dtype: "mx", mx_element_dtype: "fp6_e3m2" }), [e3m2, e3m2]);
   assertEquals(formats({ "*q_proj": "fp6_e2m3" }, { dtype: "fp6_e3m2" }), [e2m3, e3m2]);
@@ -280,6 +280,8 @@ Deno.test("openCheckpoint() asks the config which 6-bit format a module has", ()
     formats({ "model.layers.1.mlp.experts.down_proj": "fp6_e2m3" }, { dtype: "fp6_e3m2" }),
     [e3m2, e2m3],
   );
+  // Each has its own, however much of two patterns is alike.
+  assertEquals(formats({ [`${stars}q_proj`]: "fp6_e2m3", [`${stars}_proj`]: "fp6_e3m2" }), [e2m3, e3m2]);
   // A name that is no pattern matches nothing but itself, and the format of others is not that of a module.
   const told = (...[layers, overall, exclude]: Parameters<typeof formats>) =>
     assertThrows(() => formats(layers, overall, exclude), InputError).message.slice(-96);

@@ -79,7 +79,8 @@ export class QuarkConfig {
   /** The first entry of a class that all linears have. */
   readonly #type: Entry | undefined;
   readonly #fuel: Fuel;
-  readonly #read = new Map<string, EntrySpec>();
+  /** By the entry itself, undefined for the global one: what messages call two long patterns may be the same. */
+  readonly #read = new Map<Entry | undefined, EntrySpec>();
   /** Made once: patterns that are read and tried again would use up more of the fuel at each plan. */
   #kvEntry: KvEntries | null = null;
 
@@ -162,9 +163,9 @@ export class QuarkConfig {
   ofIncluded(candidates: readonly string[]): ModuleSpec {
     const entry = this.#layerEntry(candidates) ?? this.#type;
     const key = entry?.key ?? "global_quant_config";
-    let spec = this.#read.get(key);
+    let spec = this.#read.get(entry);
     if (!spec) {
-      this.#read.set(key, spec = this.#entries.module(entry ? entry.json : this.#values.global_quant_config, key));
+      this.#read.set(entry, spec = this.#entries.module(entry ? entry.json : this.#values.global_quant_config, key));
     }
     return { ...spec, entry: key, isExcluded: false };
   }
