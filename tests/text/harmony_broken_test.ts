@@ -104,6 +104,14 @@ Deno.test("parseReply() calls no tool for what follows a message without <|start
   says(" to=f", { malformed: true, recipient: "f", end: "eof" });
 });
 
+Deno.test("parseReply() ends a header where the next message starts, and takes two starts for one", () => {
+  const final = { channel: "final", content: "a", end: "return" } as const;
+  says(" to=f<|start|>assistant<|channel|>final<|message|>a<|return|>", {
+    ...{ recipient: "f", malformed: true, end: "none" },
+  }, final);
+  says("<|start|><|start|>assistant<|channel|>final<|message|>a<|return|>", { ...final, malformed: true });
+});
+
 Deno.test("parseReply() takes the assistant's name once more, where the prompt has ended in it", () => {
   const call = { channel: "commentary", recipient: "functions.f", content: "{}", end: "call" } as const;
   says("assistant to=functions.f<|channel|>commentary<|message|>{}<|call|>", call);
@@ -195,6 +203,8 @@ Deno.test("events of random token soups re-serialise to the reply, and pair star
     assertEquals(collector.messages.map((m) => m.content).join(""), texts);
     assert(collector.messages.every((m) => m.end !== null), shown);
     assertEquals(parser.finish(), []);
+    // No special token becomes content, of which one is spelled by words; and all that was read is counted.
+    assertEquals([texts.match(/<\|(?!end\|)\w+\|>/), parser.length], [null, shown.length], shown);
   }
   assertEquals([...seen].sort(), ["call", "end", "eof", "none", "return", "start", "stray", "text"]);
 });
