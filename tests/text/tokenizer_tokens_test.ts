@@ -1,0 +1,93 @@
+/** What is asked of a tokenizer besides the tokens of a text: their bytes, their number, where special ones stand. */
+import { InputError } from "../../src/errors.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { path, TINY } from "./goldens.ts";
+
+const tiny = await Tokenizer.fromDirectory(TINY);
+const odd = await Tokenizer.fromDirectory(path("tests/goldens/text/odd"));
+
+type Json = Record<string, unknown>;
+
+/** The embedded model's tokenizer with other members. */
+async function changed(change: (json: Json) => void): Promise<Tokenizer> {
+  using dir = new TemporaryDirectory();
+  const json: Json = JSON.parse(Deno.readTextFileSync(`${TINY}/tokenizer.json`));
+  change(json);
+  dir.write("tokenizer.json", json);
+  return await Tokenizer.fromDirectory(dir.path);
+}
+
+Deno.test("split() keeps the text before, between and behind special tokens", () => {
+  for (const text of ["", "a", "a<|end|>", "<|end|>b", "a<|end|>b", "<|end|><|start|>x\n", "SEP<|nosuch|>é"]) {
+    const segments = odd.split(text);
+    assertEquals(segments.map((one) => "text" in one ? one.text : one.special).join(""), text);
+    assert(segments.every((one) => "special" in one || one.text !== ""), text);
+    const specials = segments.flatMap((one) => "special" in one ? [one.special] : []);
+    assertEquals(specials, text.match(/<\|(?:end|start)\|>/g) ?? []);
+    assertEquals([...odd.encodeSegments(segments)], [...odd.encode(text, { allowSpecial: true })], text);
+  }
+});
+
+Deno.test("copyBytes() writes a token's bytes where they have room, of every token those of bytes()", () => {
+  for (const tokenizer of [tiny, odd]) {
+    // One without a name at the end.
+    for (let id = 0; id <= tokenizer.vocabSize; id++) {
+      const bytes = tokenizer.bytes(id), { length } = bytes, target = new Uint8Array(length + 2);
+      assertEquals(tokenizer.copyBytes(id, target, 1), length + 1);
+      assertEquals(target, Uint8Array.of(0, ...bytes, 0), `${id}`);
+      const tight = new Uint8Array(length), short = new Uint8Array(length - 1);
+      assertEquals([tokenizer.copyBytes(id, tight, 0), tight], [length, bytes]);
+      assert(tokenizer.copyBytes(id, short, 0) > short.length && short.every((byte) => byte === 0), `${id}`);
+    }
+  }
+});
+
+Deno.test("fewestTokens() is no more than a text has, and reached by the longest token", async () => {
+  const cases: { text: string }[] = JSON.parse(Deno.readTextFileSync(path("tests/goldens/text/tokenizer-odd.json")));
+  const strips = await changed((json) => json["normalizer"] = { type: "Strip", strip_left: true, strip_right: true });
+  for (const tokenizer of [tiny, odd, strips]) {
+    for (const { text } of cases) {
+      for (const allowSpecial of [true, false]) {
+        const { length } = tokenizer.encode(text, { allowSpecial });
+        if (tokenizer === strips && text.trim() === "") continue;
+        assert(tokenizer.fewestTokens(text.length) <= length, text);
+      }
+    }
+  }
+  const longest = (tokenizer: Tokenizer) =>
+    Math.max(...Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.bytes(id).length));
+  for (const tokenizer of [tiny, odd]) {
+    const units = longest(tokenizer);
+    assertEquals([0, 1, units, units + 1].map((count) => tokenizer.fewestTokens(count)), [0, 1, 1, 2]);
+  }
+  // A normalizer may leave out all but one character.
+  assertEquals([0, 1, 10_000].map((count) => strips.fewestTokens(count)), [0, 1, 1]);
+});
+
+Deno.test("vocabSize is one more than the highest id that has a name", async () => {
+  const added = (json: Json) => json["added_tokens"] as { id: number; content: string }[];
+  const last = Math.max(...added(JSON.parse(Deno.readTextFileSync(`${TINY}/tokenizer.json`))).map(({ id }) => id));
+  assertEquals(tiny.vocabSize, last + 1);
+  const more = await changed((json) => added(json).push({ ...added(json)[0]!, id: last + 1, content: "<|more|>" }));
+  assertEquals([more.vocabSize, more.specialName(last + 1), tiny.specialName(last + 1)], [
+    last + 2,
+    "<|more|>",
+    `<|reserved_${last + 1}|>`,
+  ]);
+});
+
+Deno.test("a text of which a tokenizer would lose a part in silence is refused", async () => {
+  const keepsA = await changed((json) =>
+    json["pre_tokenizer"] = {
+      type: "Sequence",
+      pretokenizers: [
+        { type: "Split", pattern: { String: "a" }, behavior: "Removed", invert: true },
+        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+      ],
+    }
+  );
+  assertEquals(keepsA.encode("aa").length, 2);
+  assertThrows(() => keepsA.encode("ab"), InputError, "comes out as 1 of 2 bytes");
+});
