@@ -10,8 +10,8 @@ import type { EmulateLinear } from "./weights.ts";
 const MOST_COLUMNS = 65_536;
 /** Rows below which all logits take less time, and about as long as that many bringing weights to bytes takes. */
 const LEAST_ROWS = 12, BRINGING_ROWS = 16;
-/** About as long as that many rows reading bytes takes that were kept. */
-const READING_ROWS = 6;
+/** The same of bytes that were kept; one sequence alone is computed as where it is the only one there may be. */
+const LEAST_KEPT_ROWS = 2, READING_ROWS = 6;
 
 /** Words of a row's facts, as `digits` writes them, and the places of some. */
 const FACTS = { words: 8, fits: 0, norm: 1, rest: 3, worth: 6 } as const;
@@ -82,7 +82,7 @@ export class Picker {
   /** {@linkcode Backend.picksGreedily}. */
   suits(head: EmulateLinear, rows: number): boolean {
     const { areas: { logitRows, vocab } } = this, { cols } = head;
-    return rows >= (this.kept === 0 ? LEAST_ROWS : 1) && rows <= logitRows &&
+    return rows >= (this.kept === 0 ? LEAST_ROWS : LEAST_KEPT_ROWS) && rows <= logitRows &&
       head.format === STORED_FORMATS.bf16.wasm &&
       head.transposed === 0 && head.scaleKind === 0 && head.bias === 0 && !head.multipliesCodes &&
       head.rows > 0 && cols % 32 === 0 && cols <= MOST_COLUMNS && 4 * FACTS.words + 2 * cols + 12 <= 4 * vocab;
