@@ -91,3 +91,27 @@ Deno.test("a text of which a tokenizer would lose a part in silence is refused",
   assertEquals(keepsA.encode("aa").length, 2);
   assertThrows(() => keepsA.encode("ab"), InputError, "comes out as 1 of 2 bytes");
 });
+
+Deno.test("ignore_merges gives a word its own entry, where merges would not, however the file is written", async () => {
+  // " the" has an entry, and here no merge that makes it.
+  const written = (ignores: boolean) => {
+    const json = JSON.parse(Deno.readTextFileSync(`${TINY}/tokenizer.json`)), { model } = json;
+    const merges = model.merges as (string | readonly string[])[];
+    const rest = merges.filter((merge) => (typeof merge === "string" ? merge.split(" ") : merge).join("") !== "Ġthe");
+    assertEquals(rest.length, merges.length - 1);
+    return JSON.stringify({ ...json, model: { ...model, merges: rest, ignore_merges: ignores } });
+  };
+  const ids = async (text: string) => {
+    using dir = new TemporaryDirectory();
+    dir.write("tokenizer.json", text);
+    const tokenizer = await Tokenizer.fromDirectory(dir.path);
+    return [...tokenizer.encode(" the")];
+  };
+  const [entry, ...more] = tiny.encode(" the");
+  assertEquals(more, []);
+  for (const change of [(text: string) => text, (text: string) => text.replace('"vocab"', '"v\\u006fcab"')]) {
+    assertEquals(await ids(change(written(true))), [entry]);
+    // What tokenizers 0.23.3 makes of it: " t" and "he".
+    assertEquals(await ids(change(written(false))), [257, 256]);
+  }
+});
