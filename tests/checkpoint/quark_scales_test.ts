@@ -1,4 +1,4 @@
-/** Which numbers of AMD Quark's FP8 weights a scale is for, as its shape says, and of which shape the weights are. */
+/** Which of AMD Quark's FP8 weights and inputs a scale is for, as its shape says, and of which shape weights are. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
 import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
@@ -70,6 +70,29 @@ Deno.test("scales of fused experts are one number for all, one for each, or one 
       `${FILE} ${FUSED}.weight_scale: expected one number, or scales [3] or [3, 64], got F32 ${got}`,
     );
   }
+});
+
+Deno.test("scales of the inputs of fused experts are one for all or one for each, by either name, not both", () => {
+  const each = [...scales(3)];
+  for (const name of [`${FUSED}.input_scale`, `${FUSED}_input_scale`]) {
+    const inputs = (shape: number[], values: Float32Array) => {
+      using dir = changed((t) => t.set(name, stored(shape, values)));
+      return openCheckpoint(dir.path).source.tree.layers[0]!.gateUp.map(({ inputScale }) => inputScale);
+    };
+    for (const shape of [[], [1]]) assertEquals(inputs(shape, Float32Array.of(0.75)), [0.75, 0.75, 0.75]);
+    for (const shape of [[3], [3, 1]]) assertEquals(inputs(shape, scales(3)), each);
+    assertEquals(
+      refused(name, stored([2], scales(2))),
+      `${FILE} ${name}: expected BF16, F16, F32 or F64 with 1 or 3 elements, got F32 [2]`,
+    );
+  }
+  using both = changed((t) => {
+    for (const name of [`${FUSED}.input_scale`, `${FUSED}_input_scale`]) t.set(name, stored([3], scales(3)));
+  });
+  assertEquals(
+    refusal(() => openCheckpoint(both.path), both.path, InputError),
+    `${FILE} ${FUSED}_input_scale: expected no other scales of the inputs that ${FUSED}.input_scale is of, got F32 [3]`,
+  );
 });
 
 Deno.test("FP8 weights are of the shape that the config says, however many they are", () => {
