@@ -85,7 +85,10 @@ Deno.test("a suspect is named with the error that it is judged by, and with that
   const given = divergence(0.1), [suspect] = given.suspects;
   const operations = given.operations.map((o) => ({
     ...o,
-    own: { ...o.own!, interval: { low: 0.1 * (o.layer + 1), high: 0.2 * (o.layer + 1) } },
+    own: {
+      ...o.own!,
+      interval: o.operation === "attention" ? { low: 0.1 * (o.layer + 1), high: 0.2 * (o.layer + 1) } : null,
+    },
     total: { ...o.total, interval: { low: 0.3, high: 0.5 } },
   }));
   const own = { ...suspect!, error: 0.3, explained: 0.0625, hints: ["from position 3 on", "no more"] };
@@ -115,7 +118,7 @@ Deno.test("fewestTokens() takes the farthest that a ratio may be from 1, and no 
 
 Deno.test("a run names its largest difference, its smallest p and the ends of typical KL, wherever they are", () => {
   const results = gsm8k(4, 40);
-  const told = [[0.05, 0.02, 0.041], [-0.1, 0.03, 0.03], [0.075, 0.9, 1]] as const;
+  const told = [[0.05, 0.03, 0.03], [-0.1, 0.02, 0.041], [0.075, 0.9, 1]] as const;
   for (const [i, { pairs }] of results.comparisons.entries()) {
     const [difference, p, p_holm] = told[i]!;
     for (const pair of pairs) {
@@ -135,6 +138,9 @@ Deno.test("a run names its largest difference, its smallest p and the ends of ty
   );
   assertMatch(said, / points, the smallest p 0\.020 \(0\.041 corrected for their number\); typical KL lies between /);
   assertMatch(said, /typical KL lies between 0\.2500 and 0\.5000 nats\.$/);
+  assertMatch(said, /^In this run every accuracy is 100%, and /);
+  Object.assign(results.cells[2]!.filters["flexible-extract"], { accuracy: 0.5, low: 0.49, high: 0.51 });
+  assertMatch(text(), /^In this run accuracies lie between 50(?:\.0)?% and 100%, and /);
   // One setting has no range.
   results.divergences[0]!.predictions.reply!.kl.log_mean.value = null;
   assertEquals(text().includes("typical KL"), false);
