@@ -23,7 +23,9 @@ NORMALIZERS = [
                                          {"type": "Strip", "strip_left": True, "strip_right": True}]},
 ]
 PATTERNS = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)", "(?i:[^s])", "(?i:[a-s'])", "(?i:k)", "(?i:[j-l])",
-            r"(?i:[^\]K])", r"'(?i:s)|\p{L}+"]
+            r"(?i:[^\]K])", r"'(?i:s)|\p{L}+",
+            # Where groups end: letters behind them are themselves alone.
+            r"(?i:'s|'k)|(?i:(?:a|k)s)s", r"(?i:[)s(]|\)k)k", r"(?i:[^])]k|[]s]a)s?", r"(?i:s(?:k(?:'|a)))s|k"]
 # What is cut off, left out and kept, by texts too, some of whose characters mean something in patterns.
 LEFT_OUT = [{"String": p} for p in ["a", " ", "'s", "\u212a", ".", "(?i:a)", "[\\\\", "\u0301"]] + [
     {"Regex": p} for p in [r"(a|e)+", r"\s?(\p{L})", r"[(\]a](')?", r"\(|(x)", r"(?i:s)(?:'|(a))"]]
