@@ -3,6 +3,7 @@ import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { Matcher } from "../../src/grammar/matcher.ts";
 import { schemaGrammar } from "../../src/grammar/schema.ts";
+import { assert } from "../assert.ts";
 
 /** What is used of ajv, whose declarations Deno cannot read as an ES module's. */
 interface Judge {
@@ -46,4 +47,23 @@ const encoder = new TextEncoder();
 /** Whether a matcher takes the whole text. */
 export function takes(matcher: Matcher, text: string): boolean {
   return matcher.bytes(matcher.start, encoder.encode(text))?.ends === true;
+}
+
+/** Asserts that a matcher and a judge of a schema both take good texts, and neither takes bad ones. */
+export function assertAgrees(
+  matcher: Matcher,
+  judge: Judge,
+  schema: unknown,
+  good: readonly string[],
+  bad: readonly string[],
+): void {
+  const said = JSON.stringify(schema);
+  for (const text of good) {
+    assert(judge.validate(schema, JSON.parse(text)), `ajv: ${said}: ${text}`);
+    assert(takes(matcher, text), `not taken: ${said}: ${text}`);
+  }
+  for (const text of bad) {
+    assert(!judge.validate(schema, JSON.parse(text)), `ajv takes: ${said}: ${text}`);
+    assert(!takes(matcher, text), `taken: ${said}: ${text}`);
+  }
 }

@@ -2,22 +2,14 @@
 import { z } from "zod";
 import { assert, assertEquals } from "../assert.ts";
 import { JOINED_CASES } from "./joined_cases.ts";
-import { matcherOf, newJudge, object, takes } from "./judge.ts";
+import { assertAgrees, matcherOf, newJudge, object, takes } from "./judge.ts";
 import { SCHEMA_CASES } from "./schema_cases.ts";
 
 const judge = newJudge();
 
 Deno.test("schemaGrammar() takes what ajv takes, and nothing else", () => {
   for (const [schema, good, bad] of [...SCHEMA_CASES, ...JOINED_CASES]) {
-    const matcher = matcherOf(schema), said = JSON.stringify(schema);
-    for (const text of good) {
-      assert(judge.validate(schema, JSON.parse(text)), `ajv: ${said}: ${text}`);
-      assert(takes(matcher, text), `not taken: ${said}: ${text}`);
-    }
-    for (const text of bad) {
-      assert(!judge.validate(schema, JSON.parse(text)), `ajv takes: ${said}: ${text}`);
-      assert(!takes(matcher, text), `taken: ${said}: ${text}`);
-    }
+    assertAgrees(matcherOf(schema), judge, schema, good, bad);
   }
 });
 
