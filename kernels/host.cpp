@@ -105,28 +105,7 @@ constexpr unsigned most_lds = 256 * 1024;
 // Of a block: who yields more often waits for ever.
 constexpr long most_yields = 100000000;
 
-// A switched-out thread is its stack pointer; everything a function must preserve lies on its stack.
-extern "C" void mx_host_switch(void **save, void *load);
-#if defined(__x86_64__)
-__asm__(".text\n.globl mx_host_switch\n.hidden mx_host_switch\n.type mx_host_switch,@function\nmx_host_switch:\n"
-        "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
-        "  movq %rsp, (%rdi)\n  movq %rsi, %rsp\n"
-        "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n  ret\n"
-        ".size mx_host_switch,.-mx_host_switch\n");
-constexpr int entry_word = 6, frame_words = 8;
-#elif defined(__aarch64__)
-__asm__(".text\n.globl mx_host_switch\n.hidden mx_host_switch\n.type mx_host_switch,%function\nmx_host_switch:\n"
-        "  sub sp, sp, #160\n  stp x19, x20, [sp]\n  stp x21, x22, [sp, #16]\n  stp x23, x24, [sp, #32]\n  stp x25, x26, [sp, #48]\n"
-        "  stp x27, x28, [sp, #64]\n  stp x29, x30, [sp, #80]\n  stp d8, d9, [sp, #96]\n  stp d10, d11, [sp, #112]\n"
-        "  stp d12, d13, [sp, #128]\n  stp d14, d15, [sp, #144]\n  mov x2, sp\n  str x2, [x0]\n  mov sp, x1\n"
-        "  ldp x19, x20, [sp]\n  ldp x21, x22, [sp, #16]\n  ldp x23, x24, [sp, #32]\n  ldp x25, x26, [sp, #48]\n"
-        "  ldp x27, x28, [sp, #64]\n  ldp x29, x30, [sp, #80]\n  ldp d8, d9, [sp, #96]\n  ldp d10, d11, [sp, #112]\n"
-        "  ldp d12, d13, [sp, #128]\n  ldp d14, d15, [sp, #144]\n  add sp, sp, #160\n  ret\n"
-        ".size mx_host_switch,.-mx_host_switch\n");
-constexpr int entry_word = 11, frame_words = 20;
-#else
-#error "no fiber switch for this processor"
-#endif
+#include "common/host_switch.inc"
 
 enum State : char { runnable, at_barrier, at_group_barrier, done };
 
@@ -296,5 +275,12 @@ extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3
       }
     }
   }
+}
+
+// Gives back what launches took. Not a destructor: a process may end while one of its threads runs a kernel.
+extern "C" void mx_host_end() {
+  std::free(fibers.stacks);
+  std::free(mx_host_lds);
+  fibers.stacks = mx_host_lds = nullptr;
 }
 #endif // MX_HALF != 2

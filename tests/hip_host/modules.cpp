@@ -44,6 +44,8 @@ hipError_t hipModuleUnload(Module *module) {
   if (!state().modules.count(module)) return InvalidHandle;
   for (Stream *stream : own_streams()) drain(stream);
   state().modules.erase(module);
+  // Another module of the same library takes stacks of its own at its next launch.
+  if (const auto end = (void (*)())dlsym(module->library, "mx_host_end")) end();
   dlclose(module->library);
   delete module;
   return failure;
