@@ -163,12 +163,6 @@ const BROKEN: [what: string, quark: QuarkOptions, change: (t: Tensors) => void, 
     `${EXPERT}.weight: expected U8, F8_E4M3, BF16, F16 or F32, got F8_E5M2 [64, 64]`,
   ],
   [
-    "k's scale without v's",
-    MX4,
-    (t) => t.delete(`${ATTENTION}.v_proj.output_scale`),
-    `${ATTENTION}.v_proj.output_scale: expected one as for k_proj, got nothing`,
-  ],
-  [
     "v's scale without k's",
     { kvScales: "legacy" },
     (t) => t.delete(`${ATTENTION}.k_scale`),
@@ -182,6 +176,15 @@ const BROKEN: [what: string, quark: QuarkOptions, change: (t: Tensors) => void, 
       t.set(`${ATTENTION}.k_scale`, float32([1], 2));
     },
     `${ATTENTION}.k_scale: expected 3 as in ${ATTENTION}.k_proj.output_scale, got 2`,
+  ],
+  [
+    "a scale of both that is not k's",
+    { kvScales: "legacy" },
+    (t) => {
+      t.set(`${ATTENTION}.k_scale`, float32([], 3));
+      t.set(`${ATTENTION}.kv_scale`, float32([1], 2));
+    },
+    `${ATTENTION}.kv_scale: expected 3 as in ${ATTENTION}.k_scale, got 2`,
   ],
   [
     "a second stage",
@@ -210,29 +213,6 @@ for (const [what, quark, change, line] of BROKEN) {
     assertEquals(got, `model.safetensors: tensor ${line}`);
   });
 }
-
-/** Warnings of opening, without the file's name. */
-function warnings(dir: TemporaryDirectory): string[] {
-  return openCheckpoint(dir.path).warnings.map((line) => line.replace(`${dir.path}/model.safetensors: `, ""));
-}
-
-Deno.test("readQuark() takes both names of a KV scale where they agree", () => {
-  using dir = changed({ kvScales: "legacy" }, (t) => {
-    t.set(`${ATTENTION}.k_proj.output_scale`, { ...t.get(`${ATTENTION}.k_scale`)!, shape: [1] });
-  });
-  assertEquals(warnings(dir), []);
-});
-
-Deno.test("readQuark() tells of scales of queries and attention probabilities, which the plan refuses", () => {
-  for (const name of ["q_proj.output_scale", "q_scale", "prob_output_scale", "prob_scale"]) {
-    using dir = changed(MX4, (t) => void t.set(`${ATTENTION}.${name}`, float32([], 1)));
-    const { source, warnings } = openCheckpoint(dir.path);
-    assertEquals([source.attentionScales?.tensor, warnings], [`${ATTENTION}.${name}`, []]);
-    assertEquals(source.attentionScales!.file, `${dir.path}/model.safetensors`);
-  }
-  using dir = changed(MX4, () => {});
-  assertEquals(openCheckpoint(dir.path).source.attentionScales, undefined);
-});
 
 Deno.test("readQuark() reads scales of torch's e8m0 type and of float64", () => {
   using dir = changed(MX4, (t) => {

@@ -114,11 +114,6 @@ const CASES: readonly [wrong: string, bad: Bad, line: RegExp][] = [
     /2\.down_proj\.bias: expected BF16.*got nothing/,
   ],
   [
-    "k's scale without v's",
-    { quark: MX4, tensors: (t) => t.delete(`${ATTENTION}.v_proj.output_scale`) },
-    /v_proj\.output_scale: expected one as for k_proj, got nothing/,
-  ],
-  [
     "v's scale without k's",
     { quark: { kvScales: "legacy" }, tensors: (t) => t.delete(`${ATTENTION}.k_scale`) },
     /k_proj\.output_scale: expected one as for v_proj, got nothing/,

@@ -130,39 +130,45 @@ class QuarkReader {
     }
   }
 
-  /** Scales of the cache, by Quark's names or its older export's; null where there are none. */
+  /**
+   * Scales of the cache, by Quark's names, its older export's or vLLM's; null where there are none. As vLLM reads them,
+   * what keys alone have is both's; `kv_scale` is the oldest name of that.
+   */
   kvScales(layer: number): KvScales | null {
     const attention = `${layerModule(layer)}.self_attn`;
     for (const name of ["q_proj.output_scale", "q_scale", "prob_output_scale", "prob_scale"]) {
       const tensor = this.#tensors.find(`${attention}.${name}`);
       if (tensor !== null) this.attentionScales.push({ file: this.#tensors.pathOf(tensor), tensor: tensor.name });
     }
-    const k = this.#kvScale(attention, "k"), v = this.#kvScale(attention, "v");
-    if ((k === null) !== (v === null)) {
-      const [missing, there] = k === null ? ["k", "v"] : ["v", "k"];
+    const k = this.#kvScale(attention, ["k_proj.output_scale", "k_scale", "kv_scale"]);
+    const v = this.#kvScale(attention, ["v_proj.output_scale", "v_scale"]);
+    if (k === null && v !== null) {
       throw InputError.of(
         "missing",
-        { file: this.#tensors.place, tensor: `${attention}.${missing}_proj.output_scale` },
-        `one as for ${there}_proj`,
+        { file: this.#tensors.place, tensor: `${attention}.k_proj.output_scale` },
+        "one as for v_proj",
         "nothing",
       );
     }
-    return k === null || v === null ? null : { k, v };
+    return k === null ? null : { k, v: v ?? k };
   }
 
-  #kvScale(attention: string, of: "k" | "v"): number | null {
-    const names = [`${attention}.${of}_proj.output_scale`, `${attention}.${of}_scale`];
-    const found = names.flatMap((name) => this.#tensors.find(name) ?? []);
-    const values = found.map((tensor) => this.#scales.read(tensor, [1])[0]!);
-    if (values.length === 2 && values[0] !== values[1]) {
+  /** The scale of any of these names, which are of one thing. */
+  #kvScale(attention: string, names: readonly string[]): number | null {
+    const [first, ...others] = names.flatMap((name) => this.#tensors.find(`${attention}.${name}`) ?? []);
+    if (first === undefined) return null;
+    const value = this.#scales.read(first, [1])[0]!;
+    for (const other of others) {
+      const got = this.#scales.read(other, [1])[0]!;
+      if (got === value) continue;
       throw InputError.of(
         "contradiction",
-        { file: this.#tensors.place, tensor: names[1]! },
-        `${values[0]} as in ${names[0]}`,
-        values[1],
+        { file: this.#tensors.place, tensor: other.name },
+        `${value} as in ${first.name}`,
+        got,
       );
     }
-    return values[0] ?? null;
+    return value;
   }
 
   /** Static scales of the inputs of some experts (or one linear): one each, one for all, or none. */
