@@ -3,6 +3,7 @@
  * asks JavaScript, to which other characters are blanks, and the lower case of a capital sigma at the end of a word is
  * another letter.
  */
+import { COMBINING_MARKS } from "./combining_marks.ts";
 
 /** A text that is changed. */
 export type Normalize = (text: string) => string;
@@ -34,7 +35,7 @@ export function normalizerOf(part: unknown): Normalize {
       // Letter by letter there; what stands around a letter changes no other one here.
       return (text) => text.replaceAll("\u03a3", "\u03c3").toLowerCase();
     case "StripAccents":
-      return (text) => text.replaceAll(/\p{M}/gu, "");
+      return (text) => text.replaceAll(COMBINING_MARKS, "");
     case "Strip": {
       const { strip_left: left, strip_right: right } = options;
       const leading: Normalize = left === true ? (text) => text.replace(LEADING, "") : (text) => text;

@@ -91,11 +91,11 @@ export function addsPrefixSpace(preTokenizer: unknown): boolean {
   return Array.isArray(parts) && parts.some(addsPrefixSpace);
 }
 
-/** Whether a pre-tokenizer puts something into texts, or leaves out what a pattern finds in them. */
+/** Whether a pre-tokenizer puts something into texts, or leaves out what a pattern finds in them, or all else. */
 export function changesTexts(preTokenizer: unknown): boolean {
   if (!isObject(preTokenizer)) return false;
-  const { behavior, invert, pretokenizers: parts } = preTokenizer;
-  if (addsPrefixSpace(preTokenizer) || behavior === "Removed" && invert !== true) return true;
+  const { behavior, pretokenizers: parts } = preTokenizer;
+  if (addsPrefixSpace(preTokenizer) || behavior === "Removed") return true;
   return Array.isArray(parts) && parts.some(changesTexts);
 }
 

@@ -280,6 +280,9 @@ Deno.test("encode() leaves out what a Split removes, and nothing of what it isol
     ...await ids(split("--", "Isolated", false), "the"),
     ...await ids(split("--", "Isolated", false), "cat"),
   ]);
+  const dashes = await ids(split("--", "Isolated", false), "--");
+  assertEquals(await ids(split("--", "Removed", true), "the--cat--"), [...dashes, ...dashes]);
+  assertEquals(await ids(split("--", "Removed", true), "the cat"), []);
   const isolated = await ids(split("--", "Isolated", false), "the--cat");
   assertEquals(await ids(split("--", "Isolated", true), "the--cat"), isolated);
   assertEquals(isolated.length > 2, true);
