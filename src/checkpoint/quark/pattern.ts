@@ -117,14 +117,20 @@ function closing(text: string, start: number): number {
 function setOf(body: string): (character: string) => boolean {
   const negated = body.startsWith("!");
   const members = negated ? body.slice(1) : body;
-  const ranges: [string, string][] = [];
+  const all: [low: string, high: string, joined: boolean][] = [];
   for (let i = 0; i < members.length; i++) {
-    if (members[i + 1] === "-" && i + 2 < members.length) {
-      ranges.push([members[i]!, members[i + 2]!]);
-      i += 2;
-    } else ranges.push([members[i]!, members[i]!]);
+    const joined = members[i + 1] === "-" && i + 2 < members.length;
+    all.push([members[i]!, members[joined ? i + 2 : i]!, joined]);
+    if (joined) i += 2;
   }
-  return (character) => ranges.some(([low, high]) => low <= character && character <= high) !== negated;
+  const ranges = all.filter(([low, high]) => low <= high);
+  // Python leaves out empty ranges, and only then looks whether an exclamation mark comes first.
+  const late = !negated && ranges[0]?.[0] === "!";
+  if (late) {
+    const [, high, joined] = ranges.shift()!;
+    if (joined) ranges.push(["-", "-", false], [high, high, false]);
+  }
+  return (character) => ranges.some(([low, high]) => low <= character && character <= high) !== (negated || late);
 }
 
 /** Greedy with one place to return to: at worst the product of both lengths. */

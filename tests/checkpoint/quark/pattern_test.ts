@@ -30,6 +30,12 @@ const CASES: [pattern: string, kind: string, yes: string[], no: string[]][] = [
   ["a[]-a]b", "glob", ["a]b", "a^b", "aab"], ["a-b", "abb"]],
   ["x[-a]y", "glob", ["x-y", "xay"], ["xby"]],
   ["[c-a]x*", "glob", [], ["ax", "bx", "cx"]],
+  // What is left of a set when its empty ranges are out may begin with an exclamation mark.
+  ["*[c-a!x]", "glob", ["a", "!", "-"], ["x"]],
+  ["[c-a!-x]", "glob", ["a", "!"], ["x", "-"]],
+  ["[c-a!-!]", "glob", ["a", "x"], ["!", "-"]],
+  ["[c-a!]", "glob", ["a", "!"], [""]],
+  ["*[--*![[", "glob", ["[--a![[", "[--![["], ["[-![["]],
   ["[*][?]", "glob", ["*?"], ["ab", "*a"]],
   ["[]?", "glob", ["[]x"], ["[]", "x"]],
   ["[!]*", "glob", ["[!]", "[!]x"], ["x"]],
