@@ -136,12 +136,11 @@ function open(root: string, options: OpenOptions): Checkpoint {
   oddities.forEach(warn);
 
   // Before tensors whose names and shapes would be called wrong.
-  methodOf(quantization, files.config);
+  const method = methodOf(quantization, files.config);
   if (quantization === null) refuseModelOpt(weightsDir, files.config);
   refuseAdapter(root);
   const weights = openWeightFiles(weightsDir, warn);
   const tensors = new TensorSet(weights, weightsDir);
-  const method = quantization?.["quant_method"];
   const layout = detectLayout([...weights.tensors.keys()], method, tensors.place);
   const contradiction = methodWarning(layout, method, files.config) ??
     notConvertedWarning(layout, quantization, config.layers, files.config);

@@ -233,3 +233,27 @@ Deno.test("a key of quant_method mxfp4 that is not known is refused, and one wit
   const { message } = assertThrows(() => openCheckpoint(dir.path), InputError);
   assertStringIncludes(message, "config.json: quantization_config.activation_scheme: expected no key of that name");
 });
+
+Deno.test("an entry of modules_to_not_convert names a layer's experts by any run of the parts of their path", () => {
+  const EXPERTS = "model.layers.0.mlp.experts", SECOND = "model.layers.1.mlp.experts";
+  const named: readonly (readonly [entry: string, experts: string | null])[] = [
+    ...["model", "layers", "0", "experts", "layers.0", "mlp.experts", EXPERTS].map((one) => [one, EXPERTS] as const),
+    ...["1", "layers.1", SECOND].map((one) => [one, SECOND] as const),
+    // Parts of names, parts that are no neighbours, layers that the model does not have, and what lies within.
+    ...["expert", "model.mlp", "0.experts", "layers.2", `${EXPERTS}.0`, "experts.mlp"].map((one) =>
+      [one, null] as const
+    ),
+  ];
+  for (const layout of ["hf_mxfp4", "original"] as const) {
+    using dir = new TemporaryDirectory();
+    makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout });
+    for (const [text, experts] of named) {
+      const quantization_config = { quant_method: "mxfp4", modules_to_not_convert: ["lm_head", text] };
+      dir.write("config.json", { ...randomConfig(SHAPE, layout), quantization_config });
+      const line =
+        `${dir.path}/config.json: quantization_config.modules_to_not_convert has "${text}", but the tensors ` +
+        `of ${experts} are mxfp4; the tensors count`;
+      assertEquals(openCheckpoint(dir.path).warnings, experts === null ? [] : [line], `${layout}, ${text}`);
+    }
+  }
+});

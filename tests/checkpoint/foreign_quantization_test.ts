@@ -40,3 +40,23 @@ Deno.test("quantization_config counts in a config of OpenAI's own kind too", () 
     'config.json: quantization_config.quant_method: expected "mxfp4" or "quark", got "gptq"',
   );
 });
+
+Deno.test("a config is Quark's by its global_quant_config too, where it names no method", () => {
+  using dir = new TemporaryDirectory();
+  makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout: "quark", quark: { experts: "blocks" } });
+  const options = { dtype: "bf16", kvCacheDtype: "auto" } as const;
+  const { quant_method: _, ...unnamed } = quark(entry(FP4_WEIGHT, FP4_INPUT));
+  const write = (quantization_config: unknown) => {
+    dir.write("config.json", { ...randomConfig(SHAPE, "quark"), quantization_config });
+  };
+  write(unnamed);
+  const checkpoint = openCheckpoint(dir.path);
+  assertEquals([checkpoint.layout, checkpoint.warnings], ["quark", []]);
+  assertEquals(planModel(checkpoint, options).plan.scheme, "w_mxfp4_a_mxfp4");
+  // Whoever else has written it says nothing that is known.
+  write({ config_groups: {} });
+  assertEquals(
+    refusal(() => openCheckpoint(dir.path), dir.path, InputError),
+    'config.json: quantization_config.quant_method: expected "mxfp4" or "quark", got nothing',
+  );
+});

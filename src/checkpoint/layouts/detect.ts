@@ -16,11 +16,11 @@ const SIGNS: readonly (readonly [LayoutName, RegExp])[] = [
  * the blocks that Hugging Face's own layout uses.
  *
  * @param names Names of all tensors.
- * @param quantMethod `quantization_config.quant_method`.
+ * @param method What {@linkcode methodOf} found in the config.
  * @param place What messages begin with.
  * @throws {InputError} where no tensor is one of GPT-OSS's.
  */
-export function detectLayout(names: readonly string[], quantMethod: unknown, place: string): LayoutName {
+export function detectLayout(names: readonly string[], method: "mxfp4" | "quark" | null, place: string): LayoutName {
   const found = SIGNS.find(([, sign]) => names.some((name) => sign.test(name)))?.[0];
   if (found === undefined) {
     const got = names.length === 0 ? "no tensors" : `${names.length} others, e.g. ${printable(names[0]!)}`;
@@ -31,7 +31,7 @@ export function detectLayout(names: readonly string[], quantMethod: unknown, pla
       got,
     );
   }
-  return found === "hf_mxfp4" && quantMethod === "quark" ? "quark" : found;
+  return found === "hf_mxfp4" && method === "quark" ? "quark" : found;
 }
 
 /**
