@@ -4,7 +4,7 @@
 export type Rounding = (units: number) => number;
 
 /** Part of a unit by which floats miss the decimals that they stand for. */
-const FLOAT_NOISE = 1e-9;
+export const FLOAT_NOISE = 1e-9;
 
 /** How many units of 10 to this power a number is. One that is a whole number of them but for its float stays it. */
 export function unitsOf(x: number, place: number, to: Rounding): number {

@@ -4,7 +4,7 @@ import { FEWEST_SEQUENCES } from "./intervals.ts";
 import type { Estimated, PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
 import { measured, measuredShareValue, percent, pointsText, pValue, roughPercent, small } from "./report/numbers.ts";
 import { type Gsm8kResults, keepsLogProbabilities } from "./results_schema.ts";
-import { atPlace, type Rounding, unitsOf } from "../rounding.ts";
+import { atPlace, FLOAT_NOISE, type Rounding, unitsOf } from "../rounding.ts";
 import { APART } from "./statistics.ts";
 
 /** What stands wherever accuracies might be taken for a reason to choose a scheme. */
@@ -167,8 +167,11 @@ export function accuracyRange(cells: Gsm8kResults["cells"]): [low: string, high:
   const [lowText, highText] = ends.map((end) => measuredShareValue({ ...end, value: end.accuracy }));
   if (low === high || lowText !== highText) return [lowText!, highText!];
   // No interval leaves these digits sure, but it is not the same number of problems.
-  const digits = Math.max(0, -Math.floor(Math.log10(100 * (high! - low!))));
-  return [percent(low!, digits), percent(high!, digits)];
+  const digits = Math.max(0, -Math.floor(Math.log10(100 * (high! - low!)) + FLOAT_NOISE));
+  const texts = (digits: number): [string, string] => [percent(low!, digits), percent(high!, digits)];
+  const [below, above] = texts(digits);
+  // Two halves of a unit may be rounded towards one another.
+  return below === above ? texts(digits + 1) : [below, above];
 }
 
 /** What a run has to say about {@linkcode CHOOSING}: one sentence, or none where nothing was compared. */
