@@ -134,6 +134,13 @@ const CONFIGS: [string, string, (t: Tensors) => void, (algorithm: Json, quantiza
     `${KEY}[0].r3: expected false, got true: rotation of cached keys is not supported`,
   ],
   [
+    "an online rotation behind another one",
+    "rotation_online_32",
+    NOTHING,
+    (algorithm, quantization) => quantization["algo_config"] = [{ name: "rotation", r1: true }, algorithm],
+    `${KEY}[1]: expected an offline one, as Quark reads back the first rotation alone, got an online one`,
+  ],
+  [
     "a key of a rotation that is not known",
     "rotation_offline",
     NOTHING,

@@ -59,7 +59,8 @@ const Rotation = known({
 });
 
 /**
- * Reads the entries.
+ * Reads the entries. Of several rotations Quark reads the first back and forgets the others, so that no other may have
+ * something to compute.
  *
  * @param json A list, one entry (as older exports have it), or nothing.
  * @param where What messages begin with: file and key.
@@ -69,16 +70,22 @@ const Rotation = known({
 export function readAlgorithms(json: unknown, where: string): ConfiguredRotation | null {
   if (json === null || json === undefined) return null;
   const entries = Array.isArray(json) ? json : [json];
-  let rotation: ConfiguredRotation | null = null;
+  const rotations: (ConfiguredRotation | null)[] = [];
   entries.forEach((entry, i) => {
     const key = Array.isArray(json) ? `${where}[${i}]` : where;
     const { name } = validate(Entry, entry, key);
-    if (name === "rotation") rotation = readRotation(entry, key) ?? rotation;
+    if (name === "rotation") rotations.push(readRotation(entry, key));
     else if (!FOLDED.includes(name)) {
       throw InputError.of("wrong_value", { name: `${key}.name` }, [...FOLDED, "rotation"].join(", "), show(name));
     }
   });
-  return rotation;
+  const [first = null, ...others] = rotations;
+  const other = others.find((one) => one !== null);
+  if (other) {
+    const expected = "an offline one, as Quark reads back the first rotation alone";
+    throw InputError.of("unsupported", { name: other.key }, expected, "an online one");
+  }
+  return first;
 }
 
 function readRotation(json: unknown, key: string): ConfiguredRotation | null {
