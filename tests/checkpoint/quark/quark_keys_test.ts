@@ -98,6 +98,13 @@ const REFUSED: readonly (readonly [config: Json, line: string])[] = [
     quark(entry(ptpc(false), { ...ptpc(true), qscheme: "per_group" })),
     'input_tensors.qscheme: expected per_tensor or per_channel, got "per_group"',
   ],
+  // A scale for each feature, or one for all tokens, is not one of each token.
+  ...[0, -1, 2, -3].map((axis) =>
+    [
+      quark(entry(ptpc(false), { ...ptpc(true), ch_axis: axis })),
+      `input_tensors.ch_axis: expected 1 or -2, got ${axis}`,
+    ] as const
+  ),
   [quark(entry({ ...FP8, is_dynamic: true }, FP8)), "weight.is_dynamic: expected false for a weight, got true"],
   [inputs({ scale_type: "bfloat16" }), 'input_tensors.scale_type: expected float or float32, got "bfloat16"'],
   [
@@ -198,4 +205,21 @@ Deno.test("makePlan() refuses an FP8 cache that is asked for and that no entry g
     { kvScales: { layers: 2, stored: 2 } },
   );
   assertEquals(plan(model(), with_({ kv_cache_quant_config: CACHE })).kvFormat, "fp8");
+});
+
+Deno.test("an entry that is null or left out quantizes nothing, and neither does a spec of plain numbers", () => {
+  const quantized = entry(FP4_WEIGHT, FP4_INPUT), bf16 = { dtype: "bfloat16" }, f32 = { dtype: "float32" };
+  const same = (config: Json, what: string) => {
+    const { linears, warnings, kvFormat } = plan(model(), config);
+    const kinds = linears.map(({ module, input }) => `${module.includes("experts")} ${input.kind}`);
+    assertEquals([[...new Set(kinds)].sort(), warnings, kvFormat], [["false none", "true mx"], [], "bf16"], what);
+  };
+  const plain = [null, {}, entry(null, null), entry([], [null]), entry(bf16, bf16, bf16), entry(f32, f32, f32)];
+  for (const one of [...plain, entry({ dtype: "float16" }, [bf16], [f32])]) {
+    const what = JSON.stringify(one);
+    same(quark(one, { layer_quant_config: { "*experts*": quantized }, exclude: [] }), what);
+    const others = { "*self_attn*": one, "*router": one, lm_head: one };
+    same(quark(quantized, { layer_quant_config: others, exclude: [] }), what);
+  }
+  same({ quant_method: "quark", layer_quant_config: { "*experts*": quantized } }, "no global_quant_config");
 });
