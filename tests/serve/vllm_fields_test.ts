@@ -149,6 +149,12 @@ Deno.test("vLLM's fields are refused by name where they are wrong or mean nothin
     [{ bad_words: [3] }, "bad_words.0: expected a text, got 3"],
     [{ cache_salt: "" }, 'cache_salt: expected a text of at least 1 character, got ""'],
     [{ cache_salt: 3 }, "cache_salt: expected a text, got 3"],
+    [{ stream_interval: 8 }, "stream_interval: is not supported; expected 1, or none"],
+    [{ thinking_token_budget: 64 }, "thinking_token_budget: is not supported; expected -1, or none"],
+    [{ logprob_token_ids: [1] }, "logprob_token_ids: is not supported"],
+    [{ repetition_detection: { max_pattern_size: 4 } }, "repetition_detection: is not supported"],
+    [{ kv_transfer_params: { do_remote_decode: true } }, "kv_transfer_params: is not supported"],
+    [{ vllm_xargs: { a: 1 } }, "vllm_xargs: is not supported"],
   ];
   const made: typeof everywhere = [
     [{ request_id: "" }, 'request_id: expected a text of at least 1 character, got ""'],
@@ -171,7 +177,10 @@ Deno.test("vLLM's fields are refused by name where they are wrong or mean nothin
       assertEquals(json.error.param, message.split(":")[0]);
     }
     const nulls = { bad_words: null, cache_salt: null, request_id: null, return_token_ids: null };
-    server.script("<|channel|>final<|message|>Four.<|return|>");
-    assertEquals((await server.post(path, { ...body, ...nulls })).status, 200);
+    const unset = [{ ...nulls, vllm_xargs: null }, { vllm_xargs: {}, stream_interval: 1, thinking_token_budget: -1 }];
+    for (const fields of unset) {
+      server.script("<|channel|>final<|message|>Four.<|return|>");
+      assertEquals((await server.post(path, { ...body, ...fields })).status, 200);
+    }
   }
 });

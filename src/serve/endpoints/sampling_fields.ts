@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { SamplerOptions } from "../../session/sampler.ts";
 import { wrongField } from "../api_error.ts";
 import type { Call } from "../http/endpoint.ts";
-import { ignored, only } from "../http/fields.ts";
+import { ignored, only, unsupported } from "../http/fields.ts";
 
 /** Texts that end a reply, and ids that do. */
 const MAX_STOPS = 64;
@@ -45,6 +45,15 @@ export const SAMPLING_FIELDS = {
   cache_salt: z.string().min(1).max(MAX_SALT).nullish(),
   /** llama.cpp's, which looks at the last tokens only; Open WebUI hands it on. */
   repeat_penalty: only(1),
+  /** vLLM's, as the next: tokens of a piece of a stream; each goes out as it is chosen. */
+  stream_interval: only(1),
+  /** No bound. By which tokens reasoning is ended, vLLM's server is told; harmony has several ways. */
+  thinking_token_budget: only(-1),
+  logprob_token_ids: unsupported(),
+  repetition_detection: unsupported(),
+  kv_transfer_params: unsupported(),
+  /** For extensions of vLLM's. */
+  vllm_xargs: unsupported(),
   use_beam_search: only(false),
   /** Of transformers; tasks of lm-eval have it. */
   num_beams: only(1),
