@@ -1,7 +1,7 @@
 /** Where config and tensors disagree about linears: one warning for each kind about weights, a refusal about inputs. */
 import { firstOf } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { candidateNames } from "../checkpoint/quark/module_names.ts";
+import { candidateNames, EXPERT } from "../checkpoint/quark/module_names.ts";
 import type { ModuleSpec, QuarkConfig } from "../checkpoint/quark/read_config.ts";
 import { isMxfp4Method, type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { weightName } from "./scheme_weights.ts";
@@ -14,7 +14,7 @@ export interface Configured {
   readonly stored: StoredLinear;
   /** What the config says; null where there is no config of Quark's. */
   readonly spec: ModuleSpec | null;
-  /** Whether the scheme that is asked for replaces that. */
+  /** Whether the scheme that is asked for replaces that: a linear of an expert. */
   readonly byScheme: boolean;
   /** Whether the weight went through the format that the config says, and is stored as plain numbers. */
   readonly fake: boolean;
@@ -139,7 +139,9 @@ export function refuseUnclearInputScales(linears: readonly Configured[], { confi
   throw InputError.of(
     "contradiction",
     { file: configPath, key: spec === null ? "quantization_config" : `quantization_config.${spec.entry}` },
-    words`static FP8 inputs of ${module}, whose scale is stored (${module}.input_scale), or ${option("scheme")}`,
+    words`static FP8 inputs of ${module}, whose scale is stored (${module}.input_scale)${
+      EXPERT.test(module) ? words`, or ${option("scheme")}` : ""
+    }`,
     spec?.input ? nameOfInput(spec.input) : "inputs as they are",
   );
 }

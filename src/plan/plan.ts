@@ -18,7 +18,7 @@ import {
 import { attention } from "./attention.ts";
 import { kvFormat } from "./kv_format.ts";
 import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
-import { convertedBy, furtherLoss, hasWeightsOf } from "./scheme_weights.ts";
+import { convertedBy, furtherLoss } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 import { type InputFormat, multipliesCodes, NO_QDQ } from "../formats/input.ts";
 import { candidateNames, EXPERT, projectionName } from "../checkpoint/quark/module_names.ts";
@@ -105,7 +105,8 @@ export function makePlan(request: PlanRequest): Plan {
     return {
       stored,
       spec,
-      byScheme: scheme !== null && (hasWeightsOf(scheme, stored) || converted.has(stored)),
+      // A scheme is one of experts: what attention has is the checkpoint's, whatever its weights are stored in.
+      byScheme: scheme !== null && EXPERT.test(stored.module),
       fake: config?.fakeQuantized === true && stored.hasPlainScale === true && (spec?.weight ?? null) !== null,
     };
   });

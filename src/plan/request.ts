@@ -14,7 +14,7 @@ export interface PlanRequest {
   readonly hasQuarkNames?: boolean;
   /** Path of config.json, for messages. */
   readonly configPath: string;
-  /** Name of a scheme whose input format replaces the checkpoint's, and to whose weights experts are converted. */
+  /** Name of a scheme whose input format replaces that of experts, and to whose weights they are converted. */
   readonly scheme?: string;
   /**
    * Calibrated input scales by module; an entry for `model.layers.0.mlp.experts.gate_up_proj` is for all experts of the

@@ -118,6 +118,18 @@ for (const [scheme, settings] of CASES) {
   });
 }
 
+Deno.test("eval's scheme leaves attention in its own weights' format to the checkpoint, as quantize does", async () => {
+  using plain = new TemporaryDirectory(), from = new TemporaryDirectory(), to = new TemporaryDirectory();
+  await run(makeRandom(plain, "hf_bf16"), from.path, "w_mxfp4", { attention: "w_mxfp4_a_mxfp4" });
+  const checkpoint = openCheckpoint(from.path);
+  await run(checkpoint, to.path, "w_mxfp4_a_mxfp6_e3m2", {});
+  const got = await bits(checkpoint, { scheme: "w_mxfp4_a_mxfp6_e3m2" });
+  assertEquals(got, await bits(openCheckpoint(to.path), {}));
+  // What was MXFP4 is the same in MXFP6, with whatever attention.
+  const [four, six] = [{ scheme: "w_mxfp4" }, { scheme: "w_mxfp6_e3m2" }] as const;
+  assertEquals(await bits(checkpoint, four), await bits(checkpoint, six));
+});
+
 Deno.test("eval's scheme bf16 on MXFP4 weights computes the bits of the checkpoint in bf16", async () => {
   using dir = new TemporaryDirectory();
   writeTiny(dir, "hf_bf16");

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "../assert.ts";
-import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, quark } from "../checkpoint/quark/quark_specs.ts";
+import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
 import { BF16, EXPERTS, FP8_ROW, FP8_TENSOR, inputs, model, mxfp6, plan, refused } from "./stored_models.ts";
 
 const EXPERT = "model.layers.0.mlp.experts.1.gate_up_proj";
@@ -32,6 +32,16 @@ Deno.test("makePlan() keeps the scales of q, k and v apart", () => {
     3,
     4,
   ]);
+});
+
+Deno.test("makePlan() refuses scales of attention's inputs that the config has otherwise, whatever the scheme", () => {
+  const made = model({ attention: FP8_ROW, scale: (module) => module.endsWith("q_proj") ? 1 : null });
+  const config = quark(entry(FP4_WEIGHT, FP4_INPUT), {
+    exclude: ["lm_head", "*router*"],
+    layer_quant_config: { "*self_attn*": entry(ptpc(false), ptpc(true)) },
+  });
+  const line = "(model.layers.0.self_attn.q_proj.input_scale), got fp8_token";
+  for (const options of [{}, { scheme: "ptpc_fp8" }, { scheme: "w_mxfp4" }]) refused(line, made, config, options);
 });
 
 Deno.test("makePlan() refuses static inputs without a scale for every expert", () => {

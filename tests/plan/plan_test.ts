@@ -70,7 +70,7 @@ for (const [name, experts, weight, input, planned] of SCHEMES) {
     for (const { module, input, decidedBy } of made.linears) {
       const expert = module.includes(".experts.");
       assertEquals(input, expert ? planned : NONE, module);
-      assertEquals(spelled(decidedBy) === "scheme", expert || name === "bf16");
+      assertEquals(spelled(decidedBy) === "scheme", expert);
     }
   });
 }

@@ -101,8 +101,11 @@ Deno.test("makePlan() --scheme replaces what the config says, and leaves other l
   const made = plan(linears, config, { scheme: "w_mxfp4" });
   assertEquals(made.scheme, "w_mxfp4");
   assertEquals(inputs(made)["0.self_attn.q_proj"], { kind: "fp8_token" });
-  // Attention that is stored as the scheme's weights are is part of it.
-  const all = plan(model({ attention: MXFP4 }), null, { scheme: "w_mxfp4_a_mxfp4" });
-  assertEquals(inputs(all)["0.self_attn.q_proj"], mx("e2m1"));
-  assertEquals(inputs(all)["0.mlp.router"], NONE);
+  // So it is with attention that is stored as the scheme's weights are: a scheme is one of experts.
+  const both = quark(entry(FP4_WEIGHT, FP4_INPUT), { exclude: ["lm_head", "*router*"] });
+  for (const scheme of ["w_mxfp4", "w_mxfp4_a_mxfp6_e3m2", "w_mxfp6_e3m2", "bf16"]) {
+    const all = plan(model({ attention: MXFP4 }), both, { scheme });
+    assertEquals([all.scheme, inputs(all)["0.self_attn.q_proj"]], [scheme, mx("e2m1")]);
+    assertEquals(inputs(all)["0.mlp.router"], NONE);
+  }
 });
