@@ -61,10 +61,41 @@ function leftOf(read: ReadSystemFile, dir: string, limit: string, usage: string,
 /** What was there when the process still could look. */
 let seen: Available | null = null;
 
-/** What is there now, or was when the process still might look: see {@linkcode withSystemFiles}. */
+/** Bytes that are as good as taken, though the system counts them as free. */
+let promised = 0;
+
+/**
+ * What is there now, or was when the process still might look (see {@linkcode withSystemFiles}), less what
+ * {@linkcode openInTurn} has promised.
+ */
 export function availableMemory(): Available | null {
   withSystemFiles((read) => seen = availableFrom(read));
-  return seen;
+  if (seen === null || promised === 0) return seen;
+  const bytes = Math.max(0, seen.bytes - promised);
+  return { bytes, by: `${seen.by}, less ${bytesText(promised)} of caches of other models` };
+}
+
+/**
+ * Opens models one after the other. The cache of one takes memory only when somebody asks it something; until all are
+ * open it is not there for the next all the same.
+ *
+ * @param cacheBytes What the cache of a model takes of the machine's memory.
+ */
+export async function openInTurn<M, O>(
+  models: readonly M[],
+  cacheBytes: (model: M) => number,
+  open: (model: M) => Promise<O>,
+): Promise<O[]> {
+  const before = promised, opened: O[] = [];
+  try {
+    for (const model of models) {
+      opened.push(await open(model));
+      promised += cacheBytes(model);
+    }
+  } finally {
+    promised = before;
+  }
+  return opened;
 }
 
 /** Memory that is left alone: threads, the tokenizer and the runtime itself need some. */

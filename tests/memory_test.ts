@@ -2,7 +2,7 @@ import { canMap } from "../src/backends/emulate/load.ts";
 import { openEmulate } from "../src/backends/emulate/open.ts";
 import { openReference } from "../src/backends/reference/open.ts";
 import { FailureError } from "../src/errors.ts";
-import { type Available, availableFrom, availableMemory } from "../src/memory.ts";
+import { type Available, availableFrom, availableMemory, openInTurn } from "../src/memory.ts";
 import { openRanks } from "../src/parallel/ranked_engine.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "./assert.ts";
 import { requestFor } from "./backends/gpu/opened.ts";
@@ -55,6 +55,23 @@ Deno.test({
   fn: () => {
     const { bytes } = availableMemory()!;
     assert(bytes > 0 && bytes <= Deno.systemMemoryInfo().total, `${bytes}`);
+  },
+});
+
+Deno.test({
+  name: "openInTurn() leaves the caches of models that are open out of what the next may take, until all are",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const { by, bytes } = availableMemory()!, none = { bytes: 0, by: `${by}, less 2 TB of caches of other models` };
+    const open = () => Promise.resolve(availableMemory()!);
+    const [first, second, third] = await openInTurn([bytes / 2, 2e12 - bytes / 2, 1], (cache) => cache, open);
+    assertEquals([first!.by, third], [by, none]);
+    // Others take and leave memory meanwhile.
+    assert(second!.by !== by && second!.bytes < 0.75 * bytes, `${second!.bytes} of ${bytes}`);
+    assertEquals(availableMemory()!.by, by);
+    const refused = openInTurn([1, 2], () => 2e12, (model) => model === 1 ? open() : Promise.reject(new Error("no")));
+    await assertRejects(() => refused, Error, "no");
+    assertEquals(availableMemory()!.by, by);
   },
 });
 

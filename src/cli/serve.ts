@@ -11,7 +11,7 @@ import { within } from "../breath.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { readText } from "../read.ts";
-import { availableMemory } from "../memory.ts";
+import { availableMemory, openInTurn } from "../memory.ts";
 import { allEndpoints } from "../serve/endpoints/all.ts";
 import { Metrics } from "../serve/endpoints/metrics.ts";
 import { type LoadedModel, ModelService } from "../serve/engine/model_service.ts";
@@ -61,9 +61,8 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
   await unlessTaken(options, () => probeEarly(options));
   await checkpoint.scalesChecked();
   using interrupt = new Interrupt();
-  const loaded: LoadedModel[] = [];
   for (const one of planned) note(`${one.name}: ${memoryText(one)}`);
-  for (const { name, scheme, setting, room } of planned) {
+  const load = async ({ name, scheme, setting, room }: Planned): Promise<LoadedModel> => {
     const session = await loadSetting(setting, room), { context } = room;
     const limits = {
       context,
@@ -77,7 +76,6 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
       note(`${name}: the engine failed and is opened again: ${why}`);
       return loadSetting(setting, room);
     };
-    loaded.push({ session, observer: metrics.observer(name), model, reopen });
     const { planned: { plan }, dtype, chunk } = setting, { description } = session.engine.info;
     const formats = `${plan.scheme}, ${dtype}, cache ${plan.kvFormat}`;
     note(
@@ -85,7 +83,10 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
         counted(room.slots, "sequence")
       } of ${context} positions, chunks of ${chunk}; ${description}`,
     );
-  }
+    return { session, observer: metrics.observer(name), model, reopen };
+  };
+  const cacheBytes = (one: Planned) => uses(one.setting.backend, "device") ? 0 : bytesOf(one);
+  const loaded = await openInTurn(planned, cacheBytes, load);
   prepareVocabulary(tokenizer);
   note(limitsText(options, apiKeys.length));
   const service = new ModelService(loaded, { queue: options.queue, milliseconds: 1000 * options["time-limit"] });
