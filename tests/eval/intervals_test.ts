@@ -198,6 +198,36 @@ Deno.test("an interval of what one text of 60 owns ends where SciPy's skewness h
   assertEquals(bounds(rareRatio(odd)), [positiveRatio(odd).low, high]);
 });
 
+Deno.test("intervals for a repetition of what rare tokens own reach farther on both sides", () => {
+  const levels = Array.from({ length: 400 }, (_, s) => new Float64Array(32).fill(-Math.log((s + 0.5) / 400)));
+  for (const sign of [1, -1]) {
+    const sequences = levels.map((values) => values.map((x) => sign * x)), groups = groupings(sequences);
+    const { value, half: own } = widest(groups, CAUTIOUS), half = REPETITION * own;
+    const skewed = skewedEnds(groups, REPETITION);
+    // The tail has the end that follows skewness, the other side the one that does not.
+    const ends = sign > 0 ? [value - half, skewed.high] : [skewed.low, value + half];
+    assert(ends[0]! <= Math.min(skewed.low, value - half) && ends[1]! >= Math.max(skewed.high, value + half));
+    assertEquals(bounds(rareSignedMean(sequences, REPETITION)), ends);
+  }
+  const groups = groupings(levels),
+    roots = positiveRatio(groups, REPETITION),
+    { high } = skewedEnds(groups, REPETITION);
+  assert(high > roots.high && high > skewedEnds(groups, TRUTH).high);
+  for (const  of of[skewedRatio, rareRatio]) assertEquals(bounds(of(groups, REPETITION)), [roots.low, high]);
+});
+
+Deno.test("rareRatio() is open above as its kind of values needs more blocks or texts", () => {
+  const highs = (texts: number, tokens: number) => {
+    const groups = groupings(cubes(Array.from({ length: texts }, () => tokens)));
+    return (["positive", "squares", "surprise"] as const).map((kind) => rareRatio(groups, TRUTH, kind).high < Infinity);
+  };
+  assertEquals([highs(60, 33), highs(96, 33), highs(2, 512)], [
+    [true, false, true],
+    [true, true, true],
+    [false, false, true],
+  ]);
+});
+
 Deno.test("observations that are equal, or one alone, bound nothing; those that hardly differ do", () => {
   const equal = (value: number, odd = value) =>
     groupings(Array.from({ length: 10 }, (_, s) => new Float64Array(64).fill(s === 3 ? odd : value)));

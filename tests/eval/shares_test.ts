@@ -25,6 +25,14 @@ Deno.test("shareOf() gives Wilson's interval of independent tokens", () => {
   }
 });
 
+Deno.test("shareOf() of which nothing is seen has a trial for each token of six texts, and for each block of fewer", () => {
+  for (const [count, trials] of [[6, 6 * 64], [5, 5 * 2]] as const) {
+    const { value, low, high } = shareOf(Array.from({ length: count }, () => new Float64Array(64)));
+    assertEquals([value, low], [0, 0]);
+    assertAlmostEquals(high, Z ** 2 / (trials + Z ** 2), 1e-12);
+  }
+});
+
 Deno.test("shareOf() for a repetition ends where a test with one variance for two shares tells them apart", () => {
   const of = (successes: number) => shareOf(texts((i) => i < successes ? 1 : 0), REPETITION);
   const apart = (x: number, y: number) => (x - y) ** 2 * COUNT / (Z ** 2 * (x + y) * (1 - (x + y) / 2));
@@ -202,4 +210,13 @@ Deno.test("quantileOf() reaches over the ranks of as many trials as a share of d
   const zeros = cubes(LENGTHS.nine).map((values, s) => values.map((x) => x < 0.2 * (1 + s % 3) ? 0 : x));
   check(quantileOf(zeros, 0.5), [0, 0, 0], "half of them 0");
   check(quantileOf(zeros, 0.6), [0.2812691832, 0, 0.458466537338], "less than 0.6 of them 0");
+});
+
+Deno.test("quantileOf() counts tokens equal to the quantile as no larger, where texts differ in larger ones", () => {
+  // Two of eight texts have all that is larger than 1, each has as many zeros: a trial for each text, not token.
+  const sequences = Array.from(
+    { length: 8 },
+    (_, s) => Float64Array.from({ length: 50 }, (_, i) => i < 20 ? 0 : s < 2 ? 2 : 1),
+  );
+  assertEquals(quantileOf(sequences, 0.7), { value: 1, low: 0, high: Infinity });
 });
