@@ -61,6 +61,21 @@ Deno.test("quantizationConfig() of w_mxfp4_a_fp8 with an FP8 cache is Quark's, k
   });
 });
 
+Deno.test("quantize() of an MXFP4 checkpoint in Quark's layout keeps in exclude all that stays as it is", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  const shape = { ...SHAPES.tiny, experts: 2, topK: 1 };
+  makeCheckpoint(from, new Random(3), { shape, layout: "quark" });
+  const config = (dir: string) => JSON.parse(Deno.readTextFileSync(`${dir}/config.json`));
+  // Patterns, and a module that no linear is: what they stand for is named one by one.
+  const exclude = ["lm_head", "*self_attn*", "re:.*router", "model.embed_tokens"], source = config(from.path);
+  from.write("config.json", { ...source, quantization_config: { ...source.quantization_config, exclude } });
+  await run(from.path, to.path, "w_mxfp4");
+  const { quantization_config } = config(to.path);
+  assertEquals(quantization_config.exclude, ["lm_head", ...ATTENTION, ...ROUTERS]);
+  assertEquals(quantization_config.global_quant_config, entry(MX_WEIGHT, null));
+});
+
 Deno.test("quantizationConfig() has a spec for every format of weights and inputs", async () => {
   const overall = async (scheme: TargetScheme) => (await written(scheme))["global_quant_config"];
   const mx = (dtype: string, is_dynamic: boolean) => ({ ...MX_WEIGHT, dtype, is_dynamic });
