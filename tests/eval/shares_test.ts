@@ -25,7 +25,7 @@ Deno.test("shareOf() gives Wilson's interval of independent tokens", () => {
   }
 });
 
-Deno.test("shareOf() of which nothing is seen has a trial for each token of six texts, and for each block of fewer", () => {
+Deno.test("shareOf() of none has a trial for each token of six texts, and for each block of fewer", () => {
   for (const [count, trials] of [[6, 6 * 64], [5, 5 * 2]] as const) {
     const { value, low, high } = shareOf(Array.from({ length: count }, () => new Float64Array(64)));
     assertEquals([value, low], [0, 0]);

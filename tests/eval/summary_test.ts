@@ -12,6 +12,7 @@ import {
   operationName,
   residualOperation,
   rivalsOf,
+  roughTokens,
   suspectText,
   worstOperation,
 } from "../../src/eval/summary.ts";
@@ -114,6 +115,13 @@ Deno.test("fewestTokens() takes the farthest that a ratio may be from 1, and no 
     null,
     null,
   ]);
+});
+
+Deno.test("roughTokens() has one digit, an exponent from 100000 on, and is rounded down for so many or more", () => {
+  const said = [1499, 1500, 94_999, 95_000, 99_999, 123_456, 2.6e6].map((tokens) => roughTokens(tokens));
+  assertEquals(said, ["1000", "2000", "90000", "1e+5", "1e+5", "1e+5", "3e+6"]);
+  const down = [1999, 2000, 99_999, 100_000, 999_999].map((tokens) => roughTokens(tokens, Math.floor));
+  assertEquals(down, ["1000", "2000", "90000", "1e+5", "9e+5"]);
 });
 
 Deno.test("a run names its largest difference, its smallest p and the ends of typical KL, wherever they are", () => {
