@@ -1,6 +1,6 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
-import { rankRanges, shardSource, sliceVector } from "../../src/checkpoint/shard.ts";
+import { groupSizes, rankRanges, shardSource, sliceVector } from "../../src/checkpoint/shard.ts";
 import { InputError } from "../../src/errors.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
@@ -78,6 +78,13 @@ Deno.test("rankRanges() cuts heads and vocabulary over the ranks of all groups, 
     assertEquals(ranges.map(({ heads }) => heads.start), [0, 1, 2, 3].flatMap(() => [0, few.heads / 2]));
     assertEquals(ranges.map(({ group }) => group), [0, 0, 1, 1, 2, 2, 3, 3]);
   }
+});
+
+Deno.test("groupSizes() makes one group of as many ranks as there are heads, and none of more", () => {
+  const c = sizes({ heads: 8, kvHeads: 2, headDim: 64, experts: 32 });
+  assertEquals(groupSizes(c, { tp: 2, ep: 4 }), { tp: 8, ep: 1 });
+  assertEquals(groupSizes(c, { tp: 2, ep: 5 }), { tp: 2, ep: 5 });
+  assertEquals(groupSizes({ ...c, headDim: 16 }, { tp: 2, ep: 4 }), { tp: 2, ep: 4 });
 });
 
 Deno.test("rankRanges() gives every word to a rank where their number does not divide by the ranks", () => {

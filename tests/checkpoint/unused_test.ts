@@ -128,6 +128,23 @@ Deno.test("openCheckpoint() refuses a table of other angles, by its first number
   }
 });
 
+Deno.test("a table of the rotary embedding is held to the digits of its dtype, and so is the unscaled one", () => {
+  const last = ANGLES.length - 1, name = "model.rotary_emb.original_inv_freq";
+  for (const [dtype, off] of [["BF16", 2 ** -7], ["F16", 2 ** -9], ["F32", 3e-5], ["F64", 3e-5]] as const) {
+    // The angle of the last pair is that of few steps of float16.
+    for (const at of dtype === "F16" ? [3] : [3, last]) {
+      for (const sign of [1, -1]) {
+        using dir = withTensors({ [name]: table(dtype, ANGLES.map((x, i) => i === at ? x * (1 + sign * off) : x)) });
+        const line = refusal(() => openCheckpoint(dir.path), dir.path, InputError);
+        assert(line.startsWith(`model.safetensors: tensor ${name}: expected `), line);
+        assert(line.includes(` at element ${at}, which follows from the config, got `), line);
+      }
+    }
+    using same = withTensors({ [name]: table(dtype, ANGLES) });
+    assertEquals(openCheckpoint(same.path).warnings, []);
+  }
+});
+
 Deno.test("openCheckpoint() refuses a table of the rotary embedding of another length or dtype", () => {
   for (const wrong of [byte, table("F32", ANGLES.subarray(1))]) {
     using dir = withTensors({ [NAMES[1]!]: wrong });
