@@ -1,0 +1,72 @@
+/** What an interrupted run takes for finished, and for the weights that it was begun with. */
+import { InputError } from "../../src/errors.ts";
+import { SafetensorsWriter, type WrittenTensor } from "../../src/checkpoint/write_safetensors.ts";
+import { Sources, TensorHashes } from "../../src/quantize/hashes.ts";
+import { JOURNAL, Journal } from "../../src/quantize/journal.ts";
+import { assertEquals, assertThrows } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+
+const NONE = (await Sources.read([]))!;
+
+Deno.test("Journal takes a file for finished only with the tensors that are wanted, of their dtypes and shapes", () => {
+  using dir = new TemporaryDirectory();
+  using journal = Journal.open(dir.path, { settings: "a", sources: NONE });
+  const a: WrittenTensor = { name: "a", dtype: "BF16", shape: [2, 3] }, b = { ...a, name: "b" };
+  const hashes = new TensorHashes();
+  {
+    using writer = SafetensorsWriter.create(`${dir.path}/one`, [a, b], { force: true });
+    for (const { name } of [a, b]) {
+      const bytes = new Uint8Array(12).fill(name.charCodeAt(0));
+      writer.append(name, bytes);
+      hashes.add(name, bytes);
+    }
+    writer.commit();
+  }
+  assertEquals([journal.has("one", [a, b]), journal.recorded("one")], [false, false]);
+  journal.record("one", hashes.digest());
+  const wanted: [finished: boolean, ...tensors: WrittenTensor[]][] = [
+    [true, a, b],
+    [true, b, a],
+    [false, a],
+    [false, a, b, { ...a, name: "c" }],
+    [false, a, { ...a, name: "c" }],
+    [false, a, { ...b, dtype: "F16" }],
+    [false, a, { ...b, shape: [3, 2] }],
+    [false, a, { ...b, shape: [6] }],
+  ];
+  for (const [finished, ...tensors] of wanted) {
+    assertEquals(journal.has("one", tensors), finished, JSON.stringify(tensors));
+  }
+  Deno.removeSync(`${dir.path}/one`);
+  assertEquals([journal.has("one", [a, b]), journal.recorded("one")], [false, true]);
+});
+
+Deno.test("an interrupted run is not gone on with from more weight files, nor from fewer", async () => {
+  using from = new TemporaryDirectory();
+  const files = ["a", "b"].map((name) => ({ path: from.write(name, name), bytes: 1 }));
+  const [one, both] = [await Sources.read(files.slice(0, 1)), await Sources.read(files)];
+  for (const [before, now, named] of [[one, both, files[1]!.path], [both, one, "b"]] as const) {
+    using dir = new TemporaryDirectory();
+    const run = (sources: Sources | null) => ({ settings: "a", sources: sources! });
+    {
+      using journal = Journal.open(dir.path, run(before));
+      journal.record("model.safetensors", "0");
+    }
+    const line = `holds an interrupted run from other weights: ${named} is not as it was; remove`;
+    assertThrows(() => Journal.open(dir.path, run(now)), InputError, line);
+    Journal.open(dir.path, run(before))[Symbol.dispose]();
+  }
+});
+
+Deno.test("a note of nothing stays where a file is left beside it, so that the run can go on there", () => {
+  using dir = new TemporaryDirectory();
+  const run = { settings: "a", sources: NONE };
+  const names = () => [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
+  {
+    using _journal = Journal.open(dir.path, run);
+    dir.write("model.safetensors.0123456789abcdef.partial", "half");
+  }
+  assertEquals(names(), ["model.safetensors.0123456789abcdef.partial", JOURNAL]);
+  Journal.open(dir.path, run)[Symbol.dispose]();
+  assertEquals(names(), []);
+});
