@@ -65,6 +65,20 @@ Deno.test("pairedMean() tells nothing by one sequence, and equal differences by 
   assertEquals([one, same, alike].map((none) => timesNeeded(none, 0.05)), [null, null, null]);
 });
 
+Deno.test("pairedMean() tells one that is the reference everywhere by signs, and nothing of two that are", () => {
+  const none = groupings(Array.from({ length: 7 }, () => new Float64Array(40)));
+  const other = groupings(Array.from({ length: 7 }, (_, s) => new Float64Array(40).fill(s === 3 ? 90 : 1 + s / 9)));
+  for (const [first, second] of [[none, other], [other, none]] as const) {
+    const rare = pairedMean(first, second, true), plain = pairedMean(first, second);
+    assertEquals([rare.p, rare.tests, timesNeeded(rare, 0.05)], [2 ** -6, [], null]);
+    // One text owns the mean, by which Student's t tells nothing.
+    assert(plain.p > 0.3 && plain.tests.length === 1, `${plain.p}`);
+  }
+  for (const rare of [false, true]) {
+    for (const same of [none, other]) assertEquals(pairedMean(same, same, rare).p, 1);
+  }
+});
+
 const statistics = (...tests: [t: number, freedom: number, skewness: number][]): PairedMean => ({
   ...{ value: 1, low: 0, high: 2, p: 1, error: 1 },
   tests: tests.map(([t, freedom, skewness]): Statistic => ({ t, freedom, skewness })),
@@ -77,6 +91,9 @@ Deno.test("timesNeeded() finds how often all tests need the tokens, less than on
     [78502.0917281, statistics([0.01, 40, 0])],
     [0.346589799572, statistics([30, 2, 0.1])],
     [8.12379867816, statistics([1.5, 20, -1.2])],
+    // Where skewness takes it to the other side of 0, it shows nothing, however far that is.
+    [157.593747620, statistics([0.5, 40, -15])],
+    [7.44789078661, statistics([1, 40, -15])],
   ];
   for (const [times, tests] of expected) assertAlmostEquals(timesNeeded(tests, 0.05)!, times, 1e-7 * times);
   // What is not finite shows nothing, nor does what no number of tokens does.
