@@ -207,6 +207,18 @@ Deno.test("makePlan() refuses an FP8 cache that is asked for and that no entry g
   assertEquals(plan(model(), with_({ kv_cache_quant_config: CACHE })).kvFormat, "fp8");
 });
 
+Deno.test("an FP8 cache is of the entries that the group names or matches, and of all where there is no group", () => {
+  const kv = (names: string[] | null, more: Json = {}) =>
+    with_({ layer_quant_config: CACHE, export: { ...EXPORT, kv_cache_group: names, ...more } });
+  for (const names of [null, [], ["*v_proj", "*k_proj"], ["*[kv]_proj"], ["*self_attn*"]]) {
+    assertEquals(plan(model(), kv(names)).kvFormat, "fp8", `${names}`);
+  }
+  assertEquals(plan(model(), with_({ layer_quant_config: CACHE, export: null })).kvFormat, "fp8");
+  const halves = "expected FP8 for all keys and values of the cache or for none, got it for model.layers.0.self_attn.";
+  refused(`${halves}k_proj and not for model.layers.0.self_attn.v_proj`, model(), kv(["*k_proj"]));
+  refused(`${halves}v_proj and not for model.layers.0.self_attn.k_proj`, model(), kv(["*v_proj", "*q_proj"]));
+});
+
 Deno.test("an entry that is null or left out quantizes nothing, and neither does a spec of plain numbers", () => {
   const quantized = entry(FP4_WEIGHT, FP4_INPUT), bf16 = { dtype: "bfloat16" }, f32 = { dtype: "float32" };
   const same = (config: Json, what: string) => {
