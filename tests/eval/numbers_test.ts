@@ -9,6 +9,7 @@ import {
   pValue,
   roughPercent,
 } from "../../src/eval/report/numbers.ts";
+import { atPlace, unitsOf } from "../../src/rounding.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers } from "../formats/seeded.ts";
 
@@ -102,4 +103,11 @@ Deno.test("no share is written as all where some differ, nor as none where some 
   assertEquals([0.0004, 0.0312, 0.04996, 0.05, 1].map(pValue).join(" "), "<0.001 0.031 0.04996 0.050 1.000");
   assertEquals([1, 0.15, 0.0996, 0.034, 0.0003].map(noticeable).join(" "), "any 15 10 3.4 0.03");
   assertEquals([0.004, 0.996].map((share) => percent(share, 0)).join(" "), "<1% >99%");
+});
+
+Deno.test("unitsOf() forgives what floats miss of a decimal, and no more, so that ends are rounded outward", () => {
+  // 0.1 + 0.2 is more than 0.3, and 1.1 * 1.1 more than 1.21.
+  assertEquals([unitsOf(0.1 + 0.2, -1, Math.ceil), unitsOf(1.1 * 1.1, -2, Math.ceil)], [3, 121]);
+  assertEquals([unitsOf(0.3 + 1e-8, -1, Math.ceil), unitsOf(0.3 - 1e-8, -1, Math.floor)], [4, 2]);
+  assertEquals([unitsOf(1500, 3, Math.floor), atPlace(3, -1), atPlace(7, 3)], [1, 0.3, 7000]);
 });
