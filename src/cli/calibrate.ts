@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Kept } from "../eval/stores.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
-import { missingScales } from "../plan/planned.ts";
+import { lackedScales, missingScales } from "../plan/planned.ts";
 import { observe, type Observed } from "../quantize/observe.ts";
 import {
   type CalibratedScales,
@@ -16,7 +16,7 @@ import {
 } from "../session/setting.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { ProgressBar } from "./progress.ts";
-import { hashedWeights, hasStaticInputs, loadSetting } from "./settings.ts";
+import { hashedWeights, loadSetting } from "./settings.ts";
 import { option, words } from "../words.ts";
 import { largest } from "../largest.ts";
 import { reading } from "../validate.ts";
@@ -48,8 +48,8 @@ export async function calibrate(setting: Setting, { sequences }: CalibrationText
 const KeptScales = z.strictObject({ index: z.literal(0), scales: z.record(z.string(), z.number()) });
 
 /**
- * Measures the input scales that a checkpoint may lack on a file: a text, or problems (`.jsonl`), which are made
- * conversations with their answers.
+ * Measures the input scales that a checkpoint lacks on a file: a text, or problems (`.jsonl`), which are made
+ * conversations with their answers. Those that it has are its own: schemes are compared as it would be computed.
  *
  * @param setting How to compute; see {@linkcode calibrate}.
  * @param kept Where the scales are kept, so that the same command need not measure them again; null: nowhere.
@@ -57,14 +57,15 @@ const KeptScales = z.strictObject({ index: z.literal(0), scales: z.record(z.stri
 export async function calibratedScales(path: string, setting: Setting, kept: Kept | null): Promise<CalibratedScales> {
   const { checkpoint } = setting;
   const text = await calibrationText(path, checkpoint), from = nameOf(text);
-  if (kept === null) return { scales: (await calibrate(setting, text)).inputs, from };
+  const lacked = (measured: ReadonlyMap<string, number>) => ({ scales: lackedScales(checkpoint, measured), from });
+  if (kept === null) return lacked((await calibrate(setting, text)).inputs);
   const header = await headerOf(hashedWeights(checkpoint), setting, text);
   using journal = kept.open(kept.name, header, reading(KeptScales), "replace");
   const before = journal.entries.get(0);
-  if (before !== undefined) return { scales: new Map(Object.entries(before.scales)), from };
+  if (before !== undefined) return lacked(new Map(Object.entries(before.scales)));
   const scales = (await calibrate(setting, text)).inputs;
   journal.append({ index: 0, scales: Object.fromEntries(scales) });
-  return { scales, from };
+  return lacked(scales);
 }
 
 const nameOf = ({ tokens, from }: CalibrationText) => `${counted(tokens, "token")} of ${from}`;
@@ -92,9 +93,12 @@ async function headerOf(
 export function refuseNeedless(settings: readonly Setting[]): void {
   const used = settings.some((setting) => {
     const inputScales = { scales: missingScales(setting.checkpoint), from: "" };
-    return hasStaticInputs(planSetting({ ...setting, inputScales }));
+    const { plan } = planSetting({ ...setting, inputScales }).planned;
+    return plan.linears.some(({ inputScaleFrom }) => inputScaleFrom === "calibration");
   });
-  if (!used) throw UsageError.of("contradiction", { option: "calibrate" }, "a setting with static FP8 inputs", "none");
+  if (used) return;
+  const expected = "a setting with static FP8 inputs whose scales the checkpoint lacks";
+  throw UsageError.of("contradiction", { option: "calibrate" }, expected, "none");
 }
 
 /** How the input scales that a checkpoint may lack are had: {@linkcode calibratedScales}, or what stands for it. */

@@ -57,11 +57,20 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
  * `measured`, or 1 for the time being.
  */
 export function missingScales(
-  { source }: Checkpoint,
+  { source }: Pick<Checkpoint, "source">,
   measured: ReadonlyMap<string, number> | null = null,
 ): ReadonlyMap<string, number> {
   const missing = storedLinears(source).filter(({ inputScale }) => inputScale === null);
   return new Map(missing.map(({ module }) => [module, measured?.get(module) ?? 1]));
+}
+
+/** Of the input scales that were measured, by module, those that the checkpoint lacks. */
+export function lackedScales(
+  checkpoint: Pick<Checkpoint, "source">,
+  measured: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  const lacking = missingScales(checkpoint);
+  return new Map([...measured].filter(([module]) => lacking.has(module)));
 }
 
 /**

@@ -1,0 +1,40 @@
+/** Which scales `--calibrate` of eval and compare measures: those that the checkpoint lacks. */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { matrixOf, settingsOf } from "../../src/cli/eval/cells.ts";
+import { EVAL } from "../../src/cli/eval/options.ts";
+import { parseCommand } from "../../src/cli/options.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { inProcess } from "./in_process.ts";
+
+const CALIBRATION = "Ann has 12 pears. She buys 30 more and gives 5 to Tom. ";
+
+Deno.test("eval --calibrate leaves the scales that a checkpoint has, under every scheme", async () => {
+  using dir = new TemporaryDirectory();
+  const [one, other] = [dir.write("one.txt", CALIBRATION), dir.write("other.txt", CALIBRATION.repeat(2).toUpperCase())];
+  const model = `${dir.path}/model`;
+  const made = ["quantize", "--scheme", "w_mxfp4", "--attention", "fp8", "--calibrate", one, "--out", model];
+  assertEquals((await inProcess(made)).code, 0);
+  const words = ["perplexity", "--text", one, "--calibrate", other, "--scheme", "w_mxfp4,w_mxfp4_a_fp8"];
+  const { options } = parseCommand(EVAL, words), models = [{ name: null, checkpoint: openCheckpoint(model) }];
+  const [first, second] = await settingsOf(matrixOf(models, options), models, options, null);
+  const of = ({ planned }: typeof first & object, from: string) =>
+    planned.plan.linears.filter(({ inputScaleFrom }) => inputScaleFrom === from).map(({ module, input }) =>
+      [module, input] as const
+    );
+  const own = of(first!, "checkpoint");
+  assert(own.length > 0 && own.every(([module]) => module.includes(".self_attn.")));
+  assertEquals([of(first!, "calibration").length, of(second!, "checkpoint")], [0, own]);
+  const experts = of(second!, "calibration");
+  assert(experts.length > 0 && experts.every(([module]) => module.includes(".mlp.experts.")));
+
+  // A checkpoint that has all of them leaves nothing to measure.
+  const whole = `${dir.path}/whole`;
+  assertEquals((await inProcess(["quantize", "--scheme", "fp8", "--calibrate", one, "--out", whole])).code, 0);
+  const pair = { eval: ["perplexity", "--text", one], compare: ["--text", one, "--b", "scheme=w_mxfp4"] };
+  for (const [command, args] of Object.entries(pair)) {
+    const { code, stderr } = await inProcess([command, ...args, "--model", whole, "--calibrate", other]);
+    const expected = "expected a setting with static FP8 inputs whose scales the checkpoint lacks, got none";
+    assertEquals([code, stderr], [2, `error: --calibrate: ${expected}\n`]);
+  }
+});
