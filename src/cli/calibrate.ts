@@ -22,12 +22,12 @@ import { largest } from "../largest.ts";
 import { reading } from "../validate.ts";
 
 /** Grows when a scale is measured otherwise. */
-const CALIBRATION_VERSION = 1;
+const CALIBRATION_VERSION = 2;
 
 /**
  * Computes a text and observes it.
  *
- * @param setting How to compute; its own scheme is left aside, and it is computed on one rank.
+ * @param setting How to compute; its own scheme and cache are left aside, and it is computed on one rank.
  */
 export async function calibrate(setting: Setting, { sequences }: CalibrationText): Promise<Observed> {
   const { checkpoint } = setting;
@@ -73,7 +73,7 @@ const nameOf = ({ tokens, from }: CalibrationText) => `${counted(tokens, "token"
 /** What scales that are kept belong to. */
 async function headerOf(
   weights: string,
-  { checkpoint, backend, dtype, kvCacheDtype }: Setting,
+  { checkpoint, backend, dtype }: Setting,
   text: CalibrationText,
 ) {
   return {
@@ -81,7 +81,7 @@ async function headerOf(
     version: CALIBRATION_VERSION,
     weights_sha256: weights,
     fingerprint: await checkpoint.fingerprint(),
-    ...{ backend, dtype, kv_cache_dtype: kvCacheDtype, text: nameOf(text), ids_sha256: text.sha256 },
+    ...{ backend, dtype, text: nameOf(text), ids_sha256: text.sha256 },
   };
 }
 

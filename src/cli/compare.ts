@@ -235,8 +235,8 @@ async function planSides(
   for (const [i, setting] of settings.entries()) {
     let inputScales: CalibratedScales | null = null;
     if (calibrate !== undefined) {
-      const { backend, dtype, kvCacheDtype } = setting;
-      const key = JSON.stringify([choices[i]!.model, backend, dtype, kvCacheDtype]);
+      const { backend, dtype } = setting;
+      const key = JSON.stringify([choices[i]!.model, backend, dtype]);
       const kept = out === undefined ? null : { open: inDirectory(out), name: `calibration.${SIDES[i]}` };
       inputScales = measured.get(key) ?? await measure(calibrate, setting, kept);
       measured.set(key, inputScales);

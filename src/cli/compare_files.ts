@@ -16,8 +16,8 @@ export async function writeComparison(
   passages: readonly KeptPassages[] | null,
 ): Promise<void> {
   const { compareReport } = await import("../eval/report/compare_page.ts");
-  const { text } = results.protocol;
-  const samples = passages && passagesPage(text.name, text.tokens, passages);
+  const { protocol: { text }, divergence: { tokens } } = results;
+  const samples = passages && passagesPage(text.name, tokens, passages);
   writeWhole(`${out}/results.json`, resultsText(CompareResults, results));
   writeWhole(`${out}/report.html`, await compareReport(results, samples !== null));
   // One that lies there from before would not be of these results.

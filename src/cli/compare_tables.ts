@@ -7,6 +7,7 @@ import { flipLines, operationLines } from "../eval/report/divergence_tables.ts";
 import { roughPercent, small } from "../eval/report/numbers.ts";
 import { orMoreNote } from "../eval/report/places.ts";
 import { errorText, flipsText, predictionRows } from "../eval/report/prediction_tables.ts";
+import { knowsOwn } from "../eval/report/ranked.ts";
 import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
 import { linearNote, linearTable, projectionTable } from "../eval/report/where_from.ts";
@@ -79,7 +80,11 @@ export function compareTables(results: CompareResults, all = false): string[] {
   if (all) lines.push("", ...linesOf(operationLines(d)), ...flipSection(d));
   lines.push("");
   if (d.suspects.length === 0) {
-    lines.push("suspects: none; every own error is what the settings' number formats explain");
+    lines.push(
+      knowsOwn(d)
+        ? "suspects: none; every own error is what the settings' number formats explain"
+        : "suspects: none by errors that add up; own errors are not known, as both sides run on several ranks",
+    );
   }
   for (const suspect of d.suspects) lines.push(`suspect: ${operationName(suspect)}: ${suspectText(suspect, d)}`);
   lines.push(...protocolLines(mxoss, [protocol.a, protocol.b], `A/B; text ${protocol.text.sha256.slice(0, 16)}`));

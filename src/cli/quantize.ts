@@ -58,8 +58,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   if (sources === null) return interruptedBefore();
   using journal = Journal.open(options.out, { settings, sources });
   if (text && journal.observed === null) {
-    // What the experts and the cache get to see: keys and values as they are, whatever the checkpoint's own format.
-    const observed = await interrupt.race(calibrate({ ...setting, kvCacheDtype: "bf16" }, text));
+    const observed = await interrupt.race(calibrate(setting, text));
     if (observed === INTERRUPTED) return interruptedBefore();
     journal.keep(observed);
   }

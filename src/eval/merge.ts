@@ -3,6 +3,7 @@ import type { EvalResults, FinishedRun } from "./finished_run.ts";
 import { journalHeader } from "./cell_run.ts";
 import { decisive } from "./setting_schema.ts";
 import type { DivergenceResult } from "./divergence_schema.ts";
+import { crc32 } from "../checksum.ts";
 import { InputError } from "../errors.ts";
 import type { Bandwidth } from "./cost.ts";
 import { findDifference, type Indexed } from "./journal.ts";
@@ -57,6 +58,9 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   const cells = inOrder(named(runs));
   const [reference] = cells as [Found<Results>];
   for (const other of cells) refuseOtherCell(reference, other);
+  // Only some schemes need calibration, and the first may not: whatever does must have the same.
+  const [calibrated, ...others] = cells.filter(({ cell: { protocol } }) => protocol.calibrated_on !== null);
+  for (const other of others) refuseOtherCalibration(calibrated!, other);
   const heads = headsOf(cells.map(({ asked, cell: { protocol, cost } }) => ({ asked, protocol, cost })));
   const answered = cells.map((cell, i): AnsweredCell<Entry> => ({ cell: heads[i]!, entries: entriesOf(task, cell) }));
   // Journals may hold more than is asked here, so that a line which is gone could go unnoticed.
@@ -64,6 +68,7 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   for (const [i, { entries }] of answered.entries()) {
     refuseGap(indices, entries, cells[i]!.run, `answers of ${cells[i]!.cell.key}`);
   }
+  refuseOtherReplies(task, runs, cells);
   const compared = runs.every(({ results }) => results.divergences.length === 0)
     ? []
     : cells.slice(1).map((cell, i) => ({ key: heads[i + 1]!.key, ...divergenceOf(runs, reference, cell) }));
@@ -74,9 +79,11 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   }
   // Runs that chose their numbers of sequences themselves have the first of them in common.
   const count = Math.min(...compared.map(({ found }) => found.predictions.sequences));
+  let predictionsBefore: KeyedPredictions | undefined;
   const predictions = compared.map(({ key, run, found }, i): KeyedPredictions => {
     const sequences = predictionsOf(task, run, reference.cell, cells[i + 1]!.cell, found.key).slice(0, count);
     refuseGap(indices.slice(0, count), sequences, run, `predictions of ${found.key}`);
+    refuseOtherTokens(predictionsBefore ??= { key, sequences }, { key, sequences }, run.path);
     return { key, sequences };
   });
   const runsOf = compared.map(({ found: { stopped, predictions: { sequences } } }) => ({ stopped, sequences }));
@@ -157,15 +164,55 @@ function refuseOtherTwin<Results>(a: Found<Results>, b: Found<Results>): void {
 
 /** Refuses what no axis of one run could vary. */
 function refuseOtherCell<Results>(a: Found<Results>, b: Found<Results>): void {
-  const fixed = ({ cell: { protocol: { backend, dtype, calibrated_on } } }: Found<Results>) => ({
-    backend,
-    dtype,
-    calibrated_on,
-  });
-  const [x, y] = [fixed(a), fixed(b)];
-  // Only some schemes need calibration.
-  if (x.calibrated_on === null || y.calibrated_on === null) x.calibrated_on = y.calibrated_on = null;
-  refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.path);
+  const fixed = ({ cell: { protocol: { backend, dtype } } }: Found<Results>) => ({ backend, dtype });
+  refuseOther(fixed(a), fixed(b), `cells ${b.cell.key}: protocol`, a.run.dir, b.run.path);
+}
+
+/** Refuses scales that were measured on something else. */
+function refuseOtherCalibration<Results>(a: Found<Results>, b: Found<Results>): void {
+  const on = ({ cell: { protocol: { calibrated_on } } }: Found<Results>) => ({ calibrated_on });
+  refuseOther(on(a), on(b), `cells ${b.cell.key}: protocol`, a.run.dir, b.run.path);
+}
+
+/**
+ * Refuses a run that replied otherwise under a setting of which the replies of another run count, as GPUs of two kinds
+ * may: what is paired would be of other tokens. Of a text tokens are what is asked.
+ */
+function refuseOtherReplies<Entry extends Indexed, Results extends EvalResults>(
+  task: Parameters<typeof entriesOf<Entry, Results>>[0],
+  runs: readonly FinishedRun<Results>[],
+  cells: readonly Found<Results>[],
+): void {
+  const repliesOf = ({ run: { results, read }, cell: { key, protocol } }: Found<Results>) => {
+    const { name, entry } = task.journal;
+    return read(`${name}.${key}`, journalHeader(name, task.header(results.protocol), protocol), (value) => {
+      const { ids = null } = value as { readonly ids?: unknown };
+      return { index: reading(entry)(value).index, reply: crc32(JSON.stringify(ids), 0) };
+    });
+  };
+  for (const counted of cells) {
+    let replies: ReturnType<typeof repliesOf> | undefined;
+    for (const run of runs) {
+      const cell = run === counted.run ? undefined : run.results.cells.find((one) => sameCell(one, counted));
+      if (cell === undefined) continue;
+      replies ??= repliesOf(counted);
+      for (const { index, reply } of repliesOf({ run, cell, asked: counted.asked }).values()) {
+        if (reply === (replies.get(index)?.reply ?? reply)) continue;
+        const problem = `has another reply to number ${index} under ${cell.key} than ${counted.run.dir}`;
+        throw InputError.saying("contradiction", { file: run.path }, problem);
+      }
+    }
+  }
+}
+
+/** Refuses predictions that cannot be paired with others, as they are of other tokens. */
+function refuseOtherTokens(one: KeyedPredictions, other: KeyedPredictions, path: string): void {
+  const tokens = ({ kl, replyFrom }: SequencePredictions) => JSON.stringify([kl.length, replyFrom]);
+  const at = other.sequences.findIndex((sequence, i) => tokens(sequence) !== tokens(one.sequences[i]!));
+  if (at < 0) return;
+  const problem = `predictions of ${other.key} are of other tokens than those of ${one.key} in sequence ` +
+    other.sequences[at]!.index;
+  throw InputError.saying("contradiction", { file: path }, problem);
 }
 
 /** The answers of a cell, in the order in which they were asked. */

@@ -74,18 +74,19 @@ export function lackedScales(
 }
 
 /**
- * The model with inputs as they are, whatever the checkpoint's own scheme: what calibration looks at.
+ * The model with inputs, keys and values as they are, whatever the checkpoint's own scheme and whatever cache is asked
+ * for: what calibration looks at, so that settings which differ in their caches have the same scales.
  *
  * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales; and for inputs that are
  *   rotated before they are quantized, of which an observer of operations sees nothing.
  */
 export function planUncalibrated(
   checkpoint: Checkpoint,
-  { dtype, kvCacheDtype }: Pick<PlanOptions, "dtype" | "kvCacheDtype">,
+  { dtype }: Pick<PlanOptions, "dtype">,
 ): PlannedModel {
   refuseRotation(checkpoint.source, "calibration");
-  const { plan } = planModel(checkpoint, { dtype, kvCacheDtype, inputScales: missingScales(checkpoint) });
-  return { plan, source: checkpoint.source };
+  const { plan } = planModel(checkpoint, { dtype, kvCacheDtype: "bf16", inputScales: missingScales(checkpoint) });
+  return { plan: { ...plan, kvFormat: dtype }, source: checkpoint.source };
 }
 
 /**

@@ -189,7 +189,8 @@ const MANY_THREADS = 4;
 const CALIBRATION_CHUNK = 64;
 
 /**
- * The setting that calibration looks at: inputs of linears as they are, whatever the scheme, on one rank.
+ * The setting that calibration looks at: inputs of linears, keys and values as they are, whatever scheme and cache, on
+ * one rank.
  *
  * @throws {InputError} as `planUncalibrated`.
  */

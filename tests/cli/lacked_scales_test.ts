@@ -6,6 +6,7 @@ import { parseCommand } from "../../src/cli/options.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { inProcess } from "./in_process.ts";
+import { TINY } from "./program.ts";
 
 const CALIBRATION = "Ann has 12 pears. She buys 30 more and gives 5 to Tom. ";
 
@@ -37,4 +38,17 @@ Deno.test("eval --calibrate leaves the scales that a checkpoint has, under every
     const expected = "expected a setting with static FP8 inputs whose scales the checkpoint lacks, got none";
     assertEquals([code, stderr], [2, `error: --calibrate: ${expected}\n`]);
   }
+});
+
+Deno.test("eval --calibrate measures the same scales whichever caches are named, in any order", async () => {
+  using dir = new TemporaryDirectory();
+  const text = dir.write("text.txt", CALIBRATION), models = [{ name: null, checkpoint: openCheckpoint(TINY) }];
+  const scales = async (caches: string) => {
+    const words = ["perplexity", "--text", text, "--calibrate", text, "--scheme", "w_mxfp4_a_fp8"];
+    const { options } = parseCommand(EVAL, [...words, "--kv-cache-dtype", caches]);
+    const settings = await settingsOf(matrixOf(models, options), models, options, null);
+    return settings.map(({ planned }) => planned.plan.linears.map(({ input }) => input));
+  };
+  const [alone] = await scales("bf16");
+  for (const caches of ["bf16,fp8", "fp8,bf16"]) assertEquals(await scales(caches), [alone, alone]);
 });

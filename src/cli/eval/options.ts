@@ -161,7 +161,7 @@ const OPTIONS = {
   "kv-cache-dtype": option(
     "LIST",
     list(choice("auto", "bf16", "fp8")).optional(),
-    "number formats of cached keys and values (default: auto, which follows --dtype)",
+    "number formats of cached keys and values (default: auto, as the checkpoint says, else --dtype)",
   ),
   tp: option(
     "LIST",

@@ -8,7 +8,7 @@ import { type CostedResults, costedSettings, costNotes, costTable } from "./cost
 import type { Artist } from "./draw.ts";
 import { perplexityText, predictionTable, ranked, repetitionTable } from "./prediction_tables.ts";
 import { boundedByRare, type Bounds, fewTextsNote, oneTextNote, openEndsNote } from "../summary.ts";
-import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
+import { conclusion, knowsOwn, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
 import { card, folded, remark, samplesLink, section, tableHtml } from "./html.ts";
@@ -174,6 +174,11 @@ export function klNote(named: readonly NamedDivergence[]): string {
 /** What was found to be suspect. */
 export function suspectList(named: readonly Pick<NamedDivergence, "label" | "divergence">[]): string {
   const table = suspectTable(named);
+  const unknown = named.filter(({ divergence }) => !knowsOwn(divergence));
+  if (table === null && unknown.length > 0) {
+    const whose = unknown.length === named.length ? "" : ` under ${unknown.map(({ label }) => label).join(", ")}`;
+    return remark(`No error is far above those before it; own errors are not known${whose}: several ranks.`);
+  }
   if (table === null) {
     return remark("No operation's own error is larger than the number formats of the settings explain.", "good");
   }

@@ -18,7 +18,7 @@ function differingTokens(sequences: readonly KeptPassages[]): number {
  * The page, as HTML; null where there is nothing to show.
  *
  * @param name Of the text.
- * @param tokens Of the whole text.
+ * @param tokens Those that were compared: of a text, all but a last one that would be alone.
  */
 export function passagesPage(name: string, tokens: number, sequences: readonly KeptPassages[]): string | null {
   const all = sequences.flatMap(({ index, passages }) => passages.map((passage) => ({ ...passage, sequence: index })));

@@ -73,6 +73,11 @@ export function sourceText({ suspects, operations, projections }: DivergenceResu
     : `${name}: weights as ${weightFormat}${share}`;
 }
 
+/** Whether operations were compared on equal inputs: not where both sides run on several ranks. */
+export function knowsOwn({ operations }: Pick<DivergenceResult, "operations">): boolean {
+  return operations.some(({ own }) => own !== null);
+}
+
 /** Squares of relative errors, and what the ends of their intervals come to. */
 interface Squares {
   readonly value: number;
@@ -188,7 +193,9 @@ export function conclusion(
   }
   const but = same.length === 0
     ? ""
-    : `${same.join(" and ")} predict${same.length === 1 ? "s" : ""} exactly the same; `;
+    : `${same.join(" and ")} predict${same.length === 1 ? "s" : ""} exactly the same; ${
+      rest.length > 1 ? "of the others " : ""
+    }`;
   const { positions, kl: { log_mean: typical, mean }, same_top: top } = headline(best.predictions);
   const on = `On ${positions} ${best.predictions.reply === null ? "tokens" : "tokens of replies"}`;
   if (mean.value === null) return { text: `${on}, predictions of ${best.label} are not finite.`, kind: "bad" };
@@ -196,13 +203,14 @@ export function conclusion(
   if (ranking === null) {
     const text = `${on}, ${best.label} is ${measured(typical)} nats of typical KL from ${first} (mean KL ` +
       `${measured(mean)}) and agrees ` +
-      `in ${
-        measuredShare(top)
-      } of the likeliest tokens, with 95% confidence each; every operation's own error is one ` +
-      "that the number formats explain.";
+      `in ${measuredShare(top)} of the likeliest tokens, with 95% confidence each; ` +
+      (knowsOwn(best.divergence)
+        ? "every operation's own error is one that the number formats explain."
+        : "own errors are not known, as both run on several ranks.");
     return { text, kind: "good" };
   }
-  const close = notApart(ranking, best.key), pairs = ranking.pairs.length;
+  const close = notApart(ranking, best.key).filter((key) => rest.some((one) => one.key === key)),
+    pairs = ranking.pairs.length;
   const label = (key: string) => settings.find((setting) => setting.key === key)!.label;
   if (close.length === 0) {
     const next = rest[1];
@@ -213,7 +221,9 @@ export function conclusion(
     const p = (other: RankedSetting) => pairOf(ranking, best.key, other.key)?.typical_p ?? null;
     const hardest = rest.slice(1).reduce((most, other) => (p(other) ?? 1) > (p(most) ?? 1) ? other : most, next);
     const text =
-      `${on}, ${but}${best.label} stays closest to ${first} (${distance}), closer than every other one with ` +
+      `${on}, ${but}${best.label} stays closest to ${first} (${distance}), closer than every other ${
+        same.length === 0 ? "one" : "of these"
+      } with ` +
       `95% confidence (p ${certainty(p(hardest))} against ${hardest.label}, corrected for ${pairs} pairs).`;
     return { text, kind: "good" };
   }

@@ -112,7 +112,8 @@ export function layerTable(divergence: DivergenceResult): Table {
     const flips = router.per_layer[layer] === undefined ? undefined : layerFlips(router, layer);
     const clipped = tensors.filter((t) => t.layer === layer)
       .reduce((sum, { a, b }) => sum + Math.max(a?.clipped ?? 0, b?.clipped ?? 0), 0);
-    const total = largest(own, (o) => o.total.relative_error), worst = largest(own, (o) => o.own?.relative_error ?? 0);
+    const total = largest(own, (o) => o.total.relative_error),
+      worst = largest(own, (o) => o.own === null ? 0 : o.own.relative_error);
     const place = (what: "own_error" | "total_error") => largestPlace(divergence, what, `layer ${layer}`);
     const ownPlace = place("own_error");
     return {

@@ -1,5 +1,6 @@
 /** Tables of where a setting's error comes from: weights, inputs and outputs of its linears. */
 import type { DivergenceResult } from "../divergence_schema.ts";
+import { finite } from "../finite.ts";
 import { operationName } from "../summary.ts";
 import type { Estimated } from "../predictions_schema.ts";
 import {
@@ -34,12 +35,15 @@ interface Linear {
   readonly atMax: string;
 }
 
-/** How a figure sums up the layers: the largest, or the mean of those that have the figure. */
-const largest = (layers: readonly Projection[], of: (p: Projection) => number | null) =>
-  layers.reduce<number | null>((most, p) => {
+/**
+ * How a figure sums up the layers: the largest, or the mean of those that have the figure. Undefined is a figure that
+ * there is not, null one that is not finite: larger than any.
+ */
+const largest = (layers: readonly Projection[], of: (p: Projection) => number | null | undefined) =>
+  layers.reduce<number | undefined>((most, p) => {
     const value = of(p);
-    return value === null ? most : Math.max(most ?? 0, value);
-  }, null);
+    return value === undefined ? most : Math.max(most ?? 0, value ?? Infinity);
+  }, undefined);
 
 function mean(layers: readonly Projection[], of: (p: Projection) => number | null): string {
   const values = layers.map(of).filter((value) => value !== null);
@@ -76,7 +80,7 @@ const LINEAR: readonly Column<Linear>[] = [
     head: "weight error",
     short: "weights",
     kind: "right",
-    cell: ({ layers }) => small(largest(layers, (p) => p.weights.relative_error)),
+    cell: ({ layers }) => small(finite(largest(layers, (p) => p.weights.relative_error)!)),
   },
   {
     head: "scales changed",
@@ -150,15 +154,18 @@ export function linearTable(divergence: DivergenceResult, medium: Medium): Table
   const { projections, operations, pooled = [] } = divergence;
   const groups = Map.groupBy(projections, ({ operation }) => operation);
   const worstOf = (operation: string, layers: readonly Projection[]): Linear["worst"] => {
-    const most = largest(layers, ({ output }) => output.own), at = layers.find(({ output }) => output.own === most);
-    const own = operations.find((o) => o.operation === operation && o.layer === at?.layer)?.own;
-    if (most === null || at === undefined || own === null || own === undefined) return null;
+    const ownOf = ({ layer }: Projection) =>
+      operations.find((o) => o.operation === operation && o.layer === layer)?.own;
+    const size = (p: Projection) => ownOf(p)?.relative_error;
+    const most = largest(layers, size), at = layers.find((p) => (size(p) === null ? Infinity : size(p)) === most);
+    const own = at && ownOf(at);
+    if (most === undefined || at === undefined || own === null || own === undefined) return null;
     const place = largestPlace(divergence, "own_error", operation);
     return { error: chosen(place, errorEstimate(own)), layers: layersText(place ?? { layer: at.layer, others: [] }) };
   };
   const inputsOf = (operation: string, layers: readonly Projection[]): Estimated | null => {
-    const most = largest(layers, (p) => input(p)?.relative_error ?? null);
-    const found = layers.map(input).find((one) => one !== null && one.relative_error === most);
+    const most = largest(layers, (p) => input(p)?.relative_error);
+    const found = layers.map(input).find((one) => one !== null && (one.relative_error ?? Infinity) === most);
     return found == null ? null : chosen(largestPlace(divergence, "input_error", operation), inputError(found));
   };
   const pooledText = (what: "to_zero" | "at_max", operation: string, layers: readonly Projection[]) => {
@@ -228,15 +235,15 @@ export function projectionTable({ projections, operations }: DivergenceResult, m
 export function sourceTable(named: readonly NamedDivergence[], medium: Medium): Table {
   const worst = (
     { divergence }: NamedDivergence,
-    of: (p: Projection) => number | null,
-    text: (value: number, at: Projection) => string,
+    of: (p: Projection) => number | null | undefined,
+    text: (value: number | null, at: Projection) => string,
     what?: "input_error" | "input_to_zero",
   ) => {
     const { projections } = divergence, most = largest(projections, of);
-    if (most === null || most === 0) return most === null ? "-" : "0";
-    const at = projections.find((p) => of(p) === most)!;
+    if (most === undefined || most === 0) return most === undefined ? "-" : "0";
+    const at = projections.find((p) => (of(p) === null ? Infinity : of(p)) === most)!;
     const place = what === undefined ? undefined : largestPlace(divergence, what);
-    if (place === undefined) return `${text(most, at)} in ${operationName(at)}`;
+    if (place === undefined) return `${text(finite(most), at)} in ${operationName(at)}`;
     const estimate = chosen(place, { value: most, ...UNBOUNDED });
     return `${what === "input_error" ? measured(estimate) : measuredShare(estimate)} in ${placesText(place)}`;
   };
@@ -246,14 +253,14 @@ export function sourceTable(named: readonly NamedDivergence[], medium: Medium): 
       { head: "largest error of weights", cell: (d) => worst(d, (p) => p.weights.relative_error, small) },
       {
         head: "of inputs",
-        cell: (d) => worst(d, (p) => p.input.b?.relative_error ?? null, (_, p) => inputText(p.input.b!), "input_error"),
+        cell: (d) => worst(d, (p) => p.input.b?.relative_error, (_, p) => inputText(p.input.b!), "input_error"),
       },
       {
         head: "most inputs to zero",
         cell: (d) =>
           worst(
             d,
-            (p) => p.input.b?.flushed ?? null,
+            (p) => p.input.b?.flushed,
             (value, p) => shareOf(value, p.input.b?.flushed_interval),
             "input_to_zero",
           ),

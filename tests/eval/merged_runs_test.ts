@@ -1,0 +1,70 @@
+/** What of runs that were made apart makes the numbers of all together, and what is refused. */
+import type { FinishedRun } from "../../src/eval/finished_run.ts";
+import { InputError } from "../../src/errors.ts";
+import { mergeRuns } from "../../src/eval/merge.ts";
+import type { PerplexityResults } from "../../src/eval/results_schema.ts";
+import { PERPLEXITY } from "../../src/eval/tasks/perplexity.ts";
+import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { run } from "./runs_in_memory.ts";
+
+type Runs = readonly [FinishedRun<PerplexityResults>, ...FinishedRun<PerplexityResults>[]];
+const merged = (...runs: Runs) => mergeRuns(PERPLEXITY, runs, undefined);
+const refused = (line: RegExp, ...runs: Runs) =>
+  assertMatch(assertThrows(() => merged(...runs), InputError).message, line);
+
+/** What is expected of all runs below: the numbers of the one run that has all. */
+const WHOLE = merged(run("one", ["r", "b", "c"]));
+
+Deno.test("runs together are the one run, in whichever order entries were kept", () => {
+  assertEquals(merged(run("a", ["r", "b"]), run("c", ["r", "c"])), WHOLE);
+  // The last, cut one first: sums of the same numbers in another order may be others.
+  const answered = { r: [3, 1, 0, 2], b: [2, 3, 1, 0], c: [1, 0, 3, 2] };
+  assertEquals(merged(run("a", ["r", "b"], { answered }), run("c", ["r", "c"], { answered })), WHOLE);
+  const predicted = { b: [3, 1, 0, 2], c: [1, 0, 3, 2] };
+  assertEquals(merged(run("a", ["r", "b"], { predicted }), run("c", ["r", "c"], { predicted })), WHOLE);
+});
+
+Deno.test("journals that hold more than is asked give what is asked", () => {
+  const answered = { r: [5, 4, 3, 2, 1, 0], b: [4, 0, 1, 2, 3] };
+  assertEquals(merged(run("a", ["r", "b"], { answered }), run("c", ["r", "c"])), WHOLE);
+});
+
+Deno.test("too few answers are refused, and one that is missing among more than are asked", () => {
+  const few = /expected 4, as it says, got 3/, gone = /c\/results\.json: answers of c\..*: expected number 2, got 3/;
+  refused(few, run("a", ["r", "b"], { answered: { r: [0, 1, 2] } }), run("c", ["r", "c"]));
+  refused(few, run("a", ["r", "b"], { answered: { b: [0, 1, 3] } }), run("c", ["r", "c"]));
+  // All cells alike, so that none tells of another.
+  refused(few, run("a", ["r", "b"], { answered: { r: [0, 1, 2], b: [0, 1, 2] } }));
+  refused(gone, run("a", ["r", "b"]), run("c", ["r", "c"], { answered: { c: [0, 1, 3, 4] } }));
+});
+
+Deno.test("predictions of which one is missing are refused", () => {
+  const gone = (got: string) =>
+    new RegExp(`c/results\\.json: predictions of c\\..*: expected number ${got === "none" ? 3 : 1}, got ${got}`);
+  refused(gone("none"), run("a", ["r", "b"]), run("c", ["r", "c"], { predicted: { c: [0, 1, 2] } }));
+  refused(gone("2"), run("a", ["r", "b"]), run("c", ["r", "c"], { predicted: { c: [0, 2, 3, 4] } }));
+});
+
+Deno.test("settings are compared on the sequences that all of them have", () => {
+  const two = merged(run("one", ["r", "b", "c"], { sequences: 2 }));
+  assertEquals(two.divergences.map(({ predictions: { sequences } }) => sequences), [2, 2]);
+  for (const [b, c] of [[2, 4], [4, 2]] as const) {
+    assertEquals(merged(run("a", ["r", "b"], { sequences: b }), run("c", ["r", "c"], { sequences: c })), two);
+  }
+});
+
+Deno.test("scales that were measured on something else are refused, and settings without any are not", () => {
+  const a = run("a", ["r", "b"], { calibratedOn: { r: "one text" } });
+  const of = (text: string) => run("c", ["r", "c"], { calibratedOn: { r: "one text", c: text } });
+  const { divergences } = merged(a, of("one text"));
+  assertEquals(divergences.length, 2);
+  refused(/cells c\.kv-auto\.tp1: protocol\.calibrated_on is "another", not "one text" as in a/, a, of("another"));
+  // Neither of the first, nor of a further one.
+  assertEquals(merged(run("a", ["r", "b"]), run("c", ["r", "c"], { calibratedOn: { c: "one text" } })).cells.length, 3);
+});
+
+Deno.test("a comparison with another setting than the first is none", () => {
+  const line =
+    /b\/results\.json: expected r\.kv-auto\.tp1 as the first setting, which c\.kv-auto\.tp1 is to be .*, got b\./;
+  refused(line, run("a", ["r", "b"]), run("b", ["b", "c"]));
+});

@@ -1,0 +1,47 @@
+/** Runs made apart whose numbers cannot be paired are refused. */
+import type { FinishedRun } from "../../src/eval/finished_run.ts";
+import { InputError } from "../../src/errors.ts";
+import { mergeRuns } from "../../src/eval/merge.ts";
+import type { PerplexityResults } from "../../src/eval/results_schema.ts";
+import { z } from "zod";
+import { SequenceNll } from "../../src/eval/perplexity.ts";
+import { PERPLEXITY } from "../../src/eval/tasks/perplexity.ts";
+import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { run } from "./runs_in_memory.ts";
+
+type Runs = readonly [FinishedRun<PerplexityResults>, ...FinishedRun<PerplexityResults>[]];
+const merged = (...runs: Runs) => mergeRuns(PERPLEXITY, runs, undefined);
+const refused = (line: RegExp, ...runs: Runs) =>
+  assertMatch(assertThrows(() => merged(...runs), InputError).message, line);
+
+Deno.test("runs that replied otherwise under a setting that both have are refused", () => {
+  // Answers of this task have no ids: as those of problems.
+  const { index, nll } = SequenceNll.shape, entry = z.looseObject({ index, nll });
+  const task = { ...PERPLEXITY, journal: { ...PERPLEXITY.journal, entry } };
+  const replying = (...runs: Runs) => mergeRuns(task, runs, undefined);
+  const one = run("a", ["r", "b"], { replied: { r: [5, 6], b: [5] } });
+  assertEquals(replying(one, run("c", ["r", "c"], { replied: { r: [5, 6], c: [4] } })).cells.length, 3);
+  const refusal = (other: Runs[0]) => assertThrows(() => replying(one, other), InputError).message;
+  assertEquals(
+    refusal(run("c", ["r", "c"], { replied: { r: [5, 7] } })),
+    "c/results.json: has another reply to number 0 under r.kv-auto.tp1 than a",
+  );
+  assertMatch(refusal(run("c", ["r", "b", "c"], { replied: { r: [5, 6], b: [6] } })), /number 0 under b\.kv-auto/);
+});
+
+Deno.test("settings that were compared with the first on other tokens are not paired", () => {
+  const line =
+    /c\/results\.json: predictions of c\.kv-auto\.tp1 are of other tokens than those of b\.kv-auto\.tp1 in sequence 0/;
+  refused(line, run("a", ["r", "b"]), run("c", ["r", "c"], { length: { c: 70 } }));
+  refused(/other tokens/, run("a", ["r", "b"]), run("c", ["r", "c"], { length: { c: 4 } }));
+});
+
+Deno.test("further settings that were calibrated on something else are refused where the first needs no scales", () => {
+  const of = (dir: string, scheme: string, text: string) =>
+    run(dir, ["r", scheme], { calibratedOn: { [scheme]: text } });
+  refused(
+    /protocol\.calibrated_on is "another", not "one text" as in a/,
+    of("a", "b", "one text"),
+    of("c", "c", "another"),
+  );
+});
