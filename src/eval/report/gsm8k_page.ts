@@ -101,7 +101,8 @@ function accuracySection(
         differencePlot(artist, results, arranged),
         `Against ${first}`,
         "The same problems under two settings (flexible-extract). The grey band holds true differences that so many " +
-          "problems would miss more often than one time in five.",
+          "problems would miss more often than one time in five" +
+          (comparisons.length === 1 ? "." : ": the widest of all settings; the table has each one's (noticeable)."),
       ),
       plottedTable(pairTable(results, PAGE)),
       card(
