@@ -3,6 +3,7 @@
  * believed to be dead may still write; so every attempt at a shard writes files of its own, which nobody else ever
  * writes, and reads those of all attempts before it. Two attempts at once waste time and spoil nothing.
  */
+import { crc32 } from "../../checksum.ts";
 import { InputError } from "../../errors.ts";
 import { unreadable } from "../../read.ts";
 import { option, words } from "../../words.ts";
@@ -68,6 +69,14 @@ export type Others = "refuse" | "skip";
 /** Results by index, gathered from many files; the same result may come up many times. */
 export class Gathered<T extends Indexed> {
   readonly entries = new Map<number, T>();
+  readonly #lean: ((entry: T) => T) | null;
+  /** Checksums of whole results, where the entries are only what is needed of them. */
+  readonly #checksums = new Map<number, number>();
+
+  /** @param lean What is kept of an entry; null: all of it. Whole entries are compared in either case. */
+  constructor(lean: ((entry: T) => T) | null = null) {
+    this.#lean = lean;
+  }
 
   /**
    * Adds the results of every attempt at a shard.
@@ -81,7 +90,13 @@ export class Gathered<T extends Indexed> {
 
   /** Adds the results of one file, if it is there; see {@linkcode addShard}. */
   addFile(path: string, header: unknown, read: (value: unknown) => T, others: Others): void {
-    const found = readJournal(path, header, read);
+    const lean = this.#lean, checksums = new Map<number, number>();
+    const found = readJournal(path, header, (value) => {
+      const entry = read(value);
+      if (lean === null) return entry;
+      checksums.set(entry.index, crc32(JSON.stringify(entry)));
+      return lean(entry);
+    });
     if (isOther(found)) {
       if (others === "skip") return;
       throw InputError.saying(
@@ -91,13 +106,18 @@ export class Gathered<T extends Indexed> {
       );
     }
     for (const entry of found.values()) {
-      const before = this.entries.get(entry.index);
-      if (before === undefined) this.entries.set(entry.index, entry);
-      else if (JSON.stringify(before) !== JSON.stringify(entry)) {
+      const { index } = entry, before = this.entries.get(index), checksum = checksums.get(index);
+      if (before === undefined) {
+        this.entries.set(index, entry);
+        if (checksum !== undefined) this.#checksums.set(index, checksum);
+      } else if (
+        checksum !== this.#checksums.get(index) ||
+        checksum === undefined && JSON.stringify(before) !== JSON.stringify(entry)
+      ) {
         throw InputError.saying(
           "contradiction",
           { file: path },
-          `has another result ${entry.index} than an attempt before; remove that of the machine that is wrong`,
+          `has another result ${index} than an attempt before; remove that of the machine that is wrong`,
         );
       }
     }

@@ -115,8 +115,8 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     const { journal, summarize } = this.task, cells = this.#cells;
     const heads = headsOf(cells.map((cell) => ({ asked: askedOf(cell), protocol: cell.protocol, cost: cell.cost })));
     const answers = cells.map(({ key, protocol }) => {
-      const parse = reading(journal.entry), read = (value: unknown) => journal.lean(parse(value));
-      const found = this.#gather(`${journal.name}.${key}`, this.#header(protocol), read, "refuse");
+      const { name, entry, lean } = journal;
+      const found = this.#gather(`${name}.${key}`, this.#header(protocol), reading(entry), "refuse", lean);
       this.#mark(found, this.#indices.length);
       return found;
     });
@@ -200,8 +200,14 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     return journalHeader(this.task.journal.name, this.task.header(this.protocol), protocol);
   }
 
-  #gather<T extends Indexed>(name: string, header: unknown, read: (value: unknown) => T, others: Others) {
-    const gathered = new Gathered<T>();
+  #gather<T extends Indexed>(
+    name: string,
+    header: unknown,
+    read: (value: unknown) => T,
+    others: Others,
+    lean: ((entry: T) => T) | null = null,
+  ) {
+    const gathered = new Gathered<T>(lean);
     for (const { dir } of this.shards) gathered.addShard(dir, name, header, read, others);
     return gathered.entries;
   }

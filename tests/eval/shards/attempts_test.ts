@@ -62,6 +62,25 @@ Deno.test("results of other settings are refused or left alone, and attempts tha
   assertThrows(() => open(attempts(dir), HEADER, "replace"), InputError, "has another result 1 than an attempt before");
 });
 
+Deno.test("attempts that disagree in what is not kept of a result are refused, too", () => {
+  using temporary = new TemporaryDirectory();
+  const dir = temporary.path, lean = (entry: Entry) => ({ ...entry, text: "" });
+  const gathered = () => {
+    const found = new Gathered<Entry>(lean);
+    found.addShard(dir, "answers.a", HEADER, read, "refuse");
+    return [...found.entries.values()];
+  };
+  another(dir, "a", [one, two]);
+  another(dir, "b", [two, three]);
+  assertEquals(gathered(), [one, two, three].map(lean));
+  // As long as the other one.
+  const path = another(dir, "c", [{ index: 3, text: "thee!" }]);
+  assertEquals(
+    assertThrows(gathered, InputError).message,
+    `${path}: has another result 3 than an attempt before; remove that of the machine that is wrong`,
+  );
+});
+
 Deno.test("a run takes from shards what it asks for itself", () => {
   using temporary = new TemporaryDirectory();
   const out = temporary.path, shard = (number: number, of: number) => shardDirectory(out, { number, of });
