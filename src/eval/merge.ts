@@ -3,25 +3,17 @@ import type { EvalResults, FinishedRun } from "./finished_run.ts";
 import { journalHeader } from "./cell_run.ts";
 import { decisive } from "./setting_schema.ts";
 import type { DivergenceResult } from "./divergence_schema.ts";
-import { crc32 } from "../checksum.ts";
 import { InputError } from "../errors.ts";
 import type { Bandwidth } from "./cost.ts";
 import { findDifference, type Indexed } from "./journal.ts";
 import { type Cell, cellKey, modelNames } from "./matrix.ts";
+import { type AnsweredTask, answersOf, entriesOf, type KeptAnswer } from "./merge_answers.ts";
 import { comparedHeader } from "./compare_all.ts";
 import { stoppedTogether } from "./prediction_run.ts";
 import { summarizePredictions } from "./prediction_summary.ts";
 import { SequencePredictions } from "./predictions.ts";
 import { type KeyedPredictions, predictionsResult, rankingOf } from "./predictions_result.ts";
-import {
-  type AnsweredCell,
-  askedOf,
-  type CellResult,
-  type Common,
-  headsOf,
-  type JournalOf,
-  type Task,
-} from "./task.ts";
+import { type AnsweredCell, askedOf, type CellResult, type Common, headsOf, type Task } from "./task.ts";
 import { reading } from "../validate.ts";
 
 /** A cell of one of the runs. */
@@ -62,13 +54,17 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   const [calibrated, ...others] = cells.filter(({ cell: { protocol } }) => protocol.calibrated_on !== null);
   for (const other of others) refuseOtherCalibration(calibrated!, other);
   const heads = headsOf(cells.map(({ asked, cell: { protocol, cost } }) => ({ asked, protocol, cost })));
-  const answered = cells.map((cell, i): AnsweredCell<Entry> => ({ cell: heads[i]!, entries: entriesOf(task, cell) }));
+  const kept = cells.map((cell) => answersOf(task, cell));
+  const answered = cells.map((cell, i): AnsweredCell<Entry> => ({
+    cell: heads[i]!,
+    entries: entriesOf(kept[i]!, cell, task.asked(cell.run.results.protocol)),
+  }));
   // Journals may hold more than is asked here, so that a line which is gone could go unnoticed.
   const indices = answered[0]!.entries.map(({ index }) => index);
   for (const [i, { entries }] of answered.entries()) {
     refuseGap(indices, entries, cells[i]!.run, `answers of ${cells[i]!.cell.key}`);
   }
-  refuseOtherReplies(task, runs, cells);
+  refuseOtherReplies(task, runs, cells, kept);
   const compared = runs.every(({ results }) => results.divergences.length === 0)
     ? []
     : cells.slice(1).map((cell, i) => ({ key: heads[i + 1]!.key, ...divergenceOf(runs, reference, cell) }));
@@ -176,28 +172,20 @@ function refuseOtherCalibration<Results>(a: Found<Results>, b: Found<Results>): 
 
 /**
  * Refuses a run that replied otherwise under a setting of which the replies of another run count, as GPUs of two kinds
- * may: what is paired would be of other tokens. Of a text tokens are what is asked.
+ * may: what is paired would be of other tokens.
  */
 function refuseOtherReplies<Entry extends Indexed, Results extends EvalResults>(
-  task: Parameters<typeof entriesOf<Entry, Results>>[0],
+  task: AnsweredTask<Entry, Results>,
   runs: readonly FinishedRun<Results>[],
   cells: readonly Found<Results>[],
+  kept: readonly ReadonlyMap<number, KeptAnswer<Entry>>[],
 ): void {
-  const repliesOf = ({ run: { results, read }, cell: { key, protocol } }: Found<Results>) => {
-    const { name, entry } = task.journal;
-    return read(`${name}.${key}`, journalHeader(name, task.header(results.protocol), protocol), (value) => {
-      const { ids = null } = value as { readonly ids?: unknown };
-      return { index: reading(entry)(value).index, reply: crc32(JSON.stringify(ids), 0) };
-    });
-  };
-  for (const counted of cells) {
-    let replies: ReturnType<typeof repliesOf> | undefined;
+  for (const [i, counted] of cells.entries()) {
     for (const run of runs) {
       const cell = run === counted.run ? undefined : run.results.cells.find((one) => sameCell(one, counted));
       if (cell === undefined) continue;
-      replies ??= repliesOf(counted);
-      for (const { index, reply } of repliesOf({ run, cell, asked: counted.asked }).values()) {
-        if (reply === (replies.get(index)?.reply ?? reply)) continue;
+      for (const { index, reply } of answersOf(task, { run, cell }).values()) {
+        if (reply === (kept[i]!.get(index)?.reply ?? reply)) continue;
         const problem = `has another reply to number ${index} under ${cell.key} than ${counted.run.dir}`;
         throw InputError.saying("contradiction", { file: run.path }, problem);
       }
@@ -213,26 +201,6 @@ function refuseOtherTokens(one: KeyedPredictions, other: KeyedPredictions, path:
   const problem = `predictions of ${other.key} are of other tokens than those of ${one.key} in sequence ` +
     other.sequences[at]!.index;
   throw InputError.saying("contradiction", { file: path }, problem);
-}
-
-/** The answers of a cell, in the order in which they were asked. */
-function entriesOf<Entry extends Indexed, Results extends EvalResults>(
-  task: {
-    readonly journal: JournalOf<Entry>;
-    header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
-    asked(protocol: Results["protocol"]): number;
-  },
-  { run: { path, results, read }, cell: { key, protocol } }: Found<Results>,
-): Entry[] {
-  const { name, entry, lean } = task.journal, asked = task.asked(results.protocol);
-  const entries = read(
-    `${name}.${key}`,
-    journalHeader(name, task.header(results.protocol), protocol),
-    (value) => lean(reading(entry)(value)),
-  );
-  const found = [...entries.values()].sort((a, b) => a.index - b.index).slice(0, asked);
-  if (found.length === asked) return found;
-  throw InputError.of("wrong_value", { file: path, key: `answers of ${key}` }, `${asked}, as it says`, found.length);
 }
 
 /** Refuses entries that are not those of the indices. */

@@ -29,6 +29,22 @@ Deno.test("runs that replied otherwise under a setting that both have are refuse
   assertMatch(refusal(run("c", ["r", "b", "c"], { replied: { r: [5, 6], b: [6] } })), /number 0 under b\.kv-auto/);
 });
 
+Deno.test("what runs kept is read once, also of a setting that several have", () => {
+  const times = new Map<string, number>();
+  const counting = (one: Runs[0]): Runs[0] => ({
+    ...one,
+    read: (name, header, read) => {
+      const what = `${one.dir}/${name}`;
+      times.set(what, (times.get(what) ?? 0) + 1);
+      return one.read(name, header, read);
+    },
+  });
+  merged(...[run("a", ["r", "b"]), run("c", ["r", "c"]), run("d", ["r", "d"])].map(counting) as unknown as Runs);
+  const answers = ["a/nll.r", "a/nll.b", "c/nll.r", "c/nll.c", "d/nll.r", "d/nll.d"];
+  const expected = [...answers, "a/predictions.b", "c/predictions.c", "d/predictions.d"];
+  assertEquals(Object.fromEntries(times), Object.fromEntries(expected.map((name) => [`${name}.kv-auto.tp1`, 1])));
+});
+
 Deno.test("settings that were compared with the first on other tokens are not paired", () => {
   const line =
     /c\/results\.json: predictions of c\.kv-auto\.tp1 are of other tokens than those of b\.kv-auto\.tp1 in sequence 0/;
