@@ -96,6 +96,7 @@ async function ours(round: number, scheme: string): Promise<void> {
   );
   const room = { slots: Math.max(...BATCHES), context: CONTEXT + 64 };
   await withSession({ layers: whole, scheme, threads: all, room }, async (session) => {
+    await prefill(session, CONTEXT, 1);
     for (const sequences of BATCHES) {
       const run = (picks: boolean) => decode(session, sequences, CONTEXT, 5, picks);
       note({ what: `batch ${sequences}`, ...about, rate: await run(false), picked: await run(true) });
@@ -121,19 +122,22 @@ async function turns(): Promise<void> {
 
 /**
  * Decoding alone, in longer turns than those of `turns`: one sequence, then each of the batches picked greedily, ours
- * and llama.cpp's by turns, every second round in the other order. Of ours the median step of each quarter is noted,
- * too, since threads start, and are chosen, in the first.
+ * and llama.cpp's by turns, every second round in the other order. Both have computed a prompt before, which starts
+ * threads and maps the pages of nearly all experts. Of ours the median step of each quarter is noted, too, since the
+ * number of threads is chosen in the second.
  */
 async function steps(): Promise<void> {
   const count = counts.steps, room = { slots: 1, context: CONTEXT + count + 1 };
   const mine = async (round: number, scheme: string) => {
     const about = { who: "mxoss", scheme, round };
     await withSession({ layers: whole, scheme, threads: all, room }, async (session) => {
+      await prefill(session, CONTEXT, 1);
       note({ what: "decode", ...about, ...await decodeQuarters(session, 1, CONTEXT, count) });
     });
     for (const sequences of BATCHES) {
       const batch = { slots: sequences, context: CONTEXT + 64 };
       await withSession({ layers: whole, scheme, threads: all, room: batch }, async (session) => {
+        await prefill(session, CONTEXT, 1);
         note({ what: `batch ${sequences}`, ...about, ...await decodeQuarters(session, sequences, CONTEXT, 12, true) });
       });
     }
