@@ -1,6 +1,7 @@
 /**
- * Differences of two settings on the same tokens. Expected values are from SciPy 1.17.1 and NumPy: means without one
- * observation each, Student's t, and Hall's cubic of it; the sizes of samples by Brent's method.
+ * Differences of two settings on the same tokens. Expected decimals are from SciPy 1.17.1 and NumPy 2.4.6: means
+ * without one observation each, Student's t, and Hall's cubic of it, whose inverse is found by Brent's method, as are
+ * the sizes of samples: where these begin to show what they show from there on.
  */
 import { groupings } from "../../src/eval/intervals.ts";
 import { type PairedMean, pairedMean, type Statistic, timesNeeded } from "../../src/eval/paired_mean.ts";
