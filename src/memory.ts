@@ -72,25 +72,26 @@ export function availableMemory(): Available | null {
   withSystemFiles((read) => seen = availableFrom(read));
   if (seen === null || promised === 0) return seen;
   const bytes = Math.max(0, seen.bytes - promised);
-  return { bytes, by: `${seen.by}, less ${bytesText(promised)} of caches of other models` };
+  return { bytes, by: `${seen.by}, less ${bytesText(promised)} of other models' caches and activations` };
 }
 
 /**
- * Opens models one after the other. The cache of one takes memory only when somebody asks it something; until all are
- * open it is not there for the next all the same.
+ * Opens models one after the other. The caches of one, and what else it computes, take memory only when somebody asks
+ * it something; until all are open that is not there for the next all the same.
  *
- * @param cacheBytes What the cache of a model takes of the machine's memory.
+ * @param unwrittenBytes What an open model will take of the machine's memory.
  */
 export async function openInTurn<M, O>(
   models: readonly M[],
-  cacheBytes: (model: M) => number,
   open: (model: M) => Promise<O>,
+  unwrittenBytes: (opened: O) => number,
 ): Promise<O[]> {
   const before = promised, opened: O[] = [];
   try {
     for (const model of models) {
-      opened.push(await open(model));
-      promised += cacheBytes(model);
+      const one = await open(model);
+      opened.push(one);
+      promised += unwrittenBytes(one);
     }
   } finally {
     promised = before;

@@ -1,9 +1,11 @@
 import { canMap } from "../src/backends/emulate/load.ts";
+import { keptBytes } from "../src/backends/emulate/kept_digits.ts";
 import { openEmulate } from "../src/backends/emulate/open.ts";
 import { openReference } from "../src/backends/reference/open.ts";
 import { FailureError } from "../src/errors.ts";
 import { type Available, availableFrom, availableMemory, openInTurn } from "../src/memory.ts";
 import { openRanks } from "../src/parallel/ranked_engine.ts";
+import { WASM_PAGE } from "../src/wasm.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "./assert.ts";
 import { requestFor } from "./backends/gpu/opened.ts";
 import { randomModel, testConfig } from "./backends/random_model.ts";
@@ -59,20 +61,66 @@ Deno.test({
 });
 
 Deno.test({
-  name: "openInTurn() leaves the caches of models that are open out of what the next may take, until all are",
+  name: "openInTurn() leaves what models that are open will take out of what the next may take, until all are",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
-    const { by, bytes } = availableMemory()!, none = { bytes: 0, by: `${by}, less 2 TB of caches of other models` };
-    const open = () => Promise.resolve(availableMemory()!);
-    const [first, second, third] = await openInTurn([bytes / 2, 2e12 - bytes / 2, 1], (cache) => cache, open);
-    assertEquals([first!.by, third], [by, none]);
+    const { by, bytes } = availableMemory()!,
+      none = { bytes: 0, by: `${by}, less 2 TB of other models' caches and activations` };
+    const open = (cache: number) => Promise.resolve({ cache, ...availableMemory()! });
+    const [first, second, third] = await openInTurn([bytes / 2, 2e12 - bytes / 2, 1], open, ({ cache }) => cache);
+    assertEquals([first!.by, third], [by, { ...none, cache: 1 }]);
     // Others take and leave memory meanwhile.
     assert(second!.by !== by && second!.bytes < 0.75 * bytes, `${second!.bytes} of ${bytes}`);
     assertEquals(availableMemory()!.by, by);
-    const refused = openInTurn([1, 2], () => 2e12, (model) => model === 1 ? open() : Promise.reject(new Error("no")));
+    const refused = openInTurn(
+      [2e12, 2],
+      (one) => one === 2 ? Promise.reject(new Error("no")) : open(one),
+      ({ cache }) => cache,
+    );
     await assertRejects(() => refused, Error, "no");
     assertEquals(availableMemory()!.by, by);
   },
+});
+
+Deno.test("an open model says what it will write of memory, to the byte that is needed to open it", async () => {
+  const table = { format: "bf16", scale: "none", transposed: false } as const;
+  using model = randomModel(44, { config: testConfig({ vocab: 400, hidden: 96 }), table });
+  const slots = 4,
+    asked = requestFor(model, { slots }),
+    reserve = 64 * 2 ** 20,
+    pages = WASM_PAGE * Math.ceil(keptBytes(model.source.tree.head) / WASM_PAGE);
+  const opened = {
+    emulate: async (bytes: number) => {
+      const engine = await openEmulate(asked, { threads: 1, weights: "read", available: { bytes, by: "a test" } });
+      const { unwrittenBytes = 0, weightBytes } = engine.info;
+      await engine.close();
+      return { unwritten: unwrittenBytes, weights: weightBytes };
+    },
+    reference: async (bytes: number) => {
+      const engine = await openReference(asked, { bytes, by: "a test" });
+      await engine.close();
+      return { unwritten: engine.info.unwrittenBytes ?? 0, weights: 0 };
+    },
+  };
+  for (const open of [opened.emulate, opened.reference]) {
+    // What is kept of the head is no need.
+    const { unwritten, weights } = await open(2e12), digits = open === opened.emulate ? pages : 0;
+    const least = unwritten - digits + weights + reserve;
+    assertEquals(await open(least), { unwritten, weights });
+    await assertRejects(() => open(least - 1), FailureError, "of memory can be had");
+  }
+  // Each rank has its own.
+  const options = {
+    sizes: { tp: 2, ep: 1 },
+    threads: 2,
+    weights: "read",
+    available: { bytes: 2e12, by: "a test" },
+  } as const;
+  for (const backend of ["emulate", "reference"] as const) {
+    const engine = await openRanks(asked, { ...options, backend });
+    await engine.close();
+    assert(engine.info.unwrittenBytes! > 0);
+  }
 });
 
 Deno.test("ranks refuse together what memory cannot hold, by what the starting thread knows", async () => {

@@ -85,8 +85,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
     );
     return { session, observer: metrics.observer(name), model, reopen };
   };
-  const cacheBytes = (one: Planned) => uses(one.setting.backend, "device") ? 0 : bytesOf(one);
-  const loaded = await openInTurn(planned, cacheBytes, load);
+  const loaded = await openInTurn(planned, load, ({ session }) => session.engine.info.unwrittenBytes ?? 0);
   prepareVocabulary(tokenizer);
   note(limitsText(options, apiKeys.length));
   const service = new ModelService(loaded, { queue: options.queue, milliseconds: 1000 * options["time-limit"] });

@@ -228,5 +228,10 @@ export interface BackendInfo {
   readonly description: string;
   /** Bytes of memory that hold weights. */
   readonly weightBytes: number;
+  /**
+   * Bytes of the machine's memory for caches, activations and what else is computed, which the system counts as free
+   * until they are first written; absent: none.
+   */
+  readonly unwrittenBytes?: number;
   readonly loadMilliseconds: number;
 }

@@ -192,6 +192,7 @@ export function joinedInfo(
   return {
     description: [`tp ${tp}`, `ep ${ep}`, ...how, `each rank: ${infos[0]?.description ?? ""}`].join(", "),
     weightBytes: infos.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
+    unwrittenBytes: infos.reduce((sum, { unwrittenBytes = 0 }) => sum + unwrittenBytes, 0),
     loadMilliseconds: Math.max(...infos.map(({ loadMilliseconds }) => loadMilliseconds)),
   };
 }

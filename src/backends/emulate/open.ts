@@ -113,6 +113,7 @@ export async function openEmulate<N extends string>(
         description: `wasm simd128, ${counted(threads, "thread")}, ` +
           `${counted(memories.length, "memory", "memories")}, weights ${mapped ? "mapped" : "read"}`,
         weightBytes: plan.weightBytes,
+        unwrittenBytes: (needed.cache + needed.work) / ranksHere(request.part) + bytesOf(plan) - bytesOf(leanest),
         loadMilliseconds: performance.now() - started,
       },
     });
@@ -120,6 +121,11 @@ export async function openEmulate<N extends string>(
     pool.close();
     throw thrown;
   }
+}
+
+/** Bytes of all memories. */
+function bytesOf({ memories }: ModelPlan): number {
+  return memories.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** What all ranks of this process need, which hold as much as this one. */

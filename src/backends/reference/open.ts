@@ -19,13 +19,13 @@ export async function openReference<N extends string>(
   available?: Available,
 ): Promise<Backend<N>> {
   const started = performance.now();
-  checkMemory(request, available);
-  const files = await WeightFiles.open(request.source.files);
+  const unwrittenBytes = checkMemory(request, available), files = await WeightFiles.open(request.source.files);
   try {
     const weights = loadWeights(request.source, files, request.onProgress ?? (() => {}));
     return new ReferenceBackend(request, weights, files, {
       description: "plain TypeScript, 1 thread, weights read when needed",
       weightBytes: bytesHeld(weights),
+      unwrittenBytes,
       loadMilliseconds: performance.now() - started,
     });
   } catch (thrown) {
@@ -34,8 +34,12 @@ export async function openReference<N extends string>(
   }
 }
 
-/** Everything is float32 here, also what stands for other formats. */
-function checkMemory<N extends string>(request: OpenRequest<N>, available?: Available): void {
+/**
+ * Everything is float32 here, also what stands for other formats.
+ *
+ * @returns Bytes of this rank's cache and activations.
+ */
+function checkMemory<N extends string>(request: OpenRequest<N>, available?: Available): number {
   const { source, part, slots, context, maxTokens } = request, ranks = ranksHere(part);
   const cache = source.tree.layers.reduce((sum, { k, v }, layer) => {
     return sum + 4 * slots * cachePositions(request, layer) * (k.weight.rows + v.weight.rows);
@@ -48,4 +52,5 @@ function checkMemory<N extends string>(request: OpenRequest<N>, available?: Avai
     `${slots} x ${context} positions`,
     available,
   );
+  return cache + work;
 }
