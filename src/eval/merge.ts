@@ -67,11 +67,11 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   refuseOtherReplies(task, runs, cells, kept);
   const compared = runs.every(({ results }) => results.divergences.length === 0)
     ? []
-    : cells.slice(1).map((cell, i) => ({ key: heads[i + 1]!.key, ...divergenceOf(runs, reference, cell) }));
+    : comparedAlike(cells.slice(1).map((cell) => comparisonsOf(runs, reference, cell)))
+      .map((one, i) => ({ key: heads[i + 1]!.key, ...one }));
   for (const { key, run, found: { divergence } } of compared) {
-    const made = ({ tokens, sequences, alarm }: DivergenceResult) => ({ tokens, sequences, alarm });
     const [one] = compared;
-    refuseOther(made(one!.found.divergence), made(divergence), `divergences ${key}`, one!.run.dir, run.path);
+    refuseOther(madeOn(one!.found.divergence), madeOn(divergence), `divergences ${key}`, one!.run.dir, run.path);
   }
   // Runs that chose their numbers of sequences themselves have the first of them in common.
   const count = Math.min(...compared.map(({ found }) => found.predictions.sequences));
@@ -236,25 +236,53 @@ function predictionsOf<Results extends EvalResults>(
   return [...entries.values()].sort((a, b) => a.index - b.index);
 }
 
-/** The comparison of a cell with the first, from a run that has both and begins with that. */
-function divergenceOf<Results extends EvalResults>(
+/** A comparison of a cell with the first, and the run that it is from. */
+interface Comparison<Results> {
+  readonly run: FinishedRun<Results>;
+  readonly found: Common["divergences"][number];
+}
+
+/** The comparisons of a cell with the first, from runs that have both and begin with that: one or more. */
+function comparisonsOf<Results extends EvalResults>(
   runs: readonly FinishedRun<Results>[],
   { asked, cell: first }: Found<Results>,
   other: Found<Results>,
-): { readonly run: FinishedRun<Results>; readonly found: Common["divergences"][number] } {
-  for (const run of runs) {
-    const { results } = run;
-    if (!sameCell(results.cells[0]!, { cell: first })) continue;
-    const key = results.cells.find((cell) => sameCell(cell, other))?.key;
-    const found = results.divergences.find((one) => one.key === key);
-    if (found !== undefined) return { run, found };
-  }
+): Comparison<Results>[] {
+  const comparisons = runs.flatMap((run): Comparison<Results>[] => {
+    const { cells, divergences } = run.results;
+    if (!sameCell(cells[0]!, { cell: first })) return [];
+    const key = cells.find((cell) => sameCell(cell, other))?.key;
+    return divergences.filter((one) => one.key === key).map((found) => ({ run, found }));
+  });
+  if (comparisons.length > 0) return comparisons;
   throw InputError.of(
     "missing",
     { file: other.run.path },
     `${cellKey(asked)} as the first setting, which ${cellKey(other.asked)} is to be compared with`,
     other.run.results.cells[0]!.key,
   );
+}
+
+/** What all comparisons of a run have in common. */
+const madeOn = ({ tokens, sequences, alarm }: DivergenceResult) => ({ tokens, sequences, alarm });
+
+/**
+ * One comparison of each cell, where several runs have made it: those that go together, with the most sequences that
+ * all of them have; of equal ones those of the run that is named first. Where none go together, the longest.
+ */
+function comparedAlike<Results>(cells: readonly (readonly Comparison<Results>[])[]): Comparison<Results>[] {
+  const kindOf = ({ found: { divergence } }: Comparison<Results>) => JSON.stringify(madeOn(divergence));
+  const lengthOf = ({ found: { predictions } }: Comparison<Results>) => predictions.sequences;
+  const longest = (some: readonly Comparison<Results>[]) =>
+    some.reduce((most, one) => lengthOf(one) > lengthOf(most) ? one : most);
+  const kinds = new Set(cells.flatMap((comparisons) => comparisons.map(kindOf)));
+  const alike = [...kinds].map((kind) => cells.map((some) => some.filter((one) => kindOf(one) === kind)))
+    .filter((found) => found.every((some) => some.length > 0))
+    .map((found) => found.map(longest));
+  const common = (chosen: readonly Comparison<Results>[]) => Math.min(...chosen.map(lengthOf));
+  return alike.length === 0
+    ? cells.map(longest)
+    : alike.reduce((most, chosen) => common(chosen) > common(most) ? chosen : most);
 }
 
 /** Whether a cell of a run is a setting of a model, by its contents and not by its name. */

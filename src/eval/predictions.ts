@@ -19,8 +19,10 @@ export interface ForcedSequence {
 /** Tokens with their probabilities, four digits, the likeliest first. */
 const Likeliest = z.array(z.tuple([z.int().min(0), z.number()]));
 
-/** Positions of a sequence that are kept with both predictions, and tokens that are kept of each. */
-const KEPT_POSITIONS = 4, KEPT_TOKENS = 4;
+/** Positions of a sequence that are kept with both predictions. */
+export const KEPT_POSITIONS = 4;
+/** Tokens that are kept of each. */
+const KEPT_TOKENS = 4;
 /** Tokens that are kept of each prediction where the likeliest one is another. */
 const KEPT_RIVALS = 2;
 /** A KL below it is not worth a look. */

@@ -11,7 +11,7 @@ import { comparedHeader } from "./compare_all.ts";
 import type { Indexed } from "./journal.ts";
 import type { ForcedSequence, SequencePredictions } from "./predictions.ts";
 import type { KeyedPredictions } from "./predictions_result.ts";
-import type { CutReply, Sample, Samples, WorstToken } from "./report/samples_page.ts";
+import { type CutReply, MOST_WORST, type Sample, type Samples, type WorstToken } from "./report/samples_page.ts";
 import { KeptReply, KeptWorst, type Sampled } from "./samples_schema.ts";
 import type { OpenStore } from "./stores.ts";
 import type { AnsweredCell } from "./task.ts";
@@ -19,8 +19,6 @@ import { reading } from "../validate.ts";
 
 /** Tokens before a worst one that are shown with it. */
 const CONTEXT = 24;
-/** Worst tokens that are shown, of all settings together. */
-export const MOST_WORST = 60;
 
 /** A further cell, with what is kept of it. */
 export interface SampledCell {

@@ -53,6 +53,36 @@ Deno.test("settings are compared on the sequences that all of them have", () => 
   }
 });
 
+Deno.test("of several comparisons of a setting the one counts that leaves the most sequences", () => {
+  const few = run("few", ["r", "b"], { sequences: 2 }), many = run("many", ["r", "b"]), c = run("c", ["r", "c"]);
+  for (const runs of [[few, many, c], [many, few, c], [c, few, many]] as const) {
+    assertEquals(merged(...runs).divergences.map(({ predictions: { sequences } }) => sequences), [4, 4]);
+  }
+  const two = merged(run("one", ["r", "b", "c"], { sequences: 2 }));
+  assertEquals(merged(few, many, run("c", ["r", "c"], { sequences: 2 })), two);
+});
+
+Deno.test("comparisons count that were made alike, though others are longer", () => {
+  const layered = (one: Runs[0], tokens: number): Runs[0] => {
+    const divergences = one.results.divergences.map((d) => ({ ...d, divergence: { ...d.divergence, tokens } }));
+    return { ...one, results: { ...one.results, divergences } };
+  };
+  const long = layered(run("long", ["r", "b"]), 99), both = layered(run("both", ["r", "b", "c"], { sequences: 2 }), 7);
+  const also = layered(run("also", ["r", "c"], { sequences: 3 }), 7);
+  for (const runs of [[long, both, also], [both, long, also]] as const) {
+    const found = merged(...runs).divergences;
+    assertEquals(found.map(({ predictions, divergence }) => [predictions.sequences, divergence.tokens]), [[2, 7], [
+      2,
+      7,
+    ]]);
+  }
+  const line = /c\/results\.json: divergences c\.kv-auto\.tp1\.tokens is 3, not 99 as in long/;
+  refused(line, long, layered(run("c", ["r", "c"]), 3));
+  // Of two kinds the one that leaves more.
+  const rest = layered(run("rest", ["r", "c"], { sequences: 3 }), 99);
+  assertEquals(merged(both, rest, long).divergences.map(({ divergence }) => divergence.tokens), [99, 99]);
+});
+
 Deno.test("scales that were measured on something else are refused, and settings without any are not", () => {
   const a = run("a", ["r", "b"], { calibratedOn: { r: "one text" } });
   const of = (text: string) => run("c", ["r", "c"], { calibratedOn: { r: "one text", c: text } });

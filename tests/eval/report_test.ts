@@ -10,7 +10,7 @@ import { CompareResults, type Gsm8kResults, PerplexityResults, SCHEMA_VERSION } 
 import { compareTables } from "../../src/cli/compare_tables.ts";
 import { gsm8kTables, perplexityTables } from "../../src/cli/eval/tables.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
-import { BANDWIDTH, compared, COST, divergence, EVIL, gsm8k, SETTING, settingResult } from "./results.ts";
+import { BANDWIDTH, compared, COST, divergence, EVIL, gsm8k, predictions, SETTING, settingResult } from "./results.ts";
 
 function assertPage(page: string): void {
   assert(page.startsWith("<!doctype html>") && page.trimEnd().endsWith("</html>"));
@@ -162,6 +162,22 @@ Deno.test("reports say how many positions a dot of KL stands for", async () => {
     gsm8kReport({ ...results, divergences: [{ ...results.divergences[0]!, divergence }] }, namesOf(results));
   assertStringIncludes(await page(d), "One dot for each position.");
   assertStringIncludes(await page(long), "One dot for 3 positions: the largest KL of them.");
+});
+
+Deno.test("reports say which tokens are drawn one by one where tables are about others", async () => {
+  const results = gsm8k(2, 1), [first] = results.divergences;
+  const page = (sequences: number, replies: boolean) => {
+    const all = { ...predictions(0.1, replies), sequences };
+    const one = { ...first!, predictions: all, divergence: { ...first!.divergence, sequences: 8 } };
+    return gsm8kReport({ ...results, divergences: [one] }, namesOf(results));
+  };
+  const mean = "the dashed line is the mean of all that is drawn, not that of the tables. Drawn are ";
+  const few = "the first 8 of 40 sequences, which are compared layer by layer";
+  const replies = "replies with what comes before them";
+  assertStringIncludes(await page(8, false), "the dashed line is the mean.<");
+  assertStringIncludes(await page(40, false), `${mean}${few}.`);
+  assertStringIncludes(await page(8, true), `${mean}${replies}.`);
+  assertStringIncludes(await page(40, true), `${mean}${few}: ${replies}.`);
 });
 
 Deno.test("perplexityReport() draws a page, also of what is not finite", async () => {

@@ -167,8 +167,17 @@ export function costSection(results: CostedResults & { readonly ranking: Ranking
 /** What one must know to read a plot of KL by position. */
 export function klNote(named: readonly NamedDivergence[]): string {
   const step = positionsPerDot(named);
+  const [{ predictions, divergence: { sequences } }] = named as readonly [NamedDivergence];
+  // Tables are about all sequences, and in an evaluation of replies about these alone.
+  const drawn = [
+    ...(sequences < predictions.sequences
+      ? [`the first ${sequences} of ${predictions.sequences} sequences, which are compared layer by layer`]
+      : []),
+    ...(predictions.reply === null ? [] : ["replies with what comes before them"]),
+  ].join(": ");
   return (step === 1 ? "One dot for each position." : `One dot for ${step} positions: the largest KL of them.`) +
-    " What is below the axis lies on its lower edge; the dashed line is the mean.";
+    " What is below the axis lies on its lower edge; the dashed line is the mean" +
+    (drawn === "" ? "." : ` of all that is drawn, not that of the tables. Drawn are ${drawn}.`);
 }
 
 /** What was found to be suspect. */

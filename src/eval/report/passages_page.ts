@@ -1,9 +1,8 @@
 /** The text that both sides of a comparison were forced through, where they would have chosen differently. */
 import { CHOICES, type KeptPassages, type Passage, PLACES } from "../passages.ts";
-import { MOST_WORST } from "../samples.ts";
 import { card, escape, page, section, tableHtml } from "./html.ts";
 import { percent } from "./numbers.ts";
-import { controls, type Likely, worstSection } from "./samples_page.ts";
+import { controls, type Likely, MOST_WORST, worstSection } from "./samples_page.ts";
 import { makeTable, PAGE } from "./table.ts";
 
 /** Most passages of a page. */

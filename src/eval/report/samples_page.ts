@@ -2,6 +2,7 @@
  * Answers side by side, where a setting's reply is not the first setting's, and the tokens that differ the most; of a
  * text that was only predicted, those alone.
  */
+import { KEPT_POSITIONS } from "../predictions.ts";
 import { card, escape, page, section, tableHtml } from "./html.ts";
 import { percent, small } from "./numbers.ts";
 import { makeTable, PAGE } from "./table.ts";
@@ -60,6 +61,8 @@ export interface Samples {
   readonly worst: readonly WorstToken[];
 }
 
+/** Worst tokens that are shown, of all settings together. */
+export const MOST_WORST = 60;
 /** Most samples of a page; what was gained and lost comes first. */
 const MOST_SAMPLES = 400;
 
@@ -95,7 +98,8 @@ export function samplesPage({ name, reference, same, replies, samples, worst }: 
 export function worstSection(worst: readonly WorstToken[], reference: string, where: string): string[] {
   return worst.length === 0 ? [] : [section(
     "Tokens that differ the most",
-    `Predictions with the largest KL from ${reference}, given the same text: the likeliest next tokens under both.`,
+    `Predictions with the largest KL from ${reference}, given the same text: the likeliest next tokens under both. ` +
+      `At most ${KEPT_POSITIONS} of a ${where} under each setting, and ${MOST_WORST} in all.`,
     card(tableHtml(worstTable(worst, reference, where), "stack")),
   )];
 }
