@@ -32,7 +32,13 @@ Deno.test("holds() counts what sequences have of their own and a page to grow, t
 });
 
 Deno.test("reserve() takes pages of the kinds of layers that there are, and says nothing where nothing changes", () => {
-  for (const [kinds, expected] of [[KINDS, 4], [{ ...KINDS, sliding: 0 }, 2], [{ ...KINDS, full: 0 }, 2]] as const) {
+  for (
+    const [kinds, expected] of [
+      ...([[KINDS, 4], [{ ...KINDS, sliding: 0 }, 2], [{ ...KINDS, full: 0 }, 2]] as const),
+      // A layer of a kind takes as many as several.
+      ...([[{ ...KINDS, full: 1, sliding: 1 }, 4], [{ ...KINDS, full: 0, sliding: 1 }, 2]] as const),
+    ]
+  ) {
     const lengths = [0, 0], pool = new PagePool({ ...SIZE, kinds }, (slot) => lengths[slot]!);
     const changes = pool.reserve([{ slot: 1, start: 0, end: 100 }])!;
     assertEquals([changes.copies.length, changes.entries.length / 2, pool.use.used], [0, expected, expected]);
@@ -67,4 +73,32 @@ Deno.test("reserve() copies of shared pages the one that is written to from its 
   assertEquals(pool.use.used, 4);
   pool.release(1);
   assertEquals(pool.use.used, 0);
+});
+
+Deno.test("reserve() copies nothing of a shared page that is written to from its beginning", () => {
+  const lengths = [300, 0], pool = new PagePool({ ...SIZE, kinds: { ...KINDS, sliding: 0 } }, (slot) => lengths[slot]!);
+  pool.reserve([{ slot: 0, start: 0, end: 300 }]);
+  pool.share(0, 1);
+  pool.reserve([]);
+  lengths[1] = 128;
+  const { copies, entries } = pool.reserve([{ slot: 1, start: 128, end: 140 }])!;
+  assertEquals([copies.length, entries.length / 2, pool.use.used], [0, 1, 6]);
+});
+
+Deno.test("share() hands over what the sequence has, not what it reserved for more", () => {
+  const lengths = [100, 0], pool = new PagePool({ ...SIZE, kinds: { ...KINDS, sliding: 0 } }, (slot) => lengths[slot]!);
+  pool.reserve([{ slot: 0, start: 0, end: 300 }]);
+  pool.share(0, 1);
+  assertEquals([pool.use.used, pool.reserve([])!.entries.length / 2], [2, 2]);
+});
+
+Deno.test("fits() takes from sequences every page behind their windows, however far they may be taken back", () => {
+  // The 20 positions that the next token sees begin on the second page of 83, and on the first of 82.
+  for (const [length, fits] of [[83, true], [82, false]] as const) {
+    const lengths = [0, 0], size = { ...SIZE, count: 2, rewind: 640, kinds: { ...KINDS, full: 0 } };
+    const pool = new PagePool(size, (slot) => lengths[slot]!);
+    pool.reserve([{ slot: 0, start: 0, end: length }]);
+    lengths[0] = length;
+    assertEquals(pool.fits([{ slot: 1, start: 0, end: 1 }]), fits, `${length}`);
+  }
 });

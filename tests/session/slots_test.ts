@@ -51,4 +51,7 @@ Deno.test("Slots counts from the furthest that was written, also after it was ta
   slots.reset(0);
   append(slots, 0, 1, 2, 3);
   assertEquals(slots.shared(0, [1, 8], 2), 1, "a new sequence begins anew");
+  slots.rewind(0, [9], 0);
+  append(slots, 0, 4, 5);
+  assertEquals(slots.shared(0, [4, 8], 1), 1, "and so does one that was taken back altogether");
 });
