@@ -1,6 +1,17 @@
 /** Arithmetic of templates as Python has it. */
-import type { Make } from "./template_make.ts";
+import type { Make, Node } from "./template_make.ts";
 import type { Value } from "./template_values.ts";
+
+/**
+ * Whether Jinja computes the base of a power before its exponent is known: it writes Python's `-1 ** n` then, which is
+ * -(1 ** n).
+ */
+export const losesBrackets = (power: Node): boolean => isConstant(power["left"]) && !isConstant(power["right"]);
+
+function isConstant(part: unknown): boolean {
+  if (typeof part !== "object" || part === null) return true;
+  return (part as Node).type !== "Identifier" && Object.values(part).every(isConstant);
+}
 
 /** A power of whole numbers: of others, the last digit is not everywhere the same. */
 export function power(left: Value, right: Value, make: Make): Value {

@@ -6,6 +6,7 @@ import { filtered } from "./template_filters.ts";
 import { dictionaryOf, keyValue } from "./template_keys.ts";
 import { known, knownValue, Make, type Node } from "./template_make.ts";
 import { itemByKey, memberOf, partOf } from "./template_members.ts";
+import { losesBrackets } from "./template_numbers.ts";
 import { counted, operated } from "./template_operators.ts";
 import { numberOf } from "./python_texts.ts";
 import { testOf } from "./template_tests.ts";
@@ -170,6 +171,9 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
         Value,
         Value,
       ];
+      if (operator === "**" && Number(one.value) < 0 && losesBrackets(node)) {
+        throw new Error("takes a power of a negative constant, around which Jinja leaves out brackets");
+      }
       return operated(operator, one, other, this.#make, covered);
     }
 
@@ -230,6 +234,7 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered, most
       const numbers = args.map(({ value }) => value as number),
         [from, to] = numbers.length > 1 ? numbers : [0, numbers[0]];
       const step = numbers[2] ?? 1;
+      if (step === 0) throw new Error("range() takes no step of 0");
       const list = super.evaluateCallExpression({ ...node, args: args.map(known), callee: known(callee) }, scope);
       return asView(list, { name: "range", text: `range(${from}, ${to}${step === 1 ? "" : `, ${step}`})` });
     }

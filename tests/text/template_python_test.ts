@@ -138,6 +138,16 @@ Deno.test("a jump out of a block that is set or filtered leaves the loop around 
   }
 });
 
+Deno.test("a power of a negative number has the sign that Jinja2 gives it", async () => {
+  // What Jinja2 3.1.6 writes.
+  const template = await ChatTemplate.parse(
+    "t",
+    "{{ -1 ** 2 }} {{ -n ** 2 }} {{ 3 ** n }} {{ m ** n }} {{ -2 ** 'a'|length }}",
+  );
+  const segments = template.render(tokenizer, { trusted: {}, untrusted: { n: 2, m: -2 }, now: new Date() });
+  assertEquals(segments, [{ text: "1 4 9 4 -2" }]);
+});
+
 Deno.test("a number of a call that is zero is not true", async () => {
   const template = await ChatTemplate.parse(
     "t",

@@ -71,6 +71,8 @@ Deno.test("an expression that Python would not render, or this would render othe
       "'nan'|float",
       "'7'|int(0, 8)",
       "range(2.0)",
+      "range(5, 2, 0)",
+      "-1 ** range(3)|length",
       "range(3)[1:]",
       "strftime_now('%U')",
       "strftime_now(format='%Y')",
