@@ -21,6 +21,12 @@ Deno.test("Costs.weightBytes are the bytes of all matrices and biases", () => {
   }
 });
 
+Deno.test("Costs.weightBytes has four bytes for the scale of each row that has one", () => {
+  const { head } = source.tree, scale = { kind: "row", values: new Float32Array(SHAPE.vocab) } as const;
+  const scaled = { ...source, tree: { ...source.tree, head: { ...head, weight: { ...head.weight, scale } } } };
+  assertEquals(new Costs(config, scaled, "bf16").weightBytes - costs.weightBytes, 4 * SHAPE.vocab);
+});
+
 Deno.test("Costs.of() counts the multiply-adds of a token by the model's sizes", () => {
   const { hidden, intermediate, topK, heads, kvHeads, headDim, vocab, experts, layers } = SHAPE;
   const attention = hidden * headDim * (2 * heads + 2 * kvHeads), router = hidden * experts;

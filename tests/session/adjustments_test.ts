@@ -75,6 +75,15 @@ Deno.test("engines choose tokens only where nothing is asked for of which they k
   for (const options of others) assert(!engines(options), JSON.stringify(options));
 });
 
+Deno.test("bias and penalties count as float32 has them, as in torch's tensors of them", () => {
+  const adjustments = Adjustments.of({ logitBias: new Map([[0, 1.1]]), frequencyPenalty: 1.1 }, [])!;
+  const logits = Float32Array.of(0.3, 5);
+  for (let i = 0; i < 3; i++) adjustments.took(1);
+  adjustments.apply(logits);
+  // By numpy's float32; in float64, rounded once, they would be 1.399999976158142 and 1.7000000476837158.
+  assertEquals([...logits], [1.4000000953674316, 1.6999998092651367]);
+});
+
 Deno.test("tokens that cannot come stay so, whatever is added to them", () => {
   const adjustments = Adjustments.of({ logitBias: new Map([[0, 5], [9, 1]]), repetitionPenalty: 2 }, [0, 1])!;
   const logits = Float32Array.of(-Infinity, 3, 1);
