@@ -64,6 +64,23 @@ Deno.test("return_token_ids gives the ids of prompts and replies, whole and in p
   assert(!bare.includes("token_ids"));
 });
 
+Deno.test("return_prompt_text gives what the model is given, in a stream in the first piece", async () => {
+  await using serving = await openServing({ slots: 2 });
+  const asked = { ...chat, n: 2, return_prompt_text: true, return_token_ids: true };
+  const { prompt_text, prompt_token_ids, ...rest } = ChatAnswer.parse(await ask(serving, CHATS, asked));
+  const { prompt, count } = await ask(serving, "/detokenize", { tokens: prompt_token_ids }).then(async (
+    { prompt },
+  ) => ({
+    prompt,
+    ...await ask(serving, "/tokenize", { prompt }),
+  }));
+  assertEquals([prompt_text, count], [prompt, rest.usage.prompt_tokens]);
+  assert(prompt_text!.endsWith(`<|start|>user<|message|>${QUESTION}<|end|><|start|>assistant`), prompt_text);
+  const events = await eventsOf(await serving.post(CHATS, { ...asked, return_token_ids: false, stream: true }));
+  assertEquals(events.map(({ data }) => data.prompt_text), [prompt_text, ...Array(events.length - 1).fill(undefined)]);
+  assert(!("prompt_text" in await ask(serving, CHATS, { ...chat, return_prompt_text: false })));
+});
+
 Deno.test("bad_words are not said, and what comes before stays", async () => {
   await using serving = await openServing({ slots: 4 });
   const say = async (more: Json) => (await ask(serving, TEXTS, { ...text, ...more })).choices[0].text as string;
@@ -142,6 +159,7 @@ Deno.test("a request_id is the end of the answer's id, and stands in the log", a
 Deno.test("vLLM's fields are refused by name where they are wrong or mean nothing", async () => {
   const server = scripted([CHAT, COMPLETIONS, ...responseEndpoints()]);
   const bodies = [[CHATS, chat], [TEXTS, text], ["/v1/responses", { input: "x" }]] as const;
+  const hidden = "return_token_ids: expected include_reasoning true, as the ids are those of reasoning too";
   const everywhere: readonly [fields: Json, message: string][] = [
     [{ bad_words: "no" }, 'bad_words: expected a list, got "no"'],
     [{ bad_words: [""] }, 'bad_words.0: expected a text of at least 1 character, got ""'],
@@ -155,29 +173,51 @@ Deno.test("vLLM's fields are refused by name where they are wrong or mean nothin
     [{ repetition_detection: { max_pattern_size: 4 } }, "repetition_detection: is not supported"],
     [{ kv_transfer_params: { do_remote_decode: true } }, "kv_transfer_params: is not supported"],
     [{ vllm_xargs: { a: 1 } }, "vllm_xargs: is not supported"],
+    [{ ec_transfer_params: { a: 1 } }, "ec_transfer_params: is not supported"],
+    [{ watermarking: true }, "watermarking: is not supported; expected false, or none"],
   ];
   const made: typeof everywhere = [
     [{ request_id: "" }, 'request_id: expected a text of at least 1 character, got ""'],
     [{ request_id: 7 }, "request_id: expected a text, got 7"],
     [{ return_token_ids: "yes" }, 'return_token_ids: expected true or false, got "yes"'],
+    [{ return_weight_versions: true }, "return_weight_versions: is not supported; expected false, or none"],
+    [{ routed_experts_prompt_start: 8 }, "routed_experts_prompt_start: is not supported; expected 0, or none"],
+    [{ truncate_prompt_tokens: 9, truncation_side: "left" }, "truncate_prompt_tokens: is not supported"],
+  ];
+  const texts: typeof everywhere = [[{ prompt_embeds: "AA==" }, "prompt_embeds: is not supported"]];
+  const chats: typeof everywhere = [
+    [{ return_token_ids: true, include_reasoning: false }, hidden],
+    [{ return_prompt_text: 1 }, "return_prompt_text: expected true or false, got 1"],
+    [{ mm_processor_kwargs: { a: 1 } }, "mm_processor_kwargs: is not supported"],
+    [{ media_io_kwargs: { video: {} } }, "media_io_kwargs: is not supported"],
   ];
   const kept: typeof everywhere = [
     [{ request_id: "a" }, "request_id: is not supported: responses are kept by ids of the server's own"],
     [{ return_token_ids: true }, "return_token_ids: is not supported; expected false, or none"],
+    [{ include_reasoning: false }, "include_reasoning: is not supported; expected true, or none"],
+    [{ include_stop_str_in_output: true }, "include_stop_str_in_output: is not supported; expected false, or none"],
+    [{ enable_response_messages: true }, "enable_response_messages: is not supported; expected false, or none"],
+    [{ previous_input_messages: [{}] }, "previous_input_messages: is not supported"],
+    [{ structured_outputs: { json_object: true } }, "structured_outputs: is not supported; text.format is"],
+    [{ chat_template_kwargs: { a: 1 } }, "chat_template_kwargs: is not supported; reasoning.effort is"],
+    ...chats.slice(2),
   ];
-  const hidden = "return_token_ids: expected include_reasoning true, as the ids are those of reasoning too";
   for (const [path, body] of bodies) {
-    const own = path === "/v1/responses" ? kept : made;
-    const chats: typeof everywhere = path === CHATS
-      ? [[{ return_token_ids: true, include_reasoning: false }, hidden]]
-      : [];
-    for (const [fields, message] of [...everywhere, ...own, ...chats]) {
+    const own = path === "/v1/responses" ? kept : [...made, ...path === CHATS ? chats : texts];
+    for (const [fields, message] of [...everywhere, ...own]) {
       const { status, json } = await server.post(path, { ...body, ...fields });
       assertEquals([status, json.error.message], [400, message]);
       assertEquals(json.error.param, message.split(":")[0]);
     }
     const nulls = { bad_words: null, cache_salt: null, request_id: null, return_token_ids: null };
-    const unset = [{ ...nulls, vllm_xargs: null }, { vllm_xargs: {}, stream_interval: 1, thinking_token_budget: -1 }];
+    const unset = [
+      { ...nulls, vllm_xargs: null },
+      { vllm_xargs: {}, stream_interval: 1, thinking_token_budget: -1, watermarking: false, ec_transfer_params: {} },
+      { session_id: "run 7", mm_payload: "none", return_mm_kwargs: true },
+      path === "/v1/responses"
+        ? { include_reasoning: true, mm_processor_kwargs: {}, spaces_between_special_tokens: false }
+        : { truncation_side: "left", return_token_offsets: true, routed_experts_prompt_start: 0 },
+    ];
     for (const fields of unset) {
       server.script("<|channel|>final<|message|>Four.<|return|>");
       assertEquals((await server.post(path, { ...body, ...fields })).status, 200);

@@ -16,6 +16,7 @@ import {
   type ChatUsage,
   type FinishReason,
 } from "./chat_schema.ts";
+import { decode } from "../../text/stream_decoder.ts";
 import { merge } from "./merge.ts";
 import { badWordsOf } from "../text/bad_words.ts";
 import { wrongField } from "../api_error.ts";
@@ -121,7 +122,7 @@ async function whole(started: Started): Promise<ChatAnswer> {
     system_fingerprint: null,
     choices,
     usage: chatUsage(outcomes, reasoningTokens),
-    ...(body.return_token_ids === true ? { prompt_token_ids: [...started.prompt] } : {}),
+    ...promptFields(started),
   };
 }
 
@@ -131,10 +132,13 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
   const writers = replies.map(() => new DeltaWriter(body.include_reasoning !== false));
   const lasts: (number | undefined)[] = [], counts = { completion: 0, reasoning: 0 };
   const sent = new SentIds(body.return_token_ids === true);
+  let first = promptFields(started);
   const event = (choices: ChatChunk["choices"], used: ChatUsage | null): ServerEvent => {
     const head = { id, object: "chat.completion.chunk" as const, created, model: model.name, system_fingerprint: null };
     const data: ChatChunk = { ...head, choices, ...(include_usage === true ? { usage: used } : {}) };
-    return { data: { ...data, ...sent.prompt(started.prompt) } };
+    const prompt = first;
+    first = {};
+    return { data: { ...data, ...prompt } };
   };
   const soFar = (): ChatUsage | null =>
     continuous_usage_stats === true
@@ -162,6 +166,16 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
   }
   call.note(logFields(outcomes, outcomes.length));
   if (include_usage === true) yield event([], chatUsage(outcomes, counts.reasoning));
+}
+
+/** What a request wants to see of its prompt. */
+function promptFields(
+  { call: { body }, model, prompt }: Started,
+): Pick<ChatAnswer, "prompt_token_ids" | "prompt_text"> {
+  return {
+    ...(body.return_token_ids === true ? { prompt_token_ids: [...prompt] } : {}),
+    ...(body.return_prompt_text === true ? { prompt_text: decode(model.tokenizer, prompt, "keep") } : {}),
+  };
 }
 
 function logProbsOf({ call: { body }, model }: Started, tokens: readonly ScoredToken[]): ChatLogProbs {

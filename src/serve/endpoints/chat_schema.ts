@@ -127,6 +127,8 @@ export const ChatRequest = z.strictObject({
   chat_template_kwargs: z.strictObject({ reasoning_effort: Effort.nullish() }).nullish(),
   /** Whether reasoning is part of the answer. */
   include_reasoning: z.boolean().nullish(),
+  /** vLLM's: whether the answer has the text of the prompt. */
+  return_prompt_text: z.boolean().nullish(),
   functions: unsupported(),
   function_call: unsupported(),
   audio: unsupported(),
@@ -144,6 +146,8 @@ export const ChatRequest = z.strictObject({
   continue_final_message: only(false),
   include_stop_str_in_output: only(false),
   modalities: z.array(z.literal("text")).nullish(),
+  media_io_kwargs: unsupported(),
+  mm_processor_kwargs: unsupported(),
   ...ignored("prediction", "spaces_between_special_tokens", "add_special_tokens", "prompt_cache_retention"),
   ...FORMAT_FIELDS,
   ...SAMPLING_FIELDS,
@@ -212,6 +216,8 @@ export const ChatAnswer = z.strictObject({
   })),
   usage: ChatUsage,
   prompt_token_ids: z.array(z.int()).optional(),
+  /** What the model is given, special tokens by name. */
+  prompt_text: z.string().optional(),
 });
 /** An answer. */
 export type ChatAnswer = z.infer<typeof ChatAnswer>;
@@ -233,8 +239,9 @@ export interface ChatChunk {
     readonly token_ids?: readonly number[];
   }[];
   readonly usage?: ChatUsage | null;
-  /** In the first piece. */
+  /** In the first piece, as the next. */
   readonly prompt_token_ids?: readonly number[];
+  readonly prompt_text?: string;
 }
 
 /** What a piece adds to a message. */

@@ -46,6 +46,7 @@ export const CompletionRequest = z.strictObject({
   return_tokens_as_token_ids: z.boolean().nullish(),
   best_of: z.int().min(1).nullish(),
   suffix: unsupported(),
+  prompt_embeds: unsupported(),
   prompt_logprobs: unsupported(),
   truncate_prompt_tokens: unsupported(),
   allowed_token_ids: unsupported(),

@@ -121,12 +121,27 @@ export const ResponseRequest = z.strictObject({
   prompt: unsupported(),
   request_id: unsupported("is not supported: responses are kept by ids of the server's own"),
   return_token_ids: only(false),
+  /** vLLM's, as the next. */
+  include_reasoning: only(true),
+  include_stop_str_in_output: only(false),
+  enable_response_messages: only(false),
+  previous_input_messages: unsupported(),
+  structured_outputs: unsupported("is not supported; text.format is"),
+  chat_template_kwargs: unsupported("is not supported; reasoning.effort is"),
+  media_io_kwargs: unsupported(),
+  mm_processor_kwargs: unsupported(),
   ...SAMPLING_FIELDS,
   skip_special_tokens: only(true),
   /** Whether later requests may name it; true by default. */
   store: z.boolean().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
-  ...ignored("stream_options", "max_tool_calls", "prompt_cache_retention", "client_metadata"),
+  ...ignored(
+    "stream_options",
+    "max_tool_calls",
+    "prompt_cache_retention",
+    "client_metadata",
+    "spaces_between_special_tokens",
+  ),
 });
 /** The body of a request. */
 export type ResponseRequest = z.infer<typeof ResponseRequest>;

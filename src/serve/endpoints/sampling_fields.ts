@@ -52,6 +52,9 @@ export const SAMPLING_FIELDS = {
   logprob_token_ids: unsupported(),
   repetition_detection: unsupported(),
   kv_transfer_params: unsupported(),
+  ec_transfer_params: unsupported(),
+  /** Choosing tokens so that a reply can be told from what people write. */
+  watermarking: only(false),
   /** For extensions of vLLM's. */
   vllm_xargs: unsupported(),
   use_beam_search: only(false),
@@ -66,6 +69,10 @@ export const SAMPLING_FIELDS = {
     "prompt_cache_key",
     "prompt_cache_options",
     "priority",
+    // vLLM's: whose requests belong together, and what is said to those alone who ask for a prompt and no reply.
+    "session_id",
+    "mm_payload",
+    "return_mm_kwargs",
   ),
 };
 
@@ -75,6 +82,11 @@ export const ANSWER_FIELDS = {
   request_id: z.string().min(1).max(MAX_ID).nullish(),
   /** Whether the answer has the token ids of the prompt and of replies. */
   return_token_ids: z.boolean().nullish(),
+  /** Which weights said which tokens, and which experts: vLLM answers with these where its server is told to. */
+  return_weight_versions: only(false),
+  routed_experts_prompt_start: only(0),
+  // The side counts where a prompt is cut, offsets where a prompt alone is asked for.
+  ...ignored("truncation_side", "return_token_offsets"),
 };
 
 const Sampling = z.object(SAMPLING_FIELDS);
