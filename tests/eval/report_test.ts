@@ -4,6 +4,7 @@ import type { CellName } from "../../src/eval/matrix.ts";
 import type { Estimated } from "../../src/eval/predictions_schema.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
+import { predictionTable } from "../../src/eval/report/prediction_tables.ts";
 import { perplexityReport } from "../../src/eval/report/perplexity_page.ts";
 import { accuracyRange } from "../../src/eval/summary.ts";
 import { CompareResults, type Gsm8kResults, PerplexityResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
@@ -162,6 +163,16 @@ Deno.test("reports say how many positions a dot of KL stands for", async () => {
     gsm8kReport({ ...results, divergences: [{ ...results.divergences[0]!, divergence }] }, namesOf(results));
   assertStringIncludes(await page(d), "One dot for each position.");
   assertStringIncludes(await page(long), "One dot for 3 positions: the largest KL of them.");
+});
+
+Deno.test("a report gives all quantiles of KL, and differences of accuracies, with their intervals", async () => {
+  const results = gsm8k(2, 1), page = await gsm8kReport(results, namesOf(results));
+  assertStringIncludes(page, "<title>cell1: 0 [-10, +10] points, p (Holm) 1.000</title>");
+  const wide = { value: 0.5, low: 0.25, high: 0.75 }, found = predictions(0.1);
+  const kl = { ...found.all.kl, median: wide, p90: wide, p95: wide, p99: wide };
+  const setting = { label: "b", predictions: { ...found, all: { ...found.all, kl } }, divergence: divergence(0.1) };
+  const { heads, rows } = predictionTable([setting]);
+  for (const head of ["median", "90%", "95%", "99%"]) assertEquals(rows[0]![heads.indexOf(head)], "0.5 [0.2, 0.8]");
 });
 
 Deno.test("reports say which tokens are drawn one by one where tables are about others", async () => {

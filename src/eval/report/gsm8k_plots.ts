@@ -7,7 +7,7 @@ import { labelRoom, WIDTH } from "./plot_parts.ts";
 import type { Artist, PlotLibrary } from "./draw.ts";
 import { SERIES } from "./html.ts";
 import { exactInterval } from "../statistics.ts";
-import { measuredShare, pointsText, pValue, roughPercent } from "./numbers.ts";
+import { bracketed, type Estimate, estimateText, measuredShare, pValue, roughPercent } from "./numbers.ts";
 
 /** Room for labels of columns, in pixels. */
 const TOP = 30;
@@ -77,6 +77,7 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults, ar
       label,
       ...place(label),
       ...pair,
+      text: differenceText(pair),
       low: pair.low ?? -1,
       high: pair.high ?? 1,
     }));
@@ -111,10 +112,15 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults, ar
         ...channels,
         fill: SERIES[0]!,
         r: 4.5,
-        title: (r) => `${r.label}: ${pointsText({ ...r, value: r.difference })} points, p = ${pValue(r.p)}`,
+        title: (r) => `${r.label}: ${r.text}`,
       }),
     ],
   });
+}
+
+function differenceText(pair: Gsm8kResults["comparisons"][number]["pairs"][number]): string {
+  const points: Estimate = { ...pair, kind: "points", value: pair.difference };
+  return `${estimateText(points)} ${bracketed(points)} points, p (Holm) ${pValue(pair.p_holm)}`;
 }
 
 /** What became of each problem under each setting, beside the first. */

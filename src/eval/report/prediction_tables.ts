@@ -86,10 +86,10 @@ function columns(part: (named: NamedDivergence) => PredictionsPart): Column<Name
 
 /** More of it, where there is room. */
 const MORE: readonly Column<NamedDivergence>[] = [
-  { head: "median", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.median) },
-  { head: "90%", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.p90) },
-  { head: "95%", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.p95) },
-  { head: "99%", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.p99) },
+  { head: "median", cell: ({ predictions }) => measured(headline(predictions).kl.median) },
+  { head: "90%", cell: ({ predictions }) => measured(headline(predictions).kl.p90) },
+  { head: "95%", cell: ({ predictions }) => measured(headline(predictions).kl.p95) },
+  { head: "99%", cell: ({ predictions }) => measured(headline(predictions).kl.p99) },
   { head: "largest", kind: "right", cell: ({ predictions }) => small(headline(predictions).kl.max) },
   {
     head: "RMS Δp",
