@@ -44,3 +44,28 @@ export function forLibrary({ json, pairs, added }: TokenizerFile): JsonObject {
     model: { ...model, vocab, ...(pairs === null ? {} : { merges: [] }) },
   };
 }
+
+const BLANK = String.raw`\p{White_Space}`, OTHER = String.raw`[^\p{White_Space}\p{L}\p{N}]`;
+/** How `ByteLevel` cuts, as GPT-2 does, but with Rust's blanks: to the library U+FEFF is one, and U+0085 none. */
+const BYTE_LEVEL = new RegExp(
+  String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?${OTHER}+|${BLANK}+(?!\P{White_Space})|${BLANK}+`,
+  "gu",
+);
+
+/** What is used of the library's parts that cut. */
+interface Cutter {
+  readonly config?: { readonly type?: unknown };
+  pattern?: RegExp;
+  /** Of a sequence. */
+  readonly tokenizers?: readonly (Cutter | null)[];
+}
+
+/** Has the parts of the library that cut find blanks as Rust does; a `Split` does so by itself. */
+export function withBlanksOfRust<T extends { readonly pre_tokenizer: unknown }>(library: T): T {
+  const mend = (cutter: Cutter | null): void => {
+    if (cutter?.config?.type === "ByteLevel") cutter.pattern = BYTE_LEVEL;
+    cutter?.tokenizers?.forEach(mend);
+  };
+  mend(library.pre_tokenizer as Cutter | null);
+  return library;
+}

@@ -15,7 +15,7 @@ import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { bytesOfPiece, utf8Length } from "./byte_level.ts";
 import type { BytePairs } from "./byte_pairs.ts";
-import { forLibrary, withoutWarnings } from "./library_tokenizer.ts";
+import { forLibrary, withBlanksOfRust, withoutWarnings } from "./library_tokenizer.ts";
 import { type Normalize, normalizerOf } from "./normalizers.ts";
 import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
@@ -115,7 +115,7 @@ export class Tokenizer {
     // The library is imported only here: programs that touch no text do not pay for it.
     const [file, { Tokenizer: Library }] = await Promise.all([promised, import("@huggingface/tokenizers")]);
     try {
-      return new Tokenizer(file, withoutWarnings(() => new Library(forLibrary(file), {})));
+      return new Tokenizer(file, withBlanksOfRust(withoutWarnings(() => new Library(forLibrary(file), {}))));
     } catch (thrown) {
       if (thrown instanceof InputError) throw thrown;
       throw InputError.saying("malformed", { file: file.path }, `not a tokenizer that can be used: ${reason(thrown)}`);

@@ -14,6 +14,7 @@ TEXTS = [
     "\ufeffa\ufeff", "\x85a\x85", "\u180ea\u180e", "\u200ba\u200b", "\xa0 a\u2028\u3000", "\x1ca\x1f", "\x0ba\x0c",
     "\u1e9e\u00df \ufb01\ufb00\ufb05 \uff76\uff9e", "e\u0301\u0903\u20dd\u0345 \u00e9", "1\u00b2\u00bd\u0663 \u2460x\u2167\U00010107",
     "it's 'S'\u017f K\u212ak ss\u00df 's't", "'\u017f'd'M'LL'\u212a", "\u00c9\u00e9 \u01c5\u01c4", "\r\n \t\n",
+    "\ufeff's \x85's", "a  \ufeff \r\n\x85 ",
 ]
 NORMALIZERS = [
     {"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "Lowercase"}, {"type": "StripAccents"},
@@ -34,6 +35,8 @@ PRE_TOKENIZERS = [
     *({"type": "Split", "pattern": {"Regex": p}, "behavior": "Isolated", "invert": False} for p in PATTERNS),
     *({"type": "Split", "pattern": p, "behavior": behavior, "invert": invert} for p in LEFT_OUT
       for behavior in ["Isolated", "Removed"] for invert in [False, True]),
+    *({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": True, "use_regex": regex}
+      for prefix in [False, True] for regex in [False, True]),
 ]
 
 
@@ -49,6 +52,8 @@ def normalizer(part):
 def pre_tokenizer(part):
     if part["type"] == "Digits":
         return pre_tokenizers.Digits(individual_digits=part["individual_digits"])
+    if part["type"] == "ByteLevel":
+        return pre_tokenizers.ByteLevel(add_prefix_space=part["add_prefix_space"], use_regex=part["use_regex"])
     pattern = part["pattern"]
     given = Regex(pattern["Regex"]) if "Regex" in pattern else pattern["String"]
     return pre_tokenizers.Split(given, part["behavior"].lower(), part["invert"])
