@@ -102,10 +102,18 @@ function refuseInVain(options: QuantizeOptions): void {
   if (given !== undefined) throw UsageError.of("contradiction", { option: given }, "with --calibrate");
 }
 
-/** Calibration measures static input scales and scales of an FP8 cache: it must not be asked for neither. */
+/**
+ * Calibration measures scales of an FP8 cache and of static inputs, but not of linears that are copied with their own:
+ * it must not be asked for what nobody reads.
+ */
 function refuseNeedless(targets: Targets, { kvFormat }: Plan): void {
-  if (kvFormat === "fp8" || allLinears(targets).some(({ input }) => input.kind === "fp8_static")) return;
-  throw UsageError.of("contradiction", { option: "calibrate" }, "with static FP8 inputs or an FP8 cache", "neither");
+  const linears = allLinears(targets);
+  if (kvFormat === "fp8" || linears.some(({ calibrated }) => calibrated)) return;
+  const kept = linears.find(({ input }) => input.kind === "fp8_static");
+  const got = kept === undefined
+    ? "neither"
+    : `inputs of linears that keep their scales (${kept.module}), no such cache`;
+  throw UsageError.of("contradiction", { option: "calibrate" }, "with static FP8 inputs or an FP8 cache", got);
 }
 
 /** Warns where the numbers to quantize are no longer a trained model's own. */

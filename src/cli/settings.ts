@@ -4,6 +4,7 @@ import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import type { Subject } from "../errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { EXPERT } from "../checkpoint/quark/module_names.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { type FullProtocol, fullProtocolOf } from "../session/protocol.ts";
 import type { Session } from "../session/session.ts";
@@ -138,19 +139,20 @@ export function planOnce(setting: Setting, onWarning: (line: string) => void = w
 }
 
 /**
- * Refuses a rule of static scales that is for none of the settings.
+ * Refuses a rule of static scales that is for none of the settings: it is one of experts, which can share their scales.
  *
  * @throws {InputError} naming the option.
  */
 export function refuseIdleRule(settings: readonly PlannedSetting[]): void {
   const own = settings.filter(({ fp8Scales }) => fp8Scales === "own");
-  if (own.length === 0 || own.some(hasStaticInputs)) return;
-  throw UsageError.of("contradiction", { option: "fp8-scales", value: "own" }, "static FP8 inputs", "none");
+  if (own.length === 0 || own.some(hasStaticExperts)) return;
+  const subject = { option: "fp8-scales", value: "own" };
+  throw UsageError.of("contradiction", subject, "experts with static FP8 inputs", "none");
 }
 
-/** Whether any linear reads inputs that are quantized with a static scale. */
-export function hasStaticInputs({ planned }: PlannedSetting): boolean {
-  return planned.plan.linears.some(({ input }) => input.kind === "fp8_static");
+/** Whether any expert reads inputs that are quantized with a static scale. */
+function hasStaticExperts({ planned }: PlannedSetting): boolean {
+  return planned.plan.linears.some(({ module, input }) => input.kind === "fp8_static" && EXPERT.test(module));
 }
 
 /** Loads a setting, with a progress bar where that takes long; the caller closes the session. */

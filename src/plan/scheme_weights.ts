@@ -13,7 +13,7 @@ export function weightName(format: WeightFormat, scale: WeightScale): string {
 }
 
 /** Whether a linear is stored as a scheme's weights are; all plain formats are alike. */
-export function hasWeightsOf(scheme: Scheme, { weight, scale }: StoredLinear): boolean {
+export function hasWeightsOf(scheme: Scheme, { weight, scale }: Pick<StoredLinear, "weight" | "scale">): boolean {
   if (scale !== scheme.weightScale) return false;
   return scale === "none" || weightName(weight, scale) === weightName(scheme.weight, scale);
 }

@@ -12,6 +12,7 @@ import { InputError, type Subject } from "../errors.ts";
 import { refuseRotation } from "../plan/planned.ts";
 import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
+import { hasWeightsOf } from "../plan/scheme_weights.ts";
 import { nameOfInput, parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
 import { option, words } from "../words.ts";
 
@@ -45,6 +46,8 @@ export interface LinearTarget {
   readonly input: InputFormat;
   /** Scale of a static input; null: the input has none. */
   readonly inputScale: number | null;
+  /** Whether a scale that calibration measures would count. */
+  readonly calibrated: boolean;
   /** Whether the stored bytes are the wanted ones already. */
   readonly copied: boolean;
 }
@@ -92,7 +95,9 @@ export function planTargets(
         );
       }
       const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;
-      return { module, source: linear, weight: format, weightScale: scale.kind, input, inputScale, copied: true };
+      const calibrated = input.kind === "fp8_static" && linear.inputScale === undefined;
+      const kept = { weight: format, weightScale: scale.kind, input, inputScale };
+      return { module, source: linear, ...kept, calibrated, copied: true };
     }
     const { scheme, by } = chosen;
     if (scheme.weightScale === "e8m0" && linear.weight.cols % BLOCK !== 0) {
@@ -103,14 +108,17 @@ export function planTargets(
         `${linear.weight.cols} in ${module}`,
       );
     }
+    // The format that the scheme names, or MI300's own FP8, as it is computed with the option --scheme.
+    const copied = hasWeightsOf(scheme, { weight: format, scale: scale.kind });
     return {
       module,
       source: linear,
-      weight: scheme.weight,
+      weight: copied ? format : scheme.weight,
       weightScale: scheme.weightScale,
       input: inputOf(scheme),
       inputScale: scheme.input === "fp8_static" ? staticScale(by, linear, scales) : null,
-      copied: format === scheme.weight && scale.kind === scheme.weightScale,
+      calibrated: scheme.input === "fp8_static",
+      copied,
     };
   };
   return {

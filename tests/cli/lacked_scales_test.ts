@@ -29,6 +29,20 @@ Deno.test("eval --calibrate leaves the scales that a checkpoint has, under every
   const experts = of(second!, "calibration");
   assert(experts.length > 0 && experts.every(([module]) => module.includes(".mlp.experts.")));
 
+  // Attention that is copied keeps its scales, and has none to share: neither option would do anything.
+  const idle = ["--model", model, "--scheme", "w_mxfp4_a_mxfp4"];
+  const vain = await inProcess(["quantize", ...idle, "--calibrate", other, "--out", `${dir.path}/vain`]);
+  const kept = "inputs of linears that keep their scales (model.layers.0.self_attn.q_proj), no such cache";
+  const wanted = "expected with static FP8 inputs or an FP8 cache";
+  assertEquals([vain.code, vain.stderr], [2, `error: --calibrate: ${wanted}, got ${kept}\n`]);
+  const rule = await inProcess(["logits", ...idle, "--tokens", "1", "--out", `${dir.path}/x`, "--fp8-scales", "own"]);
+  const none = "error: --fp8-scales own: expected experts with static FP8 inputs, got none\n";
+  assertEquals([rule.code, rule.stderr], [2, none]);
+  for (const more of [["--attention", "fp8"], ["--kv-cache-dtype", "fp8"]]) {
+    const out = `${dir.path}/${more[1]}${more[0]}`;
+    assertEquals((await inProcess(["quantize", ...idle, ...more, "--calibrate", one, "--out", out])).code, 0);
+  }
+
   // A checkpoint that has all of them leaves nothing to measure.
   const whole = `${dir.path}/whole`;
   assertEquals((await inProcess(["quantize", "--scheme", "fp8", "--calibrate", one, "--out", whole])).code, 0);

@@ -92,7 +92,9 @@ export function measuringTrials({ fp8, text, other, results }: Files): Readonly<
       changes(prompts, ["--layers", "1"]),
       refuses(["--model", fp8], ["--layers", "1"], /--layers: expected without --model/),
     ],
-    "fp8-scales": [refuses(prompts, ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/)],
+    "fp8-scales": [
+      refuses(prompts, ["--fp8-scales", "own"], /--fp8-scales own: expected experts with static FP8 inputs, got none/),
+    ],
     prefill: [changes(figures, ["--prefill", "16"])],
     contexts: [changes(prompts.filter((_, i) => i !== 2 && i !== 3), ["--contexts", "8"])],
     batches: [changes(withoutBatches, ["--batches", "2"])],

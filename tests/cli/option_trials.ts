@@ -90,7 +90,7 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
     dtype: looked(["--dtype", "f32"]),
     "fp8-scales": [
       changes(["--model", fp8], ["--fp8-scales", "own"], false),
-      refuses([], ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/),
+      refuses([], ["--fp8-scales", "own"], /--fp8-scales own: expected experts with static FP8 inputs, got none/),
     ],
     "kv-cache-dtype": looked(["--kv-cache-dtype", "fp8"]),
     tp: looked(["--tp", "2"]),

@@ -66,7 +66,9 @@ export const computing = (base: readonly string[]) => ({
   device: [refuses(base, ["--device", "1"], /--device: expected with --backend hip or cuda/)],
   "collectives-library": [refuses(base, ["--collectives-library", "x"], /expected with --backend hip or cuda/)],
   "hip-library": [refuses(base, ["--hip-library", "x"], /--hip-library: expected with --backend hip/)],
-  "fp8-scales": [refuses(base, ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/)],
+  "fp8-scales": [
+    refuses(base, ["--fp8-scales", "own"], /--fp8-scales own: expected experts with static FP8 inputs, got none/),
+  ],
   dtype: [changes(base, ["--dtype", "f32"])],
   ep: [changes(base, ["--ep", "2"])],
   threads: [refuses([...base, "--backend", "reference"], ["--threads", "2"], NO_THREADS)],

@@ -13,7 +13,7 @@ import type { TargetScheme } from "../../src/quantize/targets.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { type Layout, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects } from "../assert.ts";
-import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { logitsOf, TINY } from "../model/tiny.ts";
 import { writeTiny } from "../model/tiny_layouts.ts";
 import { run, someScales } from "../quantize/run.ts";
@@ -128,6 +128,36 @@ Deno.test("eval's scheme leaves attention in its own weights' format to the chec
   // What was MXFP4 is the same in MXFP6, with whatever attention.
   const [four, six] = [{ scheme: "w_mxfp4" }, { scheme: "w_mxfp6_e3m2" }] as const;
   assertEquals(await bits(checkpoint, four), await bits(checkpoint, six));
+});
+
+Deno.test("eval's schemes take MI300's FP8 weights as they are, and quantize copies them", async () => {
+  for (const [scheme, other] of [["fp8", "ptpc_fp8"], ["ptpc_fp8", "fp8"]] as const) {
+    using plain = new TemporaryDirectory(), from = new TemporaryDirectory();
+    const bf16 = makeRandom(plain, "hf_bf16"), inputScales = someScales(bf16);
+    await run(bf16, from.path, scheme, { scales: inputScales, attention: scheme });
+    rewrite(`${from.path}/model.safetensors`, (tensors) => {
+      for (const [name, tensor] of tensors) {
+        if (tensor.dtype !== "F8_E4M3") continue;
+        // The same codes are half the numbers there, but for the sign of zero, which is NaN.
+        const bytes = tensor.bytes.map((code) => code === 0x80 ? 0 : code);
+        tensors.set(name, { ...tensor, dtype: "F8_E4M3FNUZ", bytes });
+      }
+    });
+    const checkpoint = openCheckpoint(from.path), read = fileReader(checkpoint.source);
+    for (const [target, kept] of [[scheme, true], [other, false]] as const) {
+      using to = new TemporaryDirectory();
+      await run(checkpoint, to.path, target, { scales: inputScales, attention: target });
+      const written = openCheckpoint(to.path), readWritten = fileReader(written.source);
+      const { gateUp: [now], q } = written.source.tree.layers[1]!,
+        { gateUp: [before] } = checkpoint.source.tree.layers[1]!;
+      assertEquals([now!.weight.format, q.weight.format], Array(2).fill(kept ? "fp8_e4m3fnuz" : "fp8_e4m3"));
+      if (kept) assertEquals(bytesIn(now!.weight, readWritten), bytesIn(before!.weight, read));
+      using experts = new TemporaryDirectory();
+      await run(checkpoint, experts.path, target, { scales: inputScales });
+      const got = await bits(checkpoint, { scheme: target, inputScales });
+      assertEquals(got, await bits(openCheckpoint(experts.path), {}), `${scheme} to ${target}`);
+    }
+  }
 });
 
 Deno.test("eval's scheme bf16 on MXFP4 weights computes the bits of the checkpoint in bf16", async () => {
