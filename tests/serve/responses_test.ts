@@ -37,6 +37,21 @@ Deno.test("responses: a reply's messages become items", async () => {
   assertEquals((await server.call("GET", `${PATH}/${json.id}`)).json, json);
 });
 
+Deno.test("responses: tools are shown with what they mean where they say nothing", async () => {
+  const bare = { type: "function", name: "now" }, inner = { ...bare, name: "then", description: "d", strict: true };
+  const given = [bare, ...tools, { type: "custom", name: "run" }, { type: "namespace", name: "times", tools: [inner] }];
+  server.script(ANSWER);
+  const { json } = await server.post(PATH, { input: "Weather?", tools: given });
+  ResponseAnswer.parse(json);
+  const unsaid = { parameters: null, strict: false }, [, , run, times] = given;
+  assertEquals(json.tools, [
+    { ...bare, ...unsaid },
+    ...tools,
+    { ...run, format: { type: "text" } },
+    { ...times, tools: [{ ...inner, parameters: null }] },
+  ]);
+});
+
 Deno.test("responses: events are named and numbered, and say together what the response says", async () => {
   server.script(THOUGHT + CALL);
   const events = await server.stream(PATH, { input: "Weather?", tools, stream: true });

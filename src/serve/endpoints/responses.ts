@@ -13,7 +13,8 @@ import type { Outcome } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { type Call, type Endpoint, endpoint, type ServerEvent } from "../http/endpoint.ts";
 import { badWordsOf } from "../text/bad_words.ts";
-import { ResponseAnswer, ResponseRequest } from "./responses_schema.ts";
+import type { FunctionFields } from "./chat_schema.ts";
+import { ResponseAnswer, ResponseRequest, type ResponseTool } from "./responses_schema.ts";
 import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 import { logFields } from "./usage.ts";
 
@@ -176,13 +177,21 @@ function emptyAnswer(body: ResponseRequest, model: ServedModel): ResponseAnswer 
     temperature: body.temperature ?? 1,
     text: { format: body.text?.format ?? { type: "text" }, verbosity: "medium" },
     tool_choice: body.tool_choice ?? "auto",
-    tools: body.tools ?? [],
+    tools: (body.tools ?? []).map(shownTool),
     top_logprobs: body.top_logprobs ?? 0,
     top_p: body.top_p ?? 1,
     truncation: "disabled",
     usage: null,
     metadata: body.metadata ?? {},
   };
+}
+
+/** A tool with what it means where it says nothing: typed clients know no tool without. */
+function shownTool(tool: ResponseTool): ResponseTool {
+  if (tool.type === "custom") return { ...tool, format: tool.format ?? { type: "text" } };
+  const shown = (one: FunctionFields) => ({ ...one, parameters: one.parameters ?? null, strict: one.strict ?? false });
+  if (tool.type === "function") return { ...tool, ...shown(tool) };
+  return { ...tool, tools: tool.tools.map((one) => ({ ...one, ...shown(one) })) };
 }
 
 /** The events of a response; the last has all of it. */
