@@ -61,7 +61,18 @@ Deno.test("every recorded request of other programs is answered as it was", asyn
 
 Deno.test("the recording has the programs that docs/server.md names", () => {
   const clients = new Set(recorded.map(({ client }) => client.split(" ").slice(0, -1).join(" ")));
-  for (const name of ["guidellm", "Open WebUI", "lm-eval", "evalscope", "litellm", "langchain-openai", "llm"]) {
+  for (
+    const name of [
+      "guidellm",
+      "Open WebUI",
+      "lm-eval",
+      "evalscope",
+      "litellm",
+      "langchain-openai",
+      "llm",
+      "vllm bench serve",
+    ]
+  ) {
     assert(clients.has(name), name);
   }
   const paths = new Set(recorded.filter(({ body }) => body !== null).map(({ path }) => path));
