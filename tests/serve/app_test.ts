@@ -1,5 +1,8 @@
 /** What holds for every endpoint: who is let in, limits, state, and the document. */
-import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { roomFor } from "../../src/serve/chat/plan.ts";
+import { ApiError } from "../../src/serve/api_error.ts";
+import type { ServedModel } from "../../src/serve/engine/service.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import type { Json } from "./scripted.ts";
 import { openServing } from "./serving.ts";
 
@@ -100,19 +103,39 @@ Deno.test("a body that does not arrive, or not whole, is answered, whether or no
   assertEquals([hasty.app.running, patient.app.running], [0, 0]);
 });
 
+Deno.test("a reply is refused by what bounds it: the longest that is allowed, or what the conversation leaves", () => {
+  const limits = { context: 100, promptTokens: 100, maxTokens: 40 }, fields = { prompt: "messages", maxTokens: "most" };
+  const room = (length: number, asked?: number) =>
+    roomFor({ limits } as ServedModel, new Int32Array(length), asked, fields);
+  assertEquals([room(10), room(60), room(70), room(60, 40), room(70, 30)], [40, 40, 30, 40, 30]);
+  assertThrows(() => room(10, 41), ApiError, "most: expected at most 40, got 41");
+  const left =
+    "most: expected at most 30, what a conversation of 70 tokens leaves, got 31; this model's maximum context ";
+  assertThrows(() => room(70, 31), ApiError, left);
+});
+
 Deno.test("a full queue answers 429 with Retry-After, and what waits is answered in turns of the clients", async () => {
   await using serving = await openServing({ slots: 1, context: 64, queue: 1 });
-  const order: string[] = [];
-  const ask = async (client: string) => {
-    const response = await serving.post("/v1/completions", COMPLETION, { "user-agent": client });
-    await response.body?.cancel();
+  const order: string[] = [], refused: string[] = [];
+  const ask = async (client: string, more: Json = {}) => {
+    const response = await serving.post("/v1/completions", { ...COMPLETION, ...more }, { "user-agent": client });
+    const { error } = await response.json();
+    if (response.status === 429) refused.push(error.message);
     order.push(`${client} ${response.status}`);
     return response;
   };
-  const all = await Promise.all(["a", "a", "a", "b", "c"].map(ask));
+  const all = await Promise.all(["a", "a", "a", "b", "c"].map((client) => ask(client)));
   // One runs, one waits, and a client without another request has a place of its own.
   assertEquals(order, ["a 429", "c 429", "a 200", "b 200", "a 200"]);
   assert(Number(all[2]!.headers.get("retry-after")) >= 1);
+  const { service } = serving, long = ask("d", { max_tokens: 60, ignore_eos: true });
+  while (service.load(service.model()).running === 0) await new Promise((resolve) => setTimeout(resolve));
+  await Promise.all([long, ask("d"), ask("d")]);
+  assertEquals(refused.map((message) => message.replace("the queue is full: ", "")), [
+    "2 requests wait",
+    "3 requests wait",
+    "1 request waits",
+  ]);
   await using fair = await openServing({ slots: 1, context: 64 });
   order.length = 0;
   await Promise.all(["a", "a", "a", "b"].map(async (client) => {

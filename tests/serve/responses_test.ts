@@ -95,6 +95,16 @@ Deno.test("responses: events are named and numbered, and say together what the r
   assertEquals([done.text, done.content_index, done.output_index], ["It is sunny!", 0, 0]);
 });
 
+Deno.test("responses: what fails on its way is an event by name and number, with what chats say of it", async () => {
+  server.script("<|channel|>commentary to=functions.other <|constrain|>json<|message|>{}<|call|>");
+  const events = await server.stream(PATH, { input: "Weather?", tools, tool_choice: "required", stream: true });
+  const { event, data: { type, sequence_number, error, ...data } } = events.at(-1)!;
+  assertEquals([event, type, sequence_number], ["error", "error", events.length - 1]);
+  assertEquals({ ...data, type: "server_error" }, error);
+  assertEquals([error.code, error.param], ["internal_error", null]);
+  assertStringIncludes(error.message, "the mask forbids");
+});
+
 Deno.test("responses: a conversation goes on from the response that is named, without its instructions", async () => {
   server.script(THOUGHT + CALL, ANSWER, ANSWER);
   const first = (await server.post(PATH, { input: "Weather?", instructions: "Be brief.", tools })).json;

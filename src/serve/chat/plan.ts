@@ -118,6 +118,7 @@ export function roomFor(
   }
   const room = Math.min(limits.maxTokens, limits.context - length);
   if (asked !== undefined && asked > room) {
+    if (room === limits.maxTokens) throw wrongField(fields.maxTokens, `expected at most ${room}, got ${asked}`);
     const left = `expected at most ${room}, what a conversation of ${length} tokens leaves, got ${asked}`;
     throw tooLong(limits, fields.maxTokens, left);
   }

@@ -11,7 +11,7 @@ import { type ResponseEvent, ResponseWriter } from "../chat/response_writer.ts";
 import { scoresOf } from "../chat/scores.ts";
 import type { Outcome } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
-import { type Call, type Endpoint, endpoint, type ServerEvent } from "../http/endpoint.ts";
+import { type Call, type Endpoint, endpoint, type EventAnswer, type ServerEvent } from "../http/endpoint.ts";
 import { badWordsOf } from "../text/bad_words.ts";
 import type { FunctionFields } from "./chat_schema.ts";
 import { ResponseAnswer, ResponseRequest, type ResponseTool } from "./responses_schema.ts";
@@ -79,7 +79,7 @@ export function responseEndpoints(store: ResponseStore = new ResponseStore()): E
       streams: true,
       handle: async (call) => {
         const started = await start(call, store);
-        if (call.body.stream === true) return { events: numbered(eventsOf(started, store)), done: false };
+        if (call.body.stream === true) return numbered(eventsOf(started, store));
         let last: ResponseEvent | undefined;
         for await (const event of eventsOf(started, store)) last = event;
         return { json: last!["response"] };
@@ -238,7 +238,17 @@ function finished(
   };
 }
 
-async function* numbered(events: AsyncIterable<ResponseEvent>): AsyncGenerator<ServerEvent, void, void> {
+/** The events of a stream by name and number. A failure is one too, and has what chats say of it as well. */
+function numbered(events: AsyncIterable<ResponseEvent>): EventAnswer {
   let sequence_number = 0;
-  for await (const event of events) yield { event: event.type, data: { ...event, sequence_number: sequence_number++ } };
+  const event = ({ type, ...more }: ResponseEvent): ServerEvent => ({
+    event: type,
+    data: { type, ...more, sequence_number: sequence_number++ },
+  });
+  const failed = ({ message, code, param, body }: ApiError) => event({ type: "error", code, message, param, ...body });
+  return { events: mapped(events, event), done: false, failed };
+}
+
+async function* mapped<T, U>(values: AsyncIterable<T>, each: (value: T) => U): AsyncGenerator<U, void, void> {
+  for await (const value of values) yield each(value);
 }

@@ -107,8 +107,8 @@ export class Scheduler {
   /** @throws {ApiError} 429 where the queue is full. */
   submit(job: Job): Generation {
     if (!this.#waiting.admits(job, this.waiting > 0 && !this.#waits ? 0 : this.#places.free)) {
-      const message = `the queue is full: ${this.#waiting.requests} requests wait`;
-      throw new ApiError(429, message, { code: "queue_full", retryAfter: this.#patience() });
+      const { requests } = this.#waiting, full = `${requests} ${requests === 1 ? "request waits" : "requests wait"}`;
+      throw new ApiError(429, `the queue is full: ${full}`, { code: "queue_full", retryAfter: this.#patience() });
     }
     const sequence = new Sequence(job, this.observer, () => this.#wake());
     const cancel = () => sequence.stream.cancel();

@@ -143,7 +143,7 @@ function responseOf(given: Answer, exchange: Exchange): Response {
     return new Response(given.text, { headers: { ...headers, "content-type": given.contentType } });
   }
   exchange.streams = true;
-  const stream = eventStream(given.events, given.done, ({ thrown, left }) => {
+  const stream = eventStream(given, ({ thrown, left }) => {
     exchange.abort.abort();
     if (thrown !== null) exchange.note({ error: clip(asApiError(thrown).message) });
     exchange.end(200, left);

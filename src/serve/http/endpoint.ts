@@ -3,6 +3,7 @@
  * follow from it.
  */
 import type { z } from "zod";
+import type { ApiError } from "../api_error.ts";
 import type { Service } from "../engine/service.ts";
 
 /** A request that passed its schema. */
@@ -33,13 +34,21 @@ export interface ServerEvent {
 
 /**
  * An answer. What `handle` throws before it returns is a status of its own: it should have validated everything and
- * submitted its jobs by then. The status of `events` is sent at once, so what the iterator throws is an event with the
- * error's body. The iterator's `return` is called when the client goes away. With `done`, `[DONE]` ends the stream.
+ * submitted its jobs by then. The status of `events` is sent at once, so what the iterator throws is an event: that of
+ * `failed`, or one with the error's body. The iterator's `return` is called when the client goes away. With `done`,
+ * `[DONE]` ends the stream.
  */
 export type Answer =
   | { readonly json: unknown; readonly status?: number }
   | { readonly text: string; readonly contentType: string }
-  | { readonly events: AsyncIterable<ServerEvent>; readonly done: boolean };
+  | EventAnswer;
+
+/** An answer that comes in events. */
+export interface EventAnswer {
+  readonly events: AsyncIterable<ServerEvent>;
+  readonly done: boolean;
+  readonly failed?: (error: ApiError) => ServerEvent;
+}
 
 /** An endpoint; {@linkcode endpoint} makes one. */
 export interface Endpoint<B = unknown> {

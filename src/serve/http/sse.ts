@@ -1,6 +1,6 @@
 /** Server-sent events. */
 import { asApiError } from "../api_error.ts";
-import type { ServerEvent } from "./endpoint.ts";
+import type { EventAnswer, ServerEvent } from "./endpoint.ts";
 
 /** Milliseconds of silence after which a comment is sent: a long prompt must not look like a dead connection. */
 const KEEP_ALIVE_MS = 10_000;
@@ -17,12 +17,10 @@ export interface StreamEnd {
  * Events as the body of a response. They are taken as the client reads; where it goes away, `return` of their iterator
  * is called.
  *
- * @param done Whether `[DONE]` follows the last event.
  * @param onEnd Called once.
  */
 export function eventStream(
-  events: AsyncIterable<ServerEvent>,
-  done: boolean,
+  { events, done, failed = ({ body }) => ({ data: body }) }: EventAnswer,
   onEnd: (end: StreamEnd) => void,
 ): ReadableStream<Uint8Array> {
   const iterator = events[Symbol.asyncIterator](), encoder = new TextEncoder();
@@ -51,7 +49,7 @@ export function eventStream(
         end({ thrown: null, left: false });
       } catch (thrown) {
         if (ended) return;
-        write(eventText({ data: asApiError(thrown).body }));
+        write(eventText(failed(asApiError(thrown))));
         end({ thrown, left: false });
       }
       controller.close();
