@@ -224,6 +224,12 @@ Deno.test("chat: n replies, each with its own seed, and their tokens summed", as
   const [one, two] = server.jobs.slice(-2);
   assertEquals([one!.sampling.seed, two!.sampling.seed, one!.maxTokens], [7n, 8n, 50]);
   assertEquals(json.usage.prompt_tokens, one!.prompt.length);
+  const seeds = [];
+  for (const seed of [null, -1, -2]) {
+    await server.post(PATH, { messages, n: 2, seed });
+    seeds.push(...server.jobs.slice(-2).map(({ sampling }) => sampling.seed));
+  }
+  assertEquals(seeds, [undefined, undefined, undefined, undefined, 2n ** 64n - 2n, 2n ** 64n - 1n]);
 });
 
 Deno.test("chat: log probabilities are those of the answer's tokens", async () => {

@@ -18,7 +18,7 @@ export const SAMPLING_FIELDS = {
   top_p: z.number().gt(0).max(1).nullish(),
   /** As vLLM has it: 0 or -1 for all tokens. */
   top_k: z.int().min(-1).nullish(),
-  /** Absent: other tokens each time. */
+  /** Absent, or -1 as vLLM and llama.cpp have it: other tokens each time. */
   seed: z.int().nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)]).nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(MAX_STOPS).nullish(),
@@ -114,8 +114,8 @@ export function samplingOf(fields: SamplingFields, nth: number, vocab: number): 
     repetitionPenalty: fields.repetition_penalty ?? 1,
     frequencyPenalty: fields.frequency_penalty ?? 0,
     presencePenalty: fields.presence_penalty ?? 0,
-    // Of several replies to one prompt each has a seed of its own; negative ones are as good as any.
-    seed: seed == null ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(nth)),
+    // Of several replies to one prompt each has a seed of its own; other negative ones are as good as any.
+    seed: seed == null || seed === -1 ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(nth)),
   };
 }
 
