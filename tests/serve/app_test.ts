@@ -114,6 +114,16 @@ Deno.test("a reply is refused by what bounds it: the longest that is allowed, or
   assertThrows(() => room(70, 31), ApiError, left);
 });
 
+Deno.test("a request that does not say how long its reply may be gets as much as is allowed", async () => {
+  await using serving = await openServing({ slots: 2, context: 64, maxReply: 5 });
+  const messages = [{ role: "user", content: "Ann has 3 plums." }], endless = { temperature: 0, ignore_eos: true };
+  const asked = [["/v1/completions", { prompt: "Ann" }], ["/v1/chat/completions", { messages }]] as const;
+  for (const [path, body] of asked) {
+    const { usage } = await (await serving.post(path, { ...body, ...endless })).json();
+    assertEquals(usage?.completion_tokens, 5, path);
+  }
+});
+
 Deno.test("a full queue answers 429 with Retry-After, and what waits is answered in turns of the clients", async () => {
   await using serving = await openServing({ slots: 1, context: 64, queue: 1 });
   const order: string[] = [], refused: string[] = [];

@@ -46,7 +46,7 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
     { prompt: "a", max_tokens: 400 },
     400,
     "max_tokens",
-    /^max_tokens: expected at most 399, what 1 tokens of the prompt leave, got 400; this model's maximum/,
+    /^max_tokens: expected at most 399, what 1 token of the prompt leaves, got 400; this model's maximum/,
   ],
   [
     { prompt: Array(401).fill(1) },

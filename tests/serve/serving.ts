@@ -23,6 +23,8 @@ export interface ServingOptions extends Partial<SessionOptions> {
   readonly apiKeys?: readonly string[];
   readonly bodyBytes?: number;
   readonly bodyMs?: number;
+  /** Tokens of a reply. */
+  readonly maxReply?: number;
   /** Puts another engine under a session. */
   readonly engine?: (own: Engine) => Engine;
   /** Whether an engine that fails for good is opened again. */
@@ -67,6 +69,7 @@ export async function openServing(options: ServingOptions = {}): Promise<Serving
     apiKeys = [],
     bodyBytes = 1 << 20,
     bodyMs,
+    maxReply,
     engine,
     reopens = false,
     ...session
@@ -103,7 +106,7 @@ export async function openServing(options: ServingOptions = {}): Promise<Serving
         config: checkpoint.config,
         tokenizer,
         stopIds: new Set(checkpoint.config.eosTokenIds),
-        limits: { context, promptTokens: context, maxTokens: context },
+        limits: { context, promptTokens: context, maxTokens: maxReply ?? context },
         created: 1_700_000_000,
       },
     });

@@ -56,7 +56,7 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
   return prompts.flatMap((prompt) => Array.from({ length: n }, () => prompt)).map((prompt, index) => {
     const special = body.skip_special_tokens === false ? "keep" : "skip";
     const maxTokens = body.max_tokens ??
-      Math.max(1, Math.min(DEFAULT_MAX_TOKENS, limits.context - prompt.length));
+      Math.max(1, Math.min(DEFAULT_MAX_TOKENS, limits.maxTokens, limits.context - prompt.length));
     const minTokens = minTokensOf(body, maxTokens);
     const text = new ReplyText(tokenizer, { stops: stopsOf(body), special, stopIds, minTokens });
     const generation = service.submit(model, {

@@ -1,4 +1,5 @@
 /** The service over sessions of this process. */
+import { counted } from "../../amounts.ts";
 import { PAGE_POSITIONS } from "../../model/pages.ts";
 import { ApiError, wrongField } from "../api_error.ts";
 import type { Session } from "../../session/session.ts";
@@ -71,8 +72,12 @@ function refuseJob({ limits, config }: ServedModel, { prompt, maxTokens, echo, l
     throw wrongField("max_tokens", `expected at most ${limits.maxTokens}, got ${maxTokens}`);
   }
   if (prompt.length + maxTokens > limits.context) {
-    const most = `expected at most ${limits.context - prompt.length}, what ${prompt.length} tokens of the prompt leave`;
-    throw tooLong(limits, "max_tokens", `${most}, got ${maxTokens}`);
+    const left = `what ${counted(prompt.length, "token")} of the prompt ${prompt.length === 1 ? "leaves" : "leave"}`;
+    throw tooLong(
+      limits,
+      "max_tokens",
+      `expected at most ${limits.context - prompt.length}, ${left}, got ${maxTokens}`,
+    );
   }
   const stray = prompt.find((id) => !(id >= 0 && id < config.vocab));
   if (stray !== undefined) throw wrongField("prompt", `expected token ids from 0 to ${config.vocab - 1}, got ${stray}`);
