@@ -124,9 +124,9 @@ export const QUANTIZE: CommandSpec<typeof OPTIONS> = {
     "Accuracy hardly separates schemes: choose by KL divergence and error per layer, which mxoss eval and mxoss " +
     "compare measure.",
     "Weights become the scheme's by the rule that Quark has for them: MX blocks of 32 by the largest magnitude " +
-    "(scale rule even), FP8 by the largest magnitude of the tensor or row / 448. Weights that are stored in that " +
-    "format already are copied, and so is FP8 of MI300's kind (e4m3fnuz). Embeddings, norms, biases, the router and " +
-    "the head stay as they are.",
+    "(scale rule even), FP8 by the largest magnitude of the tensor or row / 448, in float32. Weights that are stored " +
+    "in that format already are copied, and so is FP8 of MI300's kind (e4m3fnuz). Embeddings, norms, biases, the " +
+    "router and the head stay as they are.",
     "Static scales are the largest magnitude / 448 that the model, with inputs as they are, shows on the text of " +
     "--calibrate: every expert has its own, from the tokens that chose it. Scales that the checkpoint has stay " +
     "without --calibrate, and with it those of copied attention. Keys are measured after the rotary embedding, where " +

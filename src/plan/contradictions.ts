@@ -1,7 +1,7 @@
 /** Where config and tensors disagree about linears: one warning for each kind about weights, a refusal about inputs. */
 import { firstOf } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { candidateNames, EXPERT } from "../checkpoint/quark/module_names.ts";
+import { candidateNames, EXPERT, NEVER_QUANTIZED } from "../checkpoint/quark/module_names.ts";
 import type { ModuleSpec, QuarkConfig } from "../checkpoint/quark/read_config.ts";
 import { isMxfp4Method, type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { weightName } from "./scheme_weights.ts";
@@ -29,9 +29,6 @@ export const isUnquantized = ({ stored, spec, fake }: Said): boolean =>
 /** Whether the tensors have the scale of a quantized linear's static FP8 input, of which the config says nothing. */
 export const isCalibrated = ({ stored, spec }: Said): boolean =>
   stored.scale !== "none" && stored.inputScale !== null && (spec?.input ?? null) === null;
-
-/** Linears that no reader quantizes, whether they are excluded or not. */
-const NEVER_QUANTIZED = /^lm_head$|\.mlp\.router$/;
 
 /**
  * Refuses linears of which tensors and config say different things, or the config nothing, where it is the inputs that

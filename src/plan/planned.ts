@@ -2,6 +2,7 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { allLinears, type ModelSource } from "../checkpoint/source.ts";
 import type { Dtype } from "../formats/format.ts";
+import { NEVER_QUANTIZED } from "../checkpoint/quark/module_names.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { storedLinears, withPlan } from "./plan_source.ts";
 import { refuseRotated } from "./rotation.ts";
@@ -54,13 +55,15 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
 
 /**
  * The input scales of a plan that is made before calibration: linears whose scale the checkpoint lacks have one from
- * `measured`, or 1 for the time being.
+ * `measured`, or 1 for the time being; but not routers and the head, which are not measured.
  */
 export function missingScales(
   { source }: Pick<Checkpoint, "source">,
   measured: ReadonlyMap<string, number> | null = null,
 ): ReadonlyMap<string, number> {
-  const missing = storedLinears(source).filter(({ inputScale }) => inputScale === null);
+  const missing = storedLinears(source).filter(({ inputScale, module }) =>
+    inputScale === null && !NEVER_QUANTIZED.test(module)
+  );
   return new Map(missing.map(({ module }) => [module, measured?.get(module) ?? 1]));
 }
 

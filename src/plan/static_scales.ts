@@ -1,5 +1,6 @@
 /** Calibrated scales of static FP8 inputs: which one each of the linears that share an input gets. */
 import type { StoredLinear } from "./stored_linear.ts";
+import { NEVER_QUANTIZED } from "../checkpoint/quark/module_names.ts";
 import { InputError } from "../errors.ts";
 import { schemeOf } from "./scheme.ts";
 import { command, type CommandName, type Text, words } from "../words.ts";
@@ -52,9 +53,13 @@ export function staticScales(
     const measured = calibrated?.get(module);
     if (measured !== undefined) return { value: checked(measured, module), from: "calibration" };
     if (inputScale !== null) return { value: checked(inputScale, module), from: "checkpoint" };
+    const subject = { name: words`${where}: static FP8 inputs need a calibrated scale, got none for ${module}` };
+    if (NEVER_QUANTIZED.test(module)) {
+      throw InputError.of("missing", subject, "its input_scale in the checkpoint: calibration does not measure it");
+    }
     throw InputError.of(
       "uncalibrated",
-      { name: words`${where}: static FP8 inputs need a calibrated scale, got none for ${module}` },
+      subject,
       words`its input_scale in the checkpoint; "${calibration(stored)}" makes them`,
     );
   });

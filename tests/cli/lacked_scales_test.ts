@@ -4,7 +4,7 @@ import { matrixOf, settingsOf } from "../../src/cli/eval/cells.ts";
 import { EVAL } from "../../src/cli/eval/options.ts";
 import { parseCommand } from "../../src/cli/options.ts";
 import { assert, assertEquals } from "../assert.ts";
-import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { inProcess } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
@@ -51,6 +51,30 @@ Deno.test("eval --calibrate leaves the scales that a checkpoint has, under every
     const { code, stderr } = await inProcess([command, ...args, "--model", whole, "--calibrate", other]);
     const expected = "expected a setting with static FP8 inputs whose scales the checkpoint lacks, got none";
     assertEquals([code, stderr], [2, `error: --calibrate: ${expected}\n`]);
+  }
+});
+
+Deno.test("static FP8 inputs of a head are refused without their scale, which no calibration measures", async () => {
+  using dir = new TemporaryDirectory();
+  const text = dir.write("text.txt", CALIBRATION), model = `${dir.path}/model`;
+  const made = ["quantize", "--scheme", "fp8", "--calibrate", text, "--out", model];
+  assertEquals((await inProcess(made)).code, 0);
+  rewrite(`${model}/model.safetensors`, (tensors) => {
+    const { shape } = tensors.get("lm_head.weight")!, bytes = new Uint8Array(shape[0]! * shape[1]!).fill(0x38);
+    tensors.set("lm_head.weight", { dtype: "F8_E4M3", shape, bytes });
+    const scale = new Uint8Array(Float32Array.of(0.5).buffer);
+    tensors.set("lm_head.weight_scale", { dtype: "F32", shape: [], bytes: scale });
+  });
+  const config = JSON.parse(Deno.readTextFileSync(`${model}/config.json`)), said = config.quantization_config;
+  said.exclude = said.exclude.filter((name: string) => name !== "lm_head");
+  Deno.writeTextFileSync(`${model}/config.json`, JSON.stringify(config));
+  const expected =
+    "got none for lm_head: expected its input_scale in the checkpoint: calibration does not measure it\n";
+  for (const words of [["--scheme", "w_mxfp4_a_fp8", "--out", `${dir.path}/new`], ["--scheme", "w_mxfp4"]]) {
+    const command = words.length > 2 ? ["quantize"] : ["eval", "perplexity", "--text", text];
+    const { code, stderr } = await inProcess([...command, ...words, "--model", model, "--calibrate", text]);
+    assertEquals(code, 2);
+    assert(/^error: [^\n]+\n$/.test(stderr) && stderr.endsWith(expected), stderr);
   }
 });
 

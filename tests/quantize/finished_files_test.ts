@@ -3,8 +3,12 @@ import { InputError } from "../../src/errors.ts";
 import { SafetensorsWriter, type WrittenTensor } from "../../src/checkpoint/write_safetensors.ts";
 import { Sources, TensorHashes } from "../../src/quantize/hashes.ts";
 import { JOURNAL, Journal } from "../../src/quantize/journal.ts";
-import { assertEquals, assertThrows } from "../assert.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { makeCheckpoint } from "../checkpoint/make.ts";
+import { Random } from "../checkpoint/random.ts";
+import { run as quantizeInto } from "./run.ts";
 
 const NONE = (await Sources.read([]))!;
 
@@ -69,4 +73,27 @@ Deno.test("a note of nothing stays where a file is left beside it, so that the r
   assertEquals(names(), ["model.safetensors.0123456789abcdef.partial", JOURNAL]);
   Journal.open(dir.path, run)[Symbol.dispose]();
   assertEquals(names(), []);
+});
+
+Deno.test("quantize() writes no config where the source's changed, and counts what it finds finished", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  makeCheckpoint(from, new Random(9), { shape: SHAPES.tiny, layout: "hf_bf16" });
+  const names = () => [...Deno.readDirSync(to.path)].map(({ name }) => name);
+  const config = `${from.path}/config.json`, seen: (readonly [number, number])[] = [];
+  const before = Deno.readFileSync(config);
+  const onProgress = (...[done, total]: [number, number]) => {
+    if (seen.length === 0) Deno.writeTextFileSync(config, new TextDecoder().decode(before) + "\n");
+    seen.push([done, total]);
+  };
+  const into = () => quantizeInto(from.path, to.path, "w_mxfp4", { shardBytes: 20_000, watch: { onProgress } });
+  await assertRejects(into, InputError, `${config}: changed while it was in use`);
+  assertEquals(names().includes("config.json"), false);
+  const shards = names().filter((name) => /^model-.*safetensors$/.test(name)).length;
+  const { length } = seen;
+  await into();
+  // Each file once, all of them in the end.
+  const again = seen.slice(length), [, total] = seen[0]!;
+  assertEquals([again.length, again.at(-1)], [shards, [total, total]]);
+  assert(again.every(([done], i) => i === 0 || done > again[i - 1]![0]));
 });

@@ -2,8 +2,10 @@ import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { TapPoint } from "../../src/model/gpt_oss.ts";
 import type { TappedOperation } from "../../src/model/operations.ts";
+import { InputError } from "../../src/errors.ts";
+import type { Session } from "../../src/session/session.ts";
 import { observe, Observer } from "../../src/quantize/observe.ts";
-import { assertEquals } from "../assert.ts";
+import { assertEquals, assertRejects } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { openTiny, TINY } from "../model/tiny.ts";
 
@@ -46,11 +48,48 @@ Deno.test("Observer measures keys after the rotary embedding, values, and the in
   observer.look(point("v_proj", 1, [0.5, -0.75]));
   observer.look(point("rotary.k", 1, [-60, 10]));
   observer.look(point("attention", 1, [0.25, 0.125]));
+  // A second batch, of smaller numbers but for values.
+  observer.look(point("inputNorm", 1, [2, 3]));
+  observer.look(point("rotary.k", 1, [5, 5]));
+  observer.look(point("v_proj", 1, [0.875, 0]));
+  observer.look(point("attention", 1, [0.125, 0.125]));
   observer.look({ ...point("finalNorm", 1, [99, 99]), layer: 1 });
   const { inputs, kv } = observer.result();
-  assertEquals(kv, [{ k: by448(60), v: by448(0.75) }]);
+  assertEquals(kv, [{ k: by448(60), v: by448(0.875) }]);
   const attention = ["q", "k", "v", "o"].map((name) => inputs.get(`model.layers.0.self_attn.${name}_proj`));
   assertEquals(attention, [by448(4), by448(4), by448(4), by448(0.25)]);
+});
+
+Deno.test("Observer remembers that an input was no finite number, whatever comes after", () => {
+  for (const operation of ["inputNorm", "postNorm", "rotary.k"] as const) {
+    for (const wrong of [Infinity, -Infinity, NaN]) {
+      const observer = new Observer(CONFIG);
+      observer.look(point(operation, 1, [1, 2]));
+      assertEquals(observer.finite, true);
+      observer.look(point(operation, 2, [1, wrong, 2, 3]));
+      observer.look(point(operation, 1, [1, 2]));
+      assertEquals(observer.finite, false, `${operation} ${wrong}`);
+    }
+  }
+});
+
+Deno.test("observe() refuses inputs that are no finite numbers, and counts tokens over all sequences", async () => {
+  const done: number[] = [];
+  const session = (values: number[]) =>
+    ({
+      reset: () => {},
+      feed: (_: unknown, __: unknown, look: Observer["look"], progress: (done: number) => void) => {
+        look(point("inputNorm", 1, values));
+        progress(2);
+        return Promise.resolve();
+      },
+      refuse: () => Promise.reject(new InputError("not finite")),
+    }) as unknown as Session;
+  const sequences = [Int32Array.of(1, 2), Int32Array.of(3, 4), Int32Array.of(5, 6)];
+  const count = (tokens: number, total: number) => done.push(tokens, total);
+  await observe(session([1, 2]), CONFIG, sequences, count);
+  assertEquals(done, [2, 6, 4, 6, 6, 6]);
+  await assertRejects(() => observe(session([1, Infinity]), CONFIG, sequences), InputError, "not finite");
 });
 
 Deno.test("observe() computes every sequence from its beginning; its largest scales are all experts'", async () => {

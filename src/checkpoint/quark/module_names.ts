@@ -1,6 +1,8 @@
 /** Names by which a quantization config may call a module. */
 /** A linear of one expert. */
 export const EXPERT = /^(model\.layers\.\d+\.mlp\.experts)\.\d+\.(gate_up_proj|down_proj)$/;
+/** Linears that no reader quantizes, whether they are excluded or not; calibration does not measure their inputs. */
+export const NEVER_QUANTIZED = /^lm_head$|\.mlp\.router$/;
 const ROUTER = /^model\.layers\.\d+\.mlp\.router$/;
 
 /** Name of one projection of all experts of a layer, of one of which the linear is; any other module's own name. */
