@@ -48,9 +48,12 @@ Deno.test("a rank that chooses tokens chooses the likeliest, and stops where it 
   const plain = await open(false), expected = await byLogits(plain, 12);
   await plain.close();
   const session = await open(true), got: number[][] = [];
-  const onTokens = (stop: () => boolean) => (ids: Int32Array) => {
+  const onTokens = (stop: () => boolean) => async (ids: Int32Array) => {
     got.push([...ids]);
-    return !stop();
+    if (!stop()) return true;
+    // The step that it may begin meanwhile is done by then.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return false;
   };
   // What it had begun is dropped, handed out, or handed out because of a signal.
   assertEquals(await session.decode(last, { steps: 12, sampling, onTokens: onTokens(() => got.length === 3) }), 3);
@@ -116,6 +119,38 @@ Deno.test("a rank that chooses tokens draws what a sampler draws, also at the en
     return all;
   };
   assertEquals(await drawn(true), await drawn(false));
+});
+
+Deno.test("generate() ends at a stop token that a rank chose, or where nobody wants more, and goes on", async () => {
+  const said = async (apart: boolean, stops: readonly number[], wanted: number) => {
+    const session = await open(apart), picker = new Sampler({ temperature: 0.8, seed: 7 }), all: unknown[] = [];
+    const run = (prompt: number[], maxTokens: number) =>
+      generate({ session, slot: 0, prompt, picker, stopIds: new Set(stops), maxTokens });
+    const first = run(FIRST, 30), ids: number[] = [];
+    for (let next = await first.next();; next = await first.next()) {
+      if (next.done) {
+        all.push(next.value.reason, next.value.timings.generatedTokens);
+        break;
+      }
+      if (ids.push(next.value) === wanted) {
+        await first.return(undefined as never);
+        break;
+      }
+    }
+    all.push(ids, session.tokens(0));
+    // The numbers that it draws next are those after the last token's.
+    all.push(await Array.fromAsync(run([9], 5)), session.tokens(0));
+    await session.close();
+    return all;
+  };
+  const [, , ids] = await said(false, [], Infinity) as [unknown, unknown, number[]];
+  const stop = ids.findIndex((id, i) => i >= 3 && !ids.slice(0, i).includes(id));
+  assert(stop > 0 && stop < 20, `${ids}`);
+  for (const [stops, wanted] of [[[ids[stop]!], Infinity], [[], 4], [[], 1]] as const) {
+    const alone = await said(false, stops, wanted), engine = await said(true, stops, wanted);
+    if (wanted === Infinity) assertEquals(alone.slice(0, 3), ["stop", stop + 1, ids.slice(0, stop + 1)]);
+    assertEquals(engine, alone, `${wanted}`);
+  }
 });
 
 Deno.test("a sequence goes on from what was generated when whoever takes its tokens throws", async () => {

@@ -1,4 +1,5 @@
 /** What `--stats` says of the cache is what a backend sets aside. */
+import { cacheGeometry } from "../../src/backends/emulate/cache.ts";
 import { planWorkspace } from "../../src/backends/gpu/workspace.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { cacheSize, cacheUse, cacheUseJson, cacheUseText } from "../../src/session/cache_use.ts";
@@ -22,6 +23,18 @@ Deno.test("cacheSize() is what a GPU allocates, with pages of their own and with
       assertAlmostEquals(planWorkspace(request).cacheBytes, bytes, 256 * 64);
       assertEquals(said, pages ?? (room.slots === 1 ? 11 + 5 : 9 * (6 + 5)));
     }
+  }
+});
+
+Deno.test("cacheSize() is what emulate allocates, with room for what is to be taken back", async () => {
+  const setting = on("emulate");
+  for (const room of [{ slots: 1, context: 700 }, { slots: 9, context: 333, chunk: 64, rewind: 40 }]) {
+    const request = await requestOf(setting, room);
+    const bytes = setting.checkpoint.config.sliding.map((_, layer) => 2 * cacheGeometry(request, layer).halfBytes);
+    assertEquals(cacheSize(setting, room), {
+      ...{ sequences: room.slots, context: room.context, pages: null },
+      bytes: bytes.reduce((sum, layer) => sum + layer, 0),
+    });
   }
 });
 

@@ -29,6 +29,10 @@ Deno.test("generate() fills the context to its last position, and says why it en
   const long = await run(64, 6);
   expected = long.ids;
   assertEquals([long.ids.length, long.reason, long.cached], [6, "length", PROMPT.length + 5]);
+  for (const most of [0, 1]) {
+    const { ids, reason, cached } = await run(64, most);
+    assertEquals([ids, reason, cached], [expected.slice(0, most), "length", PROMPT.length], `${most}`);
+  }
   // The last token needs no position of its own.
   for (const room of [0, 1, 3]) {
     const { ids, reason, cached } = await run(PROMPT.length + room, 100);
