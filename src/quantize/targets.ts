@@ -94,7 +94,7 @@ export function planTargets(
           `plain ${format} weights with ${nameOfInput(input)} inputs, which cannot be copied`,
         );
       }
-      const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;
+      const inputScale = input.kind === "fp8_static" ? input.scale : null;
       const calibrated = input.kind === "fp8_static" && linear.inputScale === undefined;
       const kept = { weight: format, weightScale: scale.kind, input, inputScale };
       return { module, source: linear, ...kept, calibrated, copied: true };

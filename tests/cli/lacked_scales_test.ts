@@ -43,6 +43,21 @@ Deno.test("eval --calibrate leaves the scales that a checkpoint has, under every
     assertEquals((await inProcess(["quantize", ...idle, ...more, "--calibrate", one, "--out", out])).code, 0);
   }
 
+  // But where such attention lacks them, they are measured, as they were at first.
+  const lacking = `${dir.path}/lacking`, filled = `${dir.path}/filled`;
+  Deno.mkdirSync(lacking);
+  for (const { name } of Deno.readDirSync(model)) Deno.copyFileSync(`${model}/${name}`, `${lacking}/${name}`);
+  rewrite(`${lacking}/model.safetensors`, (tensors) => {
+    [...tensors.keys()].filter((name) => name.endsWith("q_proj.input_scale")).forEach((name) => tensors.delete(name));
+  });
+  const fill = ["quantize", "--model", lacking, "--scheme", "w_mxfp4", "--calibrate", other, "--out", filled];
+  assertEquals((await inProcess(fill)).code, 0);
+  const attention = (path: string) =>
+    openCheckpoint(path).source.tree.layers.flatMap(({ q, k }) => [q.inputScale!, k.inputScale!]);
+  const [was, now] = [attention(model), attention(filled)];
+  // Of q anew, on another text; of k what it was.
+  now.forEach((scale, i) => assert(i % 2 === 1 ? scale === was[i] : scale !== was[i] && scale !== 1, `${i}: ${scale}`));
+
   // A checkpoint that has all of them leaves nothing to measure.
   const whole = `${dir.path}/whole`;
   assertEquals((await inProcess(["quantize", "--scheme", "fp8", "--calibrate", one, "--out", whole])).code, 0);

@@ -106,6 +106,38 @@ Deno.test("mxoss quantize goes on after it was killed", async () => {
   assertEquals(again.code, 2);
 });
 
+Deno.test("mxoss quantize does not go on with an interrupted run under any other setting", async () => {
+  using dir = new TemporaryDirectory();
+  const text = dir.write("text.txt", "Ann has 12 pears. She buys 30 more."), other = dir.write("other.txt", "12 pears");
+  const out = `${dir.path}/out`, where = ["--out", out];
+  const begun = { scheme: "w_mxfp4_a_fp8", calibrate: text, "kv-cache-dtype": "fp8", "shard-size": "300kB" };
+  const words = (
+    options: Record<string, string>,
+  ) => ["quantize", ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]), ...where];
+  {
+    await using paused = await pausedAfter(2, words(begun), out);
+    paused.child.kill("SIGKILL");
+    await paused.ended;
+  }
+  const before = contents(out);
+  const others: Record<string, string>[] = [
+    { calibrate: other },
+    { "calibrate-tokens": "5" },
+    { "kv-cache-dtype": "bf16" },
+    { "shard-size": "400kB" },
+    { scheme: "w_mxfp6_e3m2_a_fp8" },
+    { layers: "1=fp8" },
+    { attention: "fp8" },
+  ];
+  for (const changed of others) {
+    const { code, stderr } = await inProcess(words({ ...begun, ...changed }));
+    const line = `error: --out: ${out}: holds an interrupted run with other settings; remove it, or write elsewhere\n`;
+    assertEquals([code, stderr], [2, line], JSON.stringify(changed));
+    assertEquals(contents(out), before);
+  }
+  assertEquals((await inProcess(words({ ...begun, threads: "1" }))).code, 0);
+});
+
 const REFUSED: [args: string[], what: RegExp][] = [
   [[], /--scheme: required/],
   [["--scheme", "w_mxfp4"], /--out: required/],

@@ -91,6 +91,11 @@ Deno.test("quantizationConfig() has a spec for every format of weights and input
   );
 });
 
+Deno.test("quantizationConfig() says nothing of a cache that is not quantized", async () => {
+  const config = await written("w_mxfp4");
+  assertEquals([config["kv_cache_post_rope"], config["kv_cache_quant_config"]], [false, {}]);
+});
+
 Deno.test("quantizationConfig() has entries for quantized attention and for layers of other schemes", async () => {
   const config = await written("w_mxfp4", {
     attention: "fp8",
