@@ -89,6 +89,7 @@ export class Journal implements Disposable {
     };
     const names = ownNames(dir);
     if (!names.includes(JOURNAL)) {
+      removeAll(dir, names);
       const journal = new Journal(dir, lock, run, { observed: null, finished: {} });
       journal.#write();
       return journal;
@@ -112,13 +113,7 @@ export class Journal implements Disposable {
         "holds an interrupted run with other settings; remove it, or write elsewhere",
       );
     }
-    for (const name of names.filter(isTemporaryName)) {
-      try {
-        removeIfThere(`${dir}/${name}`);
-      } catch (thrown) {
-        throw cannotWrite(`${dir}/${name}`, thrown);
-      }
-    }
+    removeAll(dir, names.filter(isTemporaryName));
     const observed = note.observed && {
       inputs: new Map(Object.entries(note.observed.inputs)),
       kv: note.observed.kv satisfies readonly KvScales[],
@@ -211,13 +206,28 @@ export function makeRoom(dir: string): Disposable {
   return { [Symbol.dispose]: () => removeEmpty(made) };
 }
 
-/** Names of the files in a directory that is empty, or of an interrupted run. */
+/** Removes what a run that was killed left. */
+function removeAll(dir: string, names: readonly string[]): void {
+  for (const name of names) {
+    try {
+      removeIfThere(`${dir}/${name}`);
+    } catch (thrown) {
+      throw cannotWrite(`${dir}/${name}`, thrown);
+    }
+  }
+}
+
+/** Whether a file is a note that was not whole when its run was killed, before it wrote anything else. */
+const isUnfinishedNote = (name: string): boolean => name.startsWith(`${JOURNAL}.`) && isTemporaryName(name);
+
+/** Names of the files in a directory that is empty, or of an interrupted run: without a note, unfinished ones alone. */
 function ownNames(dir: string): string[] {
   const subject = { option: "out", file: dir };
   const names = readable(dir, () => [...Deno.readDirSync(dir)].map(({ name }) => name));
-  if (names.length > 0 && !names.includes(JOURNAL)) {
+  const others = names.filter((name) => !isUnfinishedNote(name));
+  if (others.length > 0 && !names.includes(JOURNAL)) {
     const expected = "a new or empty directory, or one of an interrupted run";
-    throw InputError.of("occupied", subject, expected, counted(names.length, "other file"));
+    throw InputError.of("occupied", subject, expected, counted(others.length, "other file"));
   }
   return names;
 }

@@ -75,6 +75,25 @@ Deno.test("a note of nothing stays where a file is left beside it, so that the r
   assertEquals(names(), []);
 });
 
+Deno.test("a run that was killed while it wrote its first note begins anew, and takes no other file for one", () => {
+  using dir = new TemporaryDirectory();
+  const names = () => [...Deno.readDirSync(dir.path)].map(({ name }) => name), open = { settings: "a", sources: NONE };
+  for (const token of ["0123456789abcdef", "fedcba9876543210"]) dir.write(`${JOURNAL}.${token}.partial`, "{");
+  {
+    using journal = Journal.open(dir.path, open);
+    assertEquals(names(), [JOURNAL]);
+    assertEquals(journal.isEmpty, true);
+  }
+  assertEquals(names(), []);
+  for (const other of ["x.0123456789abcdef.partial", `${JOURNAL}.partial`, `${JOURNAL}.0123456789abcdef`]) {
+    dir.write(`${JOURNAL}.0123456789abcdef.partial`, "{");
+    dir.write(other, "");
+    assertThrows(() => Journal.open(dir.path, open), InputError, "got 1 other file");
+    assertEquals(names().length, 2);
+    for (const name of names()) Deno.removeSync(`${dir.path}/${name}`);
+  }
+});
+
 Deno.test("quantize() writes no config where the source's changed, and counts what it finds finished", async () => {
   using from = new TemporaryDirectory();
   using to = new TemporaryDirectory();
