@@ -121,6 +121,25 @@ Deno.test("a rank that chooses tokens draws what a sampler draws, also at the en
   assertEquals(await drawn(true), await drawn(false));
 });
 
+Deno.test("a rank draws for more sequences than have logits at once", async () => {
+  const slots = Array.from({ length: 40 }, (_, slot) => slot), steps = 3;
+  const pickers = () => slots.map((slot) => new Sampler({ temperature: 1, seed: slot }));
+  const entries = slots.map((slot) => ({ slot, token: 5 + slot })), room = { slots: slots.length };
+  const plain = await open(false, TINY, room), samplers = pickers(), expected: number[][] = [];
+  for (let now = entries; expected.length < steps;) {
+    const next: number[] = [];
+    await plain.step(now, (i, logits) => next[i] = samplers[i]!.sample(logits));
+    expected.push(next);
+    now = slots.map((slot) => ({ slot, token: next[slot]! }));
+  }
+  await plain.close();
+  const session = await open(true, TINY, room), got: number[][] = [];
+  const sampling = pickers().map((picker) => picker.sampling!(steps));
+  await session.decode(entries, { steps, sampling, onTokens: (ids) => got.push([...ids]) > 0 });
+  assertEquals(got, expected);
+  await session.close();
+});
+
 Deno.test("generate() ends at a stop token that a rank chose, or where nobody wants more, and goes on", async () => {
   const said = async (apart: boolean, stops: readonly number[], wanted: number) => {
     const session = await open(apart), picker = new Sampler({ temperature: 0.8, seed: 7 }), all: unknown[] = [];

@@ -61,6 +61,12 @@ for (const [i, [tp, ep]] of SIZES.entries()) {
   });
 }
 
+Deno.test("more ranks than heads compute the logits of one rank, in groups that have all heads", async () => {
+  const expected = await ofOneRank({ dtype: "f32" });
+  const distance = nmse(await computed({ dtype: "f32", tp: 3, ep: 3 }), expected);
+  assert(distance <= 1e-10, `NMSE is ${distance}`);
+});
+
 for (const [i, input] of (["mxfp4", "mxfp6_e3m2", "mxfp6_e2m3"] as const).entries()) {
   Deno.test(`ranks compute the logits of one rank with ${input} inputs, whose blocks are the same`, async () => {
     const options = { dtype: "f32", scheme: `w_mxfp4_a_${input}` } as const;
