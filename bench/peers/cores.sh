@@ -20,7 +20,7 @@ pack)
   deno bundle --quiet --no-lock --platform=deno --code-splitting --external "*/wasm_module.js" "--outdir=$dir" \
     main.ts bench/peers/cores.ts bench/threads.ts bench/pool.ts \
     src/backends/emulate/worker.ts src/bench/probe_worker.ts src/eval/score_worker.ts \
-    src/checkpoint/hash_worker.ts > /dev/null
+    src/checkpoint/hash_worker.ts src/checkpoint/scales_worker.ts > /dev/null
   mkdir -p "$dir/wasm/pkg"
   cp wasm/pkg/*.wasm "$dir/wasm/pkg/"
   cp tests/goldens/word-problems-harder.jsonl "$dir/problems.jsonl"
