@@ -19,8 +19,8 @@ pack)
   # What they share lies in the root, beside which the program looks for its own files.
   deno bundle --quiet --no-lock --platform=deno --code-splitting --external "*/wasm_module.js" "--outdir=$dir" \
     main.ts bench/peers/cores.ts bench/threads.ts bench/pool.ts \
-    src/backends/emulate/worker.ts src/bench/probe_worker.ts src/eval/score_worker.ts \
-    src/checkpoint/hash_worker.ts src/checkpoint/scales_worker.ts > /dev/null
+    src/backends/emulate/worker.ts src/backends/emulate/memory_worker.ts src/bench/probe_worker.ts \
+    src/eval/score_worker.ts src/checkpoint/hash_worker.ts src/checkpoint/scales_worker.ts > /dev/null
   mkdir -p "$dir/wasm/pkg"
   cp wasm/pkg/*.wasm "$dir/wasm/pkg/"
   cp tests/goldens/word-problems-harder.jsonl "$dir/problems.jsonl"

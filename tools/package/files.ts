@@ -10,6 +10,7 @@ export const ROOT: URL = new URL("../../", import.meta.url);
  */
 export const ENTRY_POINTS: readonly string[] = [
   "main.ts",
+  "src/backends/emulate/memory_worker.ts",
   "src/backends/emulate/worker.ts",
   "src/bench/probe_worker.ts",
   "src/checkpoint/hash_worker.ts",

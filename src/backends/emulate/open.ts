@@ -1,9 +1,8 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
 import { counted } from "../../amounts.ts";
-import { compileKernels, heapBase, WASM_PAGE } from "../../wasm.ts";
+import { compileKernels, heapBase } from "../../wasm.ts";
 import { isVirtual } from "../../assets.ts";
 import { isHeld } from "../../stored_files.ts";
-import { FailureError, reason } from "../../errors.ts";
 import { PROCESSOR_LOGIT_ROWS } from "../../model/engine.ts";
 import { type Available, availableMemory, fits, type Needed, refuseBeyondMemory } from "../../memory.ts";
 import { MadeFiles } from "../../conversion/made_files.ts";
@@ -14,6 +13,7 @@ import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
 import { keepDigits } from "./kept_digits.ts";
 import { assertPageAligned, canMap, letGo, mapRuns, shareRange } from "./load.ts";
+import { allocateMemories } from "./memories.ts";
 import { MEMORY_CAPACITY, type ModelPlan, planMemories } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { Reading } from "./reading.ts";
@@ -83,7 +83,7 @@ export async function openEmulate<N extends string>(
   );
   const plan = keepDigits(leanest, request, needed, available, options.memoryCapacity ?? MEMORY_CAPACITY);
   using made = await MadeFiles.open(files);
-  const memories = plan.memories.map(({ bytes }) => allocate(bytes));
+  const memories = await allocateMemories(plan.memories.map(({ bytes }) => bytes));
   // Activations of one memory are done with when the next one begins.
   if (memories.length > 1) shareRange(memories.map(({ buffer }) => new Uint8Array(buffer)), areas.stacks, areas.end);
   const atOnce = options.threads !== undefined || plan.weightBytes >= LARGE_BYTES;
@@ -140,14 +140,4 @@ function neededFor<N extends string>(
   // Where memory can be shared the areas of all memories are one.
   const work = ranks * areaBytes * (canMap() ? 1 : memories.length);
   return { weights: mapped ? 0 : ranks * weightBytes, cache: ranks * cache, work };
-}
-
-/** Minimum equals maximum, so that V8 reserves the addresses once and never moves them under a mapping. */
-function allocate(bytes: number): WebAssembly.Memory {
-  const pages = bytes / WASM_PAGE;
-  try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  } catch (thrown) {
-    throw new FailureError(`a WASM memory of ${bytes} bytes could not be had: ${reason(thrown)}`);
-  }
 }
