@@ -1,4 +1,5 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import type { LinearSource, MatrixSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { InputError } from "../../src/errors.ts";
 import { planModel } from "../../src/plan/planned.ts";
@@ -218,6 +219,28 @@ Deno.test("quantize() cuts files at the size, but for a single larger tensor, an
   const index = JSON.parse(Deno.readTextFileSync(`${to.path}/model.safetensors.index.json`));
   assertEquals(index.metadata.total_size, written.bytes);
   assertEquals(new Set(Object.values(index.weight_map)).size, source.files.length);
+  // The very first tensor alone may be larger, too: no file is without any.
+  using small = new TemporaryDirectory();
+  await run(from.path, small.path, "w_mxfp4", { shardBytes: 1 });
+  const files = openCheckpoint(small.path).source.files;
+  assert(files.every(({ path }) => openSafetensors(path).tensors.size > 0));
+  const { weight_map } = JSON.parse(Deno.readTextFileSync(`${small.path}/model.safetensors.index.json`));
+  assertEquals(weight_map["model.embed_tokens.weight"].slice(0, 12), "model-00001-");
+});
+
+Deno.test("quantize() copies what lies beside the weights, or else in the directory above them", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  writeTiny(from, "original");
+  Deno.mkdirSync(`${from.path}/original`);
+  for (const name of ["config.json", "model.safetensors"]) {
+    Deno.renameSync(`${from.path}/${name}`, `${from.path}/original/${name}`);
+  }
+  const nearer = `${Deno.readTextFileSync(`${from.path}/chat_template.jinja`)}{# nearer #}`;
+  from.write("original/chat_template.jinja", nearer);
+  await run(from.path, to.path, "w_mxfp4");
+  assertEquals(Deno.readTextFileSync(`${to.path}/chat_template.jinja`), nearer);
+  assertEquals(Deno.readFileSync(`${to.path}/tokenizer.json`), Deno.readFileSync(`${from.path}/tokenizer.json`));
 });
 
 Deno.test("quantize() copies the tokenizer and what belongs to it, and keeps unknown keys of the config", async () => {
