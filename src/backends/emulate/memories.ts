@@ -46,7 +46,7 @@ function allocate(bytes: number, first: number): WebAssembly.Memory {
 const unavailable = (bytes: number, why: string): FailureError =>
   new FailureError(`a WASM memory of ${bytes} bytes could not be had: ${why}`);
 
-/** {@linkcode grow} by a thread of its own; by this one where there is none to be had: slow is better than not at all. */
+/** {@linkcode grow} by a thread of its own; by this one where there is none to be had: slow is better than none. */
 async function growBeside(growths: readonly Growth[]): Promise<GrowthReply> {
   let worker: Worker;
   try {
