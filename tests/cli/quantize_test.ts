@@ -88,6 +88,17 @@ Deno.test("mxoss quantize warns where weights were quantized before, and not whe
   assertEquals([second.stderr, second.code], ["warning: weights that are fp8_e4m3 already are quantized again\n", 0]);
 });
 
+Deno.test("mxoss quantize warns of scales of an FP8 cache that nobody measured, once only", async () => {
+  using dir = new TemporaryDirectory();
+  const cached = ["quantize", "--scheme", "w_mxfp6_e3m2", "--kv-cache-dtype", "fp8", "--out", `${dir.path}/a`];
+  const warning = "warning: the scales of the FP8 cache are 1: they come from --calibrate\n";
+  assertEquals((await inProcess(cached)).stderr, warning);
+  // The checkpoint has them now.
+  const again = ["quantize", "--model", `${dir.path}/a`, "--scheme", "w_mxfp6_e3m2", "--out", `${dir.path}/b`];
+  const { code, stderr } = await inProcess(again);
+  assertEquals([code, stderr], [0, ""]);
+});
+
 Deno.test("mxoss quantize goes on after it was killed", async () => {
   using dir = new TemporaryDirectory();
   const [whole, out] = [`${dir.path}/whole`, `${dir.path}/cut`];

@@ -25,3 +25,17 @@ Deno.test("planTargets() takes calibrated scales before those of the checkpoint,
   assertEquals(upTo(config.layers - 1)[0]!.weight, "mxfp4");
   assertThrows(() => upTo(config.layers), InputError, `layers: expected layers below ${config.layers}, got`);
 });
+
+Deno.test("planTargets() refuses rows that are no whole blocks where a scheme has some, by its option", () => {
+  using dir = new TemporaryDirectory();
+  makeCheckpoint(dir, new Random(3), { shape: { ...SHAPES.tiny, intermediate: 80 }, layout: "hf_bf16" });
+  const checkpoint = openCheckpoint(dir.path), { source, config } = checkpoint;
+  const { plan } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: "auto" });
+  const planned = (recipe: Partial<Recipe>) =>
+    planTargets({ scheme: "ptpc_fp8", layers: [], attention: null, ...recipe }, source, config, plan, null);
+  assertEquals(planned({ attention: "w_mxfp4" }).layers[0]!.down[0]!.weight, "fp8_e4m3");
+  const line = "input features in blocks of 32, got 80 in model.layers.";
+  assertThrows(() => planned({ scheme: "w_mxfp6_e2m3" }), InputError, `scheme w_mxfp6_e2m3: expected ${line}0.mlp`);
+  const layers = [{ first: 1, last: 1, scheme: "w_mxfp4" }] as const;
+  assertThrows(() => planned({ layers }), InputError, `layers 1=w_mxfp4: expected ${line}1.mlp`);
+});
