@@ -42,9 +42,13 @@ const Rotation = known({
     shared_parallel: z.unknown().optional(),
     online_rotation_layers: z.array(z.string({ error: "a name" }), { error: "a list of names" }).nullish(),
     use_input_prescale: z.boolean(BOOL).nullish(),
+    // Never had an effect; Quark drops it, too.
+    shared_input_rotation: z.unknown().optional(),
   }).nullish(),
   scaling_layers: z.unknown().optional(),
   rotation_size: z.unknown().optional(),
+  /** Of Quark up to 0.11, in place of the next two. */
+  random: z.unknown().optional(),
   random_r1: z.unknown().optional(),
   random_r2: z.unknown().optional(),
   backbone: z.unknown().optional(),

@@ -9,3 +9,20 @@ Deno.test("readAlgorithms() gives the first rotation, whatever offline ones foll
   assertEquals(readAlgorithms([{ name: "awq" }, online, offline], "x"), first);
   assertEquals(readAlgorithms([offline, offline], "x"), null);
 });
+
+Deno.test("readAlgorithms() reads rotations of older versions of Quark, each with the keys that it writes", () => {
+  const folded = { scaling_layers: {}, model_decoder_layers: "model.layers", name: "rotation" };
+  assertEquals(readAlgorithms([{ ...folded, random: false }], "x"), null);
+  const modules = { v_proj: "self_attn.v_proj", o_proj: "self_attn.o_proj", self_attn: "self_attn", mlp: "mlp" };
+  const quark011 = {
+    ...{ ...folded, ...modules, backbone: "model", r1: true, r2: false, r3: false, r4: false },
+    ...{ rotation_size: null, random: null, random_r1: false, random_r2: false, trainable: false },
+    ...{ online_r1_rotation: null, online_config: null, train_smooth: null, smooth_positions: null },
+  };
+  assertEquals(readAlgorithms([quark011], "x"), null);
+  const online_config = { shared_parallel: false, online_rotation_layers: ["a"], shared_input_rotation: true };
+  assertEquals(
+    readAlgorithms([{ ...quark011, rotation_size: 32, online_r1_rotation: true, online_config }], "x"),
+    { modules: ["a"], prescale: false, key: "x[0]" },
+  );
+});
