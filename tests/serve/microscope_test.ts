@@ -155,3 +155,9 @@ Deno.test("the microscope refuses what it cannot compare, and is free again when
   const again = await serving.post("/v1/microscope", { ...ask, max_tokens: 1 });
   assertEquals((await eventsOf(again)).get("token")!.length, 1);
 });
+
+Deno.test("the microscope compares as many tokens as a reply may have, where nobody says how many", async () => {
+  await using serving = await openServing({ schemes: [null, SCHEME], maxReply: 5 });
+  const events = await eventsOf(await serving.post("/v1/microscope", { models: MODELS, prompt: PROMPT }));
+  assertEquals(events.get("token")!.length, 5);
+});

@@ -5,8 +5,11 @@ import { startThread } from "../../thread.ts";
 import { WASM_PAGE } from "../../wasm.ts";
 import { grow, type Growth, type GrowthReply } from "./memory_growth.ts";
 
-/** Bytes of memories from which on their garbage would be collected too often to be of use. */
+/** Bytes of memories from which on another thread makes them: a fourth of what V8 counts at most. */
 const MANY_BYTES = 2 ** 31;
+/** The same in a thread that is no main one: Deno starts threads of threads a second late. */
+const MANY_OF_A_THREAD = 2 ** 33;
+const MANY_HERE = ("WorkerGlobalScope" in globalThis) ? MANY_OF_A_THREAD : MANY_BYTES;
 
 /**
  * Makes shared memories of WebAssembly of so many bytes each, multiples of 65,536, all zero. None of them can grow, so
@@ -16,17 +19,16 @@ const MANY_BYTES = 2 ** 31;
  * garbage could free some of them. Where they are more than its limit for both, some 8 GB, it collects again and again
  * for as long as the program runs: with gpt-oss-20b's 14 GB each time that the event loop has a turn
  * (docs/measurements/matvec.md, "Garbage that is none"). What another thread made larger it does not count. So large
- * memories begin with a page, and a thread that ends right after gives them the others. A thread that is no main one
- * makes its memories alone: Deno starts threads of threads a second late.
+ * memories begin with a page, and a thread that ends right after gives them the others.
  *
  * @param many For tests: from how many bytes in all on another thread does it.
  * @throws {FailureError} when a memory cannot be had.
  */
 export async function allocateMemories(
   sizes: readonly number[],
-  many: number = MANY_BYTES,
+  many: number = MANY_HERE,
 ): Promise<WebAssembly.Memory[]> {
-  const large = sizes.reduce((sum, bytes) => sum + bytes, 0) >= many && !("WorkerGlobalScope" in globalThis);
+  const large = sizes.reduce((sum, bytes) => sum + bytes, 0) >= many;
   const memories = sizes.map((bytes) => allocate(bytes, large ? WASM_PAGE : bytes));
   if (!large) return memories;
   const rest = memories.map((memory, i) => ({ memory, pages: sizes[i]! / WASM_PAGE - 1 }));

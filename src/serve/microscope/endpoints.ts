@@ -7,7 +7,7 @@ import { type Call, endpoint, type ServerEvent } from "../http/endpoint.ts";
 import { refuseLongPrompt, refuseLongText } from "../text/prompt_length.ts";
 import { beginComparison, compared, type Comparison } from "./compare.ts";
 import { compareLayers } from "./layers.ts";
-import { LayersRequest, LayersResponse, MicroscopeRequest, type PromptEvent } from "./schema.ts";
+import { DEFAULT_TOKENS, LayersRequest, LayersResponse, MicroscopeRequest, type PromptEvent } from "./schema.ts";
 
 /** The endpoints of the microscope. One comparison runs at a time: it holds the logits of a whole reply. */
 export function microscopeEndpoints() {
@@ -22,13 +22,14 @@ export function microscopeEndpoints() {
       streams: true,
       handle: async (call: Call<MicroscopeRequest>) => {
         const { body, service, client, requestId, signal } = call, models = comparable(service, body.models);
-        const prompt = await promptOf(models[0]!, body), reply = replyOf(models[0]!, body);
+        const prompt = await promptOf(models[0]!, body), most = mostTokens(models[0]!, prompt.length, body);
+        const reply = replyOf(models[0]!, body, most);
         const comparison: Comparison = {
           service,
           models,
           prompt,
           reply,
-          maxTokens: reply?.length ?? body.max_tokens,
+          maxTokens: reply?.length ?? most,
           top: body.top,
           job: { client, requestId, signal },
         };
@@ -112,8 +113,13 @@ async function promptOf(
   return (await renderer.renderByTurns({ messages, ...(reasoning === undefined ? {} : { reasoning }) })).ids;
 }
 
-/** @throws {ApiError} where a given reply is longer than `max_tokens`. */
-function replyOf({ tokenizer }: ServedModel, { reply, max_tokens: most }: MicroscopeRequest): Int32Array | null {
+/** Tokens of a reply at most: as the request says, or the default as far as it is allowed. */
+function mostTokens({ limits }: ServedModel, prompted: number, { max_tokens: asked }: MicroscopeRequest): number {
+  return asked ?? Math.max(1, Math.min(DEFAULT_TOKENS, limits.maxTokens, limits.context - prompted));
+}
+
+/** @throws {ApiError} where a given reply is longer than `most`, its `max_tokens`. */
+function replyOf({ tokenizer }: ServedModel, { reply }: MicroscopeRequest, most: number): Int32Array | null {
   if (reply === undefined) return null;
   refuseLongText(reply.length, "reply");
   const ids = tokenizer.encodeSegments(tokenizer.split(reply));

@@ -3,6 +3,8 @@ import { z } from "zod";
 
 /** Tokens of a reply that are compared at most: their logits under the first model are held meanwhile. */
 export const MOST_TOKENS = 256;
+/** And those of a request that does not say how many. */
+export const DEFAULT_TOKENS = 64;
 
 /** `POST /v1/microscope`. */
 export const MicroscopeRequest = z.strictObject({
@@ -15,7 +17,8 @@ export const MicroscopeRequest = z.strictObject({
   reasoning_effort: z.enum(["low", "medium", "high"]).optional(),
   /** Text to judge, special tokens by name; default: what the first model replies, greedily. */
   reply: z.string().min(1).optional(),
-  max_tokens: z.int().min(1).max(MOST_TOKENS).default(64),
+  /** Default: 64, or fewer where `--max-reply` or the context leave no more. */
+  max_tokens: z.int().min(1).max(MOST_TOKENS).optional(),
   /** Alternatives at each position. */
   top: z.int().min(1).max(20).default(5),
 });

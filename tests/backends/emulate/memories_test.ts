@@ -48,3 +48,13 @@ Deno.test("a memory that cannot be had is a failure of one line, whichever threa
     assert(/^a WASM memory of 4587520000 bytes could not be had: .+$/.test(error.message), error.message);
   }
 });
+
+Deno.test("a thread that is no main one has its memories made by another, too", async () => {
+  const worker = new Worker(new URL("./memories_worker.ts", import.meta.url), { type: "module" });
+  const sizes = await new Promise<number[]>((resolve) => {
+    worker.onmessage = ({ data }: MessageEvent<number[]>) => resolve(data);
+    worker.postMessage(SIZES);
+  });
+  worker.terminate();
+  assertEquals(sizes, SIZES);
+});
