@@ -28,3 +28,15 @@ export function startThread(
     );
   }
 }
+
+/**
+ * Tells of a thread that ends by an error of its own, for instance a module that cannot be loaded.
+ *
+ * @param what The thread in the message, for instance `the thread that hashes weights`.
+ */
+export function onThreadFailure(worker: Worker, what: string, failed: (failure: FailureError) => void): void {
+  worker.onerror = (event) => {
+    event.preventDefault();
+    failed(new FailureError(`${what} failed: ${event.message}`));
+  };
+}

@@ -8,7 +8,7 @@ import { decodeElements } from "../formats/decode.ts";
 import { bytesOf, type PlainFormat } from "../formats/format.ts";
 import { FailureError, InputError, type Mistake } from "../errors.ts";
 import { readable, readInto } from "../read.ts";
-import { startThread } from "../thread.ts";
+import { onThreadFailure, startThread } from "../thread.ts";
 import { PLAIN, type TensorSet } from "./tensor_set.ts";
 
 const NAN_BYTE = 255;
@@ -81,10 +81,7 @@ export function refuseNanScalesBeside(
     if (data === null) answer.resolve();
     else answer.reject(data.mistake === null ? new FailureError(data.message) : new InputError(data.mistake));
   };
-  worker.onerror = (event) => {
-    event.preventDefault();
-    answer.reject(new FailureError(`the thread that reads scales failed: ${event.message}`));
-  };
+  onThreadFailure(worker, "the thread that reads scales", answer.reject);
   worker.postMessage(scales);
   return answer.promise.finally(() => worker.terminate());
 }

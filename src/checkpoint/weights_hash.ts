@@ -4,7 +4,7 @@
 import { asset } from "../assets.ts";
 import { unreadable } from "../read.ts";
 import { isHeld, openStored } from "../stored_files.ts";
-import { startThread } from "../thread.ts";
+import { onThreadFailure, startThread } from "../thread.ts";
 import { createHash } from "../node_crypto.ts";
 import type { SourceFile } from "./source.ts";
 import { FailureError, InputError, type Mistake } from "../errors.ts";
@@ -72,10 +72,7 @@ export async function hashBeside(
     else if ("hash" in data) answer.resolve(data.hash);
     else answer.reject(data.mistake === null ? new FailureError(data.message) : new InputError(data.mistake));
   };
-  worker.onerror = (event) => {
-    event.preventDefault();
-    answer.reject(new FailureError(`the thread that hashes weights failed: ${event.message}`));
-  };
+  onThreadFailure(worker, "the thread that hashes weights", answer.reject);
   worker.postMessage(files.map(({ path, bytes }) => ({ path, bytes })));
   try {
     return await answer.promise;

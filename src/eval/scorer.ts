@@ -3,8 +3,7 @@
  * threads of the next batch would wait. The numbers are those of {@linkcode logProbability}, to the bit.
  */
 import { asset } from "../assets.ts";
-import { FailureError } from "../errors.ts";
-import { startThread } from "../thread.ts";
+import { onThreadFailure, startThread } from "../thread.ts";
 import { logProbability } from "../session/likelihood.ts";
 
 /** First message to the thread: rows of logits, each of `vocab` float32. */
@@ -54,14 +53,12 @@ export class Scorer implements Disposable {
       this.#waiting.get(row)!.resolve(value);
       this.#waiting.delete(row);
     };
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      const failure = new FailureError(`the thread for log probabilities failed: ${event.message}`);
+    onThreadFailure(this.#worker, "the thread for log probabilities", (failure) => {
       for (const { reject } of this.#waiting.values()) reject(failure);
       this.#waiting.clear();
       // Nobody else is to wait for it: what follows is computed by who asks.
       this.#free.length = 0;
-    };
+    });
   }
 
   /** The log probability of a token; the logits [V] may be overwritten after the call. */

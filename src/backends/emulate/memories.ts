@@ -1,7 +1,7 @@
 /** The memories of WebAssembly that hold a model: their making, which V8's garbage collector shall not count. */
 import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
-import { startThread } from "../../thread.ts";
+import { onThreadFailure, startThread } from "../../thread.ts";
 import { WASM_PAGE } from "../../wasm.ts";
 import { grow, type Growth, type GrowthReply } from "./memory_growth.ts";
 
@@ -59,10 +59,7 @@ async function growBeside(growths: readonly Growth[]): Promise<GrowthReply> {
   }
   const answer = Promise.withResolvers<GrowthReply>();
   worker.onmessage = ({ data }: MessageEvent<GrowthReply>) => answer.resolve(data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    answer.reject(new FailureError(`the thread that allocates memory failed: ${event.message}`));
-  };
+  onThreadFailure(worker, "the thread that allocates memory", answer.reject);
   worker.postMessage(growths);
   try {
     return await answer.promise;

@@ -8,7 +8,7 @@ import { allOf } from "../../describe.ts";
 import { FailureError, InputError, type Mistake } from "../../errors.ts";
 import type { Node } from "../../grammar/node.ts";
 import { grammarOf, type GrammarTable } from "../../grammar/table.ts";
-import { startThread } from "../../thread.ts";
+import { onThreadFailure, startThread } from "../../thread.ts";
 import { ApiError } from "../api_error.ts";
 import { grammarOfSource, type GrammarSource } from "./grammar_source.ts";
 
@@ -97,13 +97,11 @@ export class Preparation {
       if ("table" in data) waiter?.resolve(grammarOf(data.table));
       else waiter?.reject(data.mistake === null ? new FailureError(data.message) : new InputError(data.mistake));
     };
-    worker.onerror = (event) => {
-      event.preventDefault();
+    onThreadFailure(worker, "the thread for costly schemas and patterns", (failure) => {
       this.#end();
-      const failure = new FailureError(`the thread for costly schemas and patterns failed: ${event.message}`);
       for (const { reject } of this.#waiting.values()) reject(failure);
       this.#waiting.clear();
-    };
+    });
     return this.#worker = worker;
   }
 
