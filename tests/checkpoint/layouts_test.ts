@@ -1,5 +1,6 @@
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
+import { weightBytes } from "../../src/checkpoint/weight_bytes.ts";
 import { InputError } from "../../src/errors.ts";
 import { NO_QDQ } from "../../src/formats/input.ts";
 import {
@@ -60,6 +61,14 @@ function assertMeans({ source }: Checkpoint, made: Made): void {
   assertEquals(source.kvScales, made.kvScales);
 }
 
+/** The same numbers in another plain dtype. */
+function restored({ dtype, shape, bytes }: StoredNumbers, as: "F16" | "F32"): StoredNumbers {
+  if (dtype !== "BF16") return { dtype, shape, bytes };
+  const bits = Uint32Array.from(new Uint16Array(bytes.slice().buffer), (half) => half << 16);
+  const numbers = new Float32Array(bits.buffer);
+  return { dtype: as, shape, bytes: new Uint8Array(as === "F32" ? numbers.buffer : Float16Array.from(numbers).buffer) };
+}
+
 /**
  * Asserts that the source's ranges cover the files' data, each byte once; `single` bytes are scalars that were read
  * already.
@@ -106,6 +115,24 @@ for (const layout of LAYOUTS) {
   Deno.test(`openCheckpoint() gives layout ${layout} its meaning`, () => opened(layout, {}, 1));
   Deno.test(`openCheckpoint() gives layout ${layout} in three shards its meaning`, () =>
     opened(layout, {}, 2, SMALL, 3));
+}
+
+for (const layout of LAYOUTS) {
+  Deno.test(`openCheckpoint() gives layout ${layout} in float16 and float32 its meaning`, () => {
+    const quark: QuarkOptions = { weights: "bf16", attention: "bf16", experts: "fused" };
+    // By dtypes of biases and of all else: each tensor has its own.
+    for (const [biases, others] of [["F16", "F32"], ["F32", "F16"], ["F16", null], [null, "F16"]] as const) {
+      using dir = new TemporaryDirectory();
+      const made = makeCheckpoint(dir, new Random(7), { shape: SMALL, layout, quark });
+      rewrite(`${dir.path}/model.safetensors`, (tensors) => {
+        for (const [name, numbers] of tensors) {
+          const as = name.endsWith("bias") ? biases : others;
+          if (as !== null) tensors.set(name, restored(numbers, as));
+        }
+      });
+      assertMeans(openCheckpoint(dir.path), made);
+    }
+  });
 }
 
 for (const weights of FORMATS) {
@@ -242,6 +269,9 @@ Deno.test("random_checkpoint writes checkpoints whose every byte is part of the 
       assertEquals(plan.warnings, []);
       assertEquals(source.files.length > 1, shardBytes === 1e5);
       assertTiles(source, bytes);
+      // All but the scales of inputs.
+      const scaled = linearsOf(source).filter(({ inputScale }) => inputScale !== undefined).length;
+      assertEquals(weightBytes(source), bytes - 4 * scaled);
     }
   }
 });
