@@ -58,4 +58,10 @@ Deno.test("readQuark() tells of scales of queries and attention probabilities, w
   }
   using dir = changed(MX4, () => {});
   assertEquals(openCheckpoint(dir.path).source.attentionScales, undefined);
+  using several = changed(MX4, (t) => {
+    for (const layer of [1, 0]) {
+      for (const name of ["prob_scale", "q_scale"]) t.set(`model.layers.${layer}.self_attn.${name}`, float32([], 1));
+    }
+  });
+  assertEquals(openCheckpoint(several.path).source.attentionScales?.tensor, "model.layers.0.self_attn.q_scale");
 });

@@ -1,4 +1,5 @@
 import { fileIn, openWeightFiles } from "../../src/checkpoint/files.ts";
+import { TensorSet } from "../../src/checkpoint/tensor_set.ts";
 import { InputError } from "../../src/errors.ts";
 import { assertEquals } from "../assert.ts";
 import { container, refusal, TemporaryDirectory } from "./container.ts";
@@ -53,6 +54,15 @@ Deno.test("openWeightFiles() opens the shards of an index", () => {
     tensors: ["a in 0", "b in 0", "c in 1"],
     warnings: [],
   });
+});
+
+Deno.test("what is wrong with a tensor is said of its own shard, and of the directory where it is in none", () => {
+  using dir = sharded();
+  const tensors = new TensorSet(openWeightFiles(dir.path, () => {}), dir.path);
+  const take = (name: string) => refusal(() => tensors.take(name, ["F32"], [1]), dir.path, InputError);
+  assertEquals(take("c"), "model-00002-of-00002.safetensors: tensor c: expected F32 [1], got U8 [1]");
+  assertEquals(take("d"), `${dir.path}: tensor d: expected F32 [1], got nothing`);
+  assertEquals(tensors.unused(), ["a", "b"]);
 });
 
 Deno.test("openWeightFiles() opens all safetensors files where there is no index", () => {
