@@ -1,4 +1,4 @@
-/** Fused experts of a fake-quantized export: plain weights of all experts in one tensor, with their scales beside it. */
+/** Fused experts of a fake-quantized export: plain weights of all in one tensor, with their scales beside it. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type QuarkOptions, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
