@@ -54,7 +54,7 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResul
   const [calibrated, ...others] = cells.filter(({ cell: { protocol } }) => protocol.calibrated_on !== null);
   for (const other of others) refuseOtherCalibration(calibrated!, other);
   const heads = headsOf(cells.map(({ asked, cell: { protocol, cost } }) => ({ asked, protocol, cost })));
-  const kept = cells.map((cell) => answersOf(task, cell));
+  const kept = cells.map((cell) => answersOf(task, cell, twinsOf(runs, cell).length > 0));
   const answered = cells.map((cell, i): AnsweredCell<Entry> => ({
     cell: heads[i]!,
     entries: entriesOf(kept[i]!, cell, task.asked(cell.run.results.protocol)),
@@ -181,16 +181,21 @@ function refuseOtherReplies<Entry extends Indexed, Results extends EvalResults>(
   kept: readonly ReadonlyMap<number, KeptAnswer<Entry>>[],
 ): void {
   for (const [i, counted] of cells.entries()) {
-    for (const run of runs) {
-      const cell = run === counted.run ? undefined : run.results.cells.find((one) => sameCell(one, counted));
-      if (cell === undefined) continue;
-      for (const { index, reply } of answersOf(task, { run, cell }).values()) {
+    for (const { run, cell } of twinsOf(runs, counted)) {
+      for (const { index, reply } of answersOf(task, { run, cell }, true).values()) {
         if (reply === (kept[i]!.get(index)?.reply ?? reply)) continue;
         const problem = `has another reply to number ${index} under ${cell.key} than ${counted.run.dir}`;
         throw InputError.saying("contradiction", { file: run.path }, problem);
       }
     }
   }
+}
+
+/** The same setting in other runs than the one whose replies count. */
+function twinsOf<Results extends EvalResults>(runs: readonly FinishedRun<Results>[], counted: Found<Results>) {
+  return runs.filter((run) => run !== counted.run).flatMap((run) =>
+    run.results.cells.filter((cell) => sameCell(cell, counted)).map((cell) => ({ run, cell }))
+  );
 }
 
 /** Refuses predictions that cannot be paired with others, as they are of other tokens. */

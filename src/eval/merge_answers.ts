@@ -22,22 +22,28 @@ interface AnsweringCell<Results> {
 /** An answer as far as results need it. */
 export interface KeptAnswer<Entry> extends Indexed {
   readonly entry: Entry;
-  /** Checksum of the reply's tokens; of a text, whose tokens are what is asked, the same for all. */
-  readonly reply: number;
+  /**
+   * Checksum of the reply's tokens; of a text, whose tokens are what is asked, the same for all. Null where it is
+   * compared with no other.
+   */
+  readonly reply: number | null;
 }
 
 /**
  * The answers of a cell by index, also those beyond what is asked.
  *
+ * @param compared Whether its replies are compared with those of another run.
  * @throws {InputError} where what was kept is not the run's.
  */
 export function answersOf<Entry extends Indexed, Results extends EvalResults>(
   { journal: { name, entry, lean }, header }: AnsweredTask<Entry, Results>,
   { run: { results, read }, cell: { key, protocol } }: AnsweringCell<Results>,
+  compared: boolean,
 ): ReadonlyMap<number, KeptAnswer<Entry>> {
+  const replyOf = ({ ids = null }: { readonly ids?: unknown }) => compared ? crc32(JSON.stringify(ids)) : null;
   return read(`${name}.${key}`, journalHeader(name, header(results.protocol), protocol), (value) => {
-    const answer = reading(entry)(value), { ids = null } = value as { readonly ids?: unknown };
-    return { index: answer.index, entry: lean(answer), reply: crc32(JSON.stringify(ids)) };
+    const answer = reading(entry)(value);
+    return { index: answer.index, entry: lean(answer), reply: replyOf(value as { readonly ids?: unknown }) };
   });
 }
 

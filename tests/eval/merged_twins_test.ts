@@ -29,6 +29,28 @@ Deno.test("runs that replied otherwise under a setting that both have are refuse
   assertMatch(refusal(run("c", ["r", "b", "c"], { replied: { r: [5, 6], b: [6] } })), /number 0 under b\.kv-auto/);
 });
 
+Deno.test("replies are put into checksums only where those of another run are compared with them", () => {
+  const { index, nll } = SequenceNll.shape, entry = z.looseObject({ index, nll });
+  const task = { ...PERPLEXITY, journal: { ...PERPLEXITY.journal, entry } };
+  let written: string[] = [];
+  const noting = (one: Runs[0]): Runs[0] => ({
+    ...one,
+    read: (name, header, read) =>
+      one.read(name, header, (value) => {
+        if (!name.startsWith("nll.")) return read(value);
+        const ids = { toJSON: () => written.push(`${one.dir}/${name}`) && [1] };
+        return read({ ...value as object, ids });
+      }),
+  });
+  const of = (...runs: readonly Runs[0][]) => {
+    written = [];
+    mergeRuns(task, runs.map(noting) as unknown as Runs, undefined);
+    return [...new Set(written)].sort();
+  };
+  assertEquals(of(run("a", ["r", "b"])), []);
+  assertEquals(of(run("a", ["r", "b"]), run("c", ["r", "c"])), ["a/nll.r.kv-auto.tp1", "c/nll.r.kv-auto.tp1"]);
+});
+
 Deno.test("what runs kept is read once, also of a setting that several have", () => {
   const times = new Map<string, number>();
   const counting = (one: Runs[0]): Runs[0] => ({

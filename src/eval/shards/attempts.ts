@@ -3,7 +3,6 @@
  * believed to be dead may still write; so every attempt at a shard writes files of its own, which nobody else ever
  * writes, and reads those of all attempts before it. Two attempts at once waste time and spoil nothing.
  */
-import { crc32 } from "../../checksum.ts";
 import { InputError } from "../../errors.ts";
 import { unreadable } from "../../read.ts";
 import { option, words } from "../../words.ts";
@@ -70,8 +69,8 @@ export type Others = "refuse" | "skip";
 export class Gathered<T extends Indexed> {
   readonly entries = new Map<number, T>();
   readonly #lean: ((entry: T) => T) | null;
-  /** Checksums of whole results, where the entries are only what is needed of them. */
-  readonly #checksums = new Map<number, number>();
+  /** The file of each. */
+  readonly #files = new Map<number, string>();
 
   /** @param lean What is kept of an entry; null: all of it. Whole entries are compared in either case. */
   constructor(lean: ((entry: T) => T) | null = null) {
@@ -90,13 +89,7 @@ export class Gathered<T extends Indexed> {
 
   /** Adds the results of one file, if it is there; see {@linkcode addShard}. */
   addFile(path: string, header: unknown, read: (value: unknown) => T, others: Others): void {
-    const lean = this.#lean, checksums = new Map<number, number>();
-    const found = readJournal(path, header, (value) => {
-      const entry = read(value);
-      if (lean === null) return entry;
-      checksums.set(entry.index, crc32(JSON.stringify(entry)));
-      return lean(entry);
-    });
+    const lean = this.#lean, found = readJournal(path, header, lean === null ? read : (value) => lean(read(value)));
     if (isOther(found)) {
       if (others === "skip") return;
       throw InputError.saying(
@@ -105,21 +98,32 @@ export class Gathered<T extends Indexed> {
         words`was written with other settings (${found.other}); choose another ${option("out")}`,
       );
     }
-    for (const entry of found.values()) {
-      const { index } = entry, before = this.entries.get(index), checksum = checksums.get(index);
-      if (before === undefined) {
-        this.entries.set(index, entry);
-        if (checksum !== undefined) this.#checksums.set(index, checksum);
-      } else if (
-        checksum !== this.#checksums.get(index) ||
-        checksum === undefined && JSON.stringify(before) !== JSON.stringify(entry)
-      ) {
-        throw InputError.saying(
-          "contradiction",
-          { file: path },
-          `has another result ${index} than an attempt before; remove that of the machine that is wrong`,
-        );
+    const again = new Map<string, number[]>();
+    for (const [index, entry] of found) {
+      const file = this.#files.get(index);
+      if (file !== undefined) {
+        if (!again.has(file)) again.set(file, []);
+        again.get(file)!.push(index);
+        continue;
       }
+      this.entries.set(index, entry);
+      this.#files.set(index, path);
+    }
+    if (again.size === 0) return;
+    // Most results come up once: so those that come again are read again, as they may not be whole here.
+    const whole = (file: string, kept: ReadonlyMap<number, T>) => {
+      const all = lean === null ? kept : readJournal(file, header, read);
+      return (index: number) => isOther(all) ? undefined : JSON.stringify(all.get(index));
+    };
+    const now = whole(path, found);
+    for (const [file, indices] of again) {
+      const before = whole(file, this.entries), index = indices.find((index) => before(index) !== now(index));
+      if (index === undefined) continue;
+      throw InputError.saying(
+        "contradiction",
+        { file: path },
+        `has another result ${index} than an attempt before; remove that of the machine that is wrong`,
+      );
     }
   }
 }

@@ -81,6 +81,46 @@ Deno.test("attempts that disagree in what is not kept of a result are refused, t
   );
 });
 
+Deno.test("results that come up once are read once, and compared with nothing", () => {
+  using temporary = new TemporaryDirectory();
+  const dir = temporary.path, seen: string[] = [];
+  const noting = (value: unknown): Entry => {
+    const entry = value as Entry;
+    seen.push(`read ${entry.index}`);
+    return { ...entry, ...{ toJSON: () => seen.push(`text ${entry.index}`) && entry } };
+  };
+  const gathered = (lean: ((entry: Entry) => Entry) | null) => {
+    const found = new Gathered<Entry>(lean);
+    found.addShard(dir, "answers.a", HEADER, noting, "refuse");
+    return seen.splice(0);
+  };
+  another(dir, "a", [one, two]);
+  another(dir, "b", [three]);
+  for (const lean of [null, (entry: Entry) => entry]) assertEquals(gathered(lean), ["read 1", "read 2", "read 3"]);
+  another(dir, "c", [three]);
+  const again = ["read 1", "read 2", "read 3", "read 3"], texts = ["text 3", "text 3"];
+  assertEquals(gathered(null), [...again, ...texts]);
+  // Nothing is whole of what was kept: both files with the result are read again, and no other one.
+  assertEquals(gathered((entry) => entry), [...again, "read 3", "read 3", ...texts]);
+});
+
+Deno.test("a file whose results several files have is compared with each", () => {
+  using temporary = new TemporaryDirectory();
+  const dir = temporary.path, lean = (entry: Entry) => ({ ...entry, text: "" });
+  another(dir, "a", [one]);
+  another(dir, "b", [two, three]);
+  const path = another(dir, "c", [three, one, { index: 2, text: "zwei" }]);
+  for (const kept of [null, lean]) {
+    const { message } = assertThrows(() => {
+      new Gathered<Entry>(kept).addShard(dir, "answers.a", HEADER, read, "refuse");
+    }, InputError);
+    assertEquals(
+      message,
+      `${path}: has another result 2 than an attempt before; remove that of the machine that is wrong`,
+    );
+  }
+});
+
 Deno.test("a run takes from shards what it asks for itself", () => {
   using temporary = new TemporaryDirectory();
   const out = temporary.path, shard = (number: number, of: number) => shardDirectory(out, { number, of });
