@@ -67,8 +67,10 @@ export function rank(settings: readonly Ranked[], rare = false): Ranking {
   return { order, groups: groupsOf(order, pairs), pairs };
 }
 
+/** What is not a number is as far behind as what is infinite, and neither comes before the other. */
 function compare(x: number, y: number): number {
-  return (Number.isNaN(x) ? Infinity : x) < (Number.isNaN(y) ? Infinity : y) ? -1 : x === y ? 0 : 1;
+  const place = (mean: number) => Number.isNaN(mean) ? Infinity : mean;
+  return place(x) - place(y) || 0;
 }
 
 function meanOf([sequences]: Groupings): number {

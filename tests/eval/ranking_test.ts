@@ -97,6 +97,10 @@ Deno.test("rank() never says that fewer tokens than those at hand would tell set
 Deno.test("rank() puts what is not finite last", () => {
   const of = (key: string, x: number) => ({ key, values: groupings([[x, 1], [1, x]]) });
   assertEquals(rank([of("nan", NaN), of("big", 9), of("small", 2)]).order, ["small", "big", "nan"]);
+  const far = [of("second nan", NaN), of("infinite", Infinity), of("first nan", NaN), of("infinite, too", Infinity)];
+  const keys = far.map(({ key }) => key);
+  assertEquals(rank([...far, of("small", 2)]).order, ["small", ...keys]);
+  assertEquals(rank(far.toReversed()).order, keys.toReversed());
 });
 
 Deno.test("rank() asks nothing of what is not finite, which changes no other answer", () => {
