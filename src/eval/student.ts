@@ -12,7 +12,7 @@ export function studentCdf(t: number, df: number): number {
 
 /** Two-sided p-value of a t statistic. */
 export function studentP(t: number, df: number): number {
-  return Math.min(1, 2 * studentCdf(-Math.abs(t), df));
+  return 2 * studentCdf(-Math.abs(t), df);
 }
 
 /** The t that is not exceeded with probability `p`, 0.5 to 1. */

@@ -7,6 +7,7 @@ import {
   blocksOf,
   CAUTIOUS,
   type Estimate,
+  flatten,
   groupings,
   missesRare,
   PLAIN,
@@ -82,6 +83,11 @@ Deno.test("rareSignedMean() reaches as far as Hall's transformation of each grou
     // Further on the side of the tail than Student's interval.
     assert(sign > 0 ? high > value + 1.05 * half : low < value - 1.05 * half, `${low} ${value} ${high} half ${half}`);
   }
+});
+
+Deno.test("flatten() has all values and no other, one sequence after the other", () => {
+  assertEquals(flatten([[3, 1], [], [2], Float32Array.of(0.5)]), Float64Array.of(3, 1, 2, 0.5));
+  assertEquals(flatten([]), new Float64Array(0));
 });
 
 Deno.test("groupings() cuts a single long sequence into eight pieces as well, and several into none", () => {
