@@ -13,7 +13,6 @@ import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { requestFor } from "../backends/gpu/opened.ts";
 import { isMx, randomModel, storageName, STORAGES, testConfig } from "../backends/random_model.ts";
 import { openSession } from "../session/open_session.ts";
-import { multipliesBytes } from "../wasm/fixed_rows.ts";
 import { openTiny, TINY } from "./tiny.ts";
 
 /** More than a backend takes at once, with a rest that is too few to be worth it. */
@@ -73,7 +72,7 @@ for (const dtype of ["bf16", "f32"] as const) {
       const session = await openTiny({ ...sizes, dtype, threads }), counts = watch(session);
       assertEquals(await greedily(session), expected, `${threads}`);
       // 64 rows of each step, and six: the head's digits are kept.
-      assertEquals(counts, multipliesBytes() ? { picked: 2 * STEPS, left: 0 } : { picked: 0, left: 2 * STEPS });
+      assertEquals(counts, { picked: 2 * STEPS, left: 0 });
     }
     assertEquals(await greedily(await openTiny({ ...sizes, dtype, apart: true, threads: 1 })), expected, "apart");
     // Their sums are rounded otherwise in bf16.
@@ -138,7 +137,7 @@ Deno.test("pickGreedily() picks the first of equal tokens, and pauses where that
   const counts = watch(session), tokens = await greedily(session);
   assertEquals(new Set(tokens.flat()), new Set([0]));
   // All logits of the first 64 rows were computed one by one, so that the steps after that ask for all at once.
-  assertEquals(counts, multipliesBytes() ? { picked: 1, left: 2 * STEPS - 1 } : { picked: 0, left: 2 * STEPS });
+  assertEquals(counts, { picked: 1, left: 2 * STEPS - 1 });
 });
 
 Deno.test("pickGreedily() names the first logit that is no number, and the sequence whose it is", async () => {
@@ -178,7 +177,7 @@ Deno.test("a backend picks few rows by bytes where it keeps those of the head, a
     const expected = Array.from(positions, (row) => likeliestOf(logits.subarray(row * 400, (row + 1) * 400)));
     for (const count of [n, 1, 2, 5, 12, 11, n]) {
       const picked = backend.greedy(normed, head, positions.subarray(0, count));
-      const picks = multipliesBytes() && count >= (slots === 4 ? 2 : 12);
+      const picks = count >= (slots === 4 ? 2 : 12);
       assertEquals(picked && [...picked], picks ? expected.slice(0, count) : undefined, `${count} of ${slots}`);
     }
     await backend.close();
@@ -195,7 +194,7 @@ Deno.test("a backend picks by bytes where its head is bf16 in rows, and leaves o
     const graph = new GptOss(backend, config);
     graph.forward({ ...batch, positions });
     const name = storageName(storage), picked = backend.greedy(backend.tensors.normed, backend.weights.head, rows);
-    assertEquals(picked !== undefined, multipliesBytes() && name === "bf16", name);
+    assertEquals(picked !== undefined, name === "bf16", name);
     const ids = graph.greedy(rows).slice(), logits = graph.logits(rows);
     const expected = Array.from(
       rows,

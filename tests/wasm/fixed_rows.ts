@@ -1,7 +1,7 @@
 /** Rows as integers ("Fixed rows" in wasm/ABI.md), and their products, for the tests of them. */
 import { fixedStride } from "../../src/backends/emulate/areas.ts";
 import { padded, scratchBytes } from "./linear.ts";
-import type { F32, Machine } from "./module.ts";
+import { assertSameBits, type F32, type Machine } from "./module.ts";
 import type { Matrix } from "./weights.ts";
 
 /** Bytes of a block. */
@@ -30,11 +30,20 @@ export function prepare(
   return { out, fixed, width };
 }
 
+/** How bytes are multiplied ("ways" in wasm/ABI.md). */
+export const BY_PAIRS = 2, BY_DOTS = 3;
+
+/** What is multiplied beside all rows in their order, and what is told of it. */
+export interface Asked {
+  /** Pairs (row, row of outputs); by default row i to row i. */
+  readonly pairs?: readonly (readonly [number, number])[];
+  /** Receives how many tiles of rows and input rows were multiplied as integers, and how many in float32. */
+  readonly counts?: { integers: number; float32: number };
+}
+
 /**
- * Products of all rows with a matrix, by one call.
- *
- * @param pairs Pairs (row, row of outputs); by default row i to row i.
- * @param counts Receives how many tiles of rows and input rows were multiplied as integers, and how many in float32.
+ * Products of all rows with a matrix, by one call; as integers by two calls, one for each way to multiply bytes, of
+ * which this processor would take one, and asserts that both have the same bits. Counts are of {@linkcode BY_DOTS}.
  */
 export function linear(
   machine: Machine,
@@ -42,41 +51,37 @@ export function linear(
   rows: ReturnType<typeof prepare>,
   n: number,
   integers: boolean,
-  { pairs, counts }: {
-    readonly pairs?: readonly (readonly [number, number])[];
-    readonly counts?: { integers: number; float32: number };
-  } = {},
+  asked: Asked = {},
 ) {
-  const outRows = matrix.values.length, { out, fixed, width } = rows;
-  const y = machine.floats(n * outRows), ways = counts && machine.integers([0, 0, 0]);
+  if (!integers) return linearBy(0, machine, matrix, { out: rows.out, width: rows.width }, n, asked);
+  const [byPairs, byDots] = [BY_PAIRS, BY_DOTS].map((way) => linearBy(way, machine, matrix, rows, n, asked));
+  assertSameBits(byPairs!, byDots!, "pairs of bytes");
+  return byDots!;
+}
+
+/** Products by a way; as integers where there are fixed rows. */
+export function linearBy(
+  way: number,
+  machine: Machine,
+  matrix: Matrix,
+  { out, fixed, width }: Omit<ReturnType<typeof prepare>, "fixed"> & Partial<ReturnType<typeof prepare>>,
+  n: number,
+  { pairs, counts }: Asked = {},
+) {
+  const outRows = matrix.values.length;
+  const y = machine.floats(n * outRows), ways = machine.integers([way, 0, 0]);
   const list = (values: number[] | undefined) => values === undefined ? 0 : machine.integers(values).address;
   machine.run(
     "linear",
     [
       ...[1, ...matrix.words, 0, 0, out.address, padded(width), y.address, outRows, pairs?.length ?? n],
       ...[list(pairs?.map(([from]) => from)), list(pairs?.map(([, to]) => to)), 0, 0, 0],
-      ...[integers ? fixed.address : 0, fixedStride(width), ways?.address ?? 0],
+      ...[fixed?.address ?? 0, fixedStride(width), ways.address],
     ],
     Math.ceil(outRows / 8),
-    ways ? [y, ways] : [y],
+    [y, ways],
     scratchBytes(width),
   );
-  if (counts && ways) [counts.integers, counts.float32] = [ways.data[1]!, ways.data[2]!];
+  if (counts) [counts.integers, counts.float32] = [ways.data[1]!, ways.data[2]!];
   return y.data.slice();
-}
-
-/**
- * Whether this processor multiplies and adds bytes by one instruction, without which many fixed rows are not multiplied
- * as integers: others, of x86, let sums of two products end at 2^15 - 1.
- */
-export function multipliesBytes(): boolean {
-  const vector = (byte: number) => [0xfd, 0x0c, ...new Array<number>(16).fill(byte)];
-  // i32x4.relaxed_dot_i8x16_i7x16_add_s of 127, 255 and 0, and i32x4.extract_lane 0.
-  const body = [0, ...vector(127), ...vector(255), ...vector(0), 0xfd, 0x93, 0x02, 0xfd, 0x1b, 0, 0x0b];
-  const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-  const types = [1, 5, 1, 0x60, 0, 1, 0x7f], functions = [3, 2, 1, 0], exported = [7, 5, 1, 1, 0x66, 0, 0];
-  const code = [0x0a, body.length + 2, 1, body.length, ...body];
-  const module = new WebAssembly.Module(Uint8Array.of(...header, ...types, ...functions, ...exported, ...code));
-  const sum = new WebAssembly.Instance(module).exports["f"] as () => number;
-  return sum() !== 2 * (2 ** 15 - 1);
 }

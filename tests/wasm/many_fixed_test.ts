@@ -1,13 +1,11 @@
 import { fixedStride } from "../../src/backends/emulate/areas.ts";
 import { integers, normals } from "../formats/seeded.ts";
 import { assert, assertEquals } from "../assert.ts";
-import { BLOCK_BYTES, linear, multipliesBytes, prepare } from "./fixed_rows.ts";
+import { BLOCK_BYTES, BY_PAIRS, linear, linearBy, prepare } from "./fixed_rows.ts";
 import { TILE } from "./linear.ts";
 import { assertSameBits, Machine } from "./module.ts";
 import { type Matrix, storeMatrix } from "./weights.ts";
 
-/** Share of tiles of rows that are multiplied as integers where those of two digits can be. */
-const ALL = multipliesBytes() ? 1 : 0;
 const OFFSET = 12, WIDTH = 96, OUT_ROWS = 13;
 const matrixIn = (machine: Machine): Matrix =>
   storeMatrix(machine, Array.from({ length: OUT_ROWS }, (_, r) => normals(60 + r, WIDTH)), { format: "mxfp4" });
@@ -35,7 +33,20 @@ Deno.test("linear() multiplies many fixed rows of one digit or two as integers, 
   assertEquals([0, 1, 2, 3].map(most), [1, 2, 2, 1]);
   // Groups of five to eight rows, and one, two and three parts of them.
   for (const n of [17, 18, 19, 32, 64, 65, all]) {
-    assertEquals(bothWays(machine, matrix, rows, n), ALL * Math.ceil(OUT_ROWS / TILE) * n);
+    assertEquals(bothWays(machine, matrix, rows, n), Math.ceil(OUT_ROWS / TILE) * n);
+  }
+});
+
+Deno.test("linear() multiplies many fixed rows by pairs of bytes up to 24 of them, and of one digit by tiles", () => {
+  const machine = new Machine(64), matrix = matrixIn(machine), tiles = Math.ceil(OUT_ROWS / TILE);
+  const two = prepare(machine, rowsOf(25, 7), [0, 0, 0], OFFSET);
+  const one = prepare(machine, rowsOf(60, 7).filter((_, r) => r % 3 === 0), [0, 0, 0], OFFSET);
+  // Tiles do not look at fixed rows. Those of one digit are small integers as float32, too, as row 24 is, which tiles
+  // multiply with no other.
+  for (const [rows, n, integers, float32] of [[two, 24, 24, 0], [two, 25, 1, 24], [one, 20, 20, 0]] as const) {
+    const counts = { integers: 0, float32: 0 };
+    linearBy(BY_PAIRS, machine, matrix, rows, n, { counts });
+    assertEquals(counts, { integers: tiles * integers, float32: tiles * float32 }, `${n}`);
   }
 });
 
@@ -56,7 +67,7 @@ Deno.test("linear() multiplies many fixed rows under every scale byte", () => {
   const matrix = { values: Array.from({ length: rows }, () => new Float32Array(1)), factors: [], words };
   const x = prepare(machine, Array.from({ length: 17 }, (_, r) => normals(r, blocks * 32)), [4, 0, 0x3f800000], OFFSET);
   const whole = bothWays(machine, matrix, x, 17);
-  if (ALL) assert(whole > 0 && whole < 17 * rows / TILE, `${whole} tiles and rows as integers`);
+  assert(whole > 0 && whole < 17 * rows / TILE, `${whole} tiles and rows as integers`);
 });
 
 Deno.test("linear() multiplies the fixed rows that it is told to, whatever lies between them", () => {
@@ -67,6 +78,6 @@ Deno.test("linear() multiplies the fixed rows that it is told to, whatever lies 
   const pairs = Array.from({ length: n }, (_, i) => [(i * 7 % 45 / 3 | 0) * 4 + 1 + i % 3, i * 11 % n] as const);
   const counts = { integers: 0, float32: 0 };
   const whole = linear(machine, matrix, prepared, n, true, { pairs, counts });
-  if (ALL) assertEquals(counts, { integers: 2 * n, float32: 0 });
+  assertEquals(counts, { integers: 2 * n, float32: 0 });
   assertSameBits(whole, linear(machine, matrix, prepared, n, false, { pairs }));
 });

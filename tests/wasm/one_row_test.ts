@@ -64,7 +64,7 @@ Deno.test("linear() gives one row of blocks of every kind the bits of floats und
 });
 
 Deno.test("linear() gives rows beyond the sizes of integers, and rows of no numbers, the bits of floats", () => {
-  const machine = new Machine(16), cols = 320, matrix = weights(machine, 16, cols, [118, 127, 135]);
+  const machine = new Machine(32), cols = 320, matrix = weights(machine, 16, cols, [118, 127, 135]);
   const next = integers(10);
   for (const special of [NaN, Infinity, -Infinity, 3e38, -3e38, 2 ** -149, -(2 ** -127), -0]) {
     for (const col of [0, 31, 200, 319]) {

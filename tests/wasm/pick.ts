@@ -1,6 +1,7 @@
 /** Runs the kernels `digits` and `pick` for the tests of them, and a slow twin of `digits`. */
 import { float32ToBf16 } from "../../src/formats/bf16.ts";
 import { assertEquals } from "../assert.ts";
+import { BY_DOTS, BY_PAIRS } from "./fixed_rows.ts";
 import { scratchBytes } from "./linear.ts";
 import { Machine } from "./module.ts";
 import { preparedOrder } from "./twins.ts";
@@ -62,8 +63,18 @@ export interface Way {
   readonly exchanged?: readonly [row: number, by: Float32Array];
 }
 
-/** Lets some threads look for the likeliest by bytes, which take units in no order. */
-export function threadsPick(
+/**
+ * Lets some threads look for the likeliest by bytes, which take units in no order: by each way to multiply bytes, of
+ * which this processor would take one, and asserts that both see the same.
+ */
+export function threadsPick(weights: readonly Float32Array[], x: readonly Float32Array[], way: Way): Seen {
+  const [byPairs, byDots] = [BY_PAIRS, BY_DOTS].map((bytes) => threadsPickBy(bytes, weights, x, way));
+  assertEquals(byPairs, byDots);
+  return byDots!;
+}
+
+function threadsPickBy(
+  bytes: number,
   weights: readonly Float32Array[],
   x: readonly Float32Array[],
   { threads, digits, kept, exchanged }: Way,
@@ -96,7 +107,8 @@ export function threadsPick(
       "pick",
       [
         ...[stored.address, rowStride, rows, cols, prepared.address, stride, out.address, facts.address],
-        ...[pairs.address, pairs.data.length / 2, n, floors.address, kept === undefined ? 0 : keeps.address],
+        ...[pairs.address, pairs.data.length / 2, n, floors.address],
+        ...[kept === undefined ? 0 : keeps.address, bytes],
       ],
       Array.from({ length: units }, (_, i) => {
         const unit = threads === 1 ? i : units - 1 - i;

@@ -1,6 +1,5 @@
 //! `digits`: input rows brought to bytes of seven bits, by which `pick` looks for logits that may be the largest.
 
-use crate::integer_tile::lacks_dot;
 use crate::memory::{Words, at, row};
 use core::arch::wasm32::*;
 
@@ -21,9 +20,7 @@ pub struct Facts {
     pub first: Digit,
     /// The same of a second digit, and of what it is without both.
     pub second: Digit,
-    /// Whether bytes are multiplied and added by one instruction here, without which they are not worth it.
-    pub worth: u32,
-    pub reserved: u32,
+    pub reserved: [u32; 2],
 }
 
 /// See [`Facts`].
@@ -62,7 +59,7 @@ unsafe fn digits_of(x: *const f32, cols: usize, to: *mut u8) -> Facts {
         }
         let nothing = Digit { unit: 0.0, rest: 0.0 };
         if !has_ordinary_size(most) {
-            return Facts { fits: 0, norm: 0.0, first: nothing, second: nothing, worth: 0, reserved: 0 };
+            return Facts { fits: 0, norm: 0.0, first: nothing, second: nothing, reserved: [0; 2] };
         }
         let first = f32::from_bits(most) / MOST as f32;
         let second = first / (2 * MOST) as f32;
@@ -86,8 +83,7 @@ unsafe fn digits_of(x: *const f32, cols: usize, to: *mut u8) -> Facts {
             norm: norm(squares),
             first: digit(first, rests),
             second: digit(second, last),
-            worth: u32::from(!lacks_dot()),
-            reserved: 0,
+            reserved: [0; 2],
         }
     }
 }

@@ -5,8 +5,9 @@
 use crate::dot::{BLOCK, block_sum};
 use crate::exponents::Exponents;
 use crate::fixed::{Block, Row, UNFIT};
+use crate::integer_tile::by_dots;
 use crate::matvec::finish_four;
-use crate::matvec_fixed::{self, Integers};
+use crate::matvec_fixed::{self, Factors, Integers};
 use crate::record::Record;
 use crate::splat_lane::splat_lane;
 use core::arch::wasm32::*;
@@ -117,34 +118,55 @@ pub unsafe fn add_sums<F: Integers, const N: usize>(
             fixed: core::array::from_fn(|n| r.fixed(pair + n)),
             floats: &core::array::from_fn(|n| r.x(pair + n)),
         };
+        if by_dots(r.way()) {
+            add_digits::<F, N, true>(&from, blocks, digits, sums);
+        } else {
+            add_digits::<F, N, false>(&from, blocks, digits, sums);
+        }
+    }
+}
+
+/// [`add_sums`] by dot products of bytes or by pairs.
+#[inline(always)]
+unsafe fn add_digits<F: Integers, const N: usize, const DOTS: bool>(
+    from: &Rows<N>,
+    blocks: usize,
+    digits: u8,
+    sums: &mut Sums<N>,
+) {
+    unsafe {
         // Functions of their own: V8 keeps fewer values in registers where one has several loops.
         match digits {
-            1 => match one_digit::<F, N>(&from, blocks) {
+            1 => match one_digit::<F, N, DOTS>(from, blocks) {
                 Some(all) => *sums = all,
-                None => alike::<F, 1, N>(&from, blocks, sums),
+                None => alike::<F, 1, N, DOTS>(from, blocks, sums),
             },
-            2 => alike::<F, 2, N>(&from, blocks, sums),
+            2 => alike::<F, 2, N, DOTS>(from, blocks, sums),
             // There are no more together; the condition keeps the compiler from making loops for them.
             _ if N > MOST_MIXED => (),
-            _ => mixed::<F, N>(&from, blocks, sums),
+            _ => mixed::<F, N, DOTS>(from, blocks, sums),
         }
     }
 }
 
 /// The sums where all blocks have one digit, if a format has a loop of its own for that.
 #[inline(always)]
-unsafe fn one_digit<F: Integers, const N: usize>(from: &Rows<N>, blocks: usize) -> Option<Sums<N>> {
+unsafe fn one_digit<F: Integers, const N: usize, const DOTS: bool>(from: &Rows<N>, blocks: usize) -> Option<Sums<N>> {
     if blocks == 0 || N == 1 {
         return None;
     }
-    unsafe { F::one_digit(blocks, from.weights, &from.fixed, from.exponents) }
+    unsafe { F::one_digit::<N, DOTS>(blocks, from.weights, &from.fixed, from.exponents) }
 }
 
 /// Adds the products of blocks all of which can be read as if they had D digits (1 or 2).
 #[inline(never)]
-unsafe fn alike<F: Integers, const D: usize, const N: usize>(from: &Rows<N>, blocks: usize, to: &mut Sums<N>) {
+unsafe fn alike<F: Integers, const D: usize, const N: usize, const DOTS: bool>(
+    from: &Rows<N>,
+    blocks: usize,
+    to: &mut Sums<N>,
+) {
     unsafe {
-        let tables = F::tables();
+        let (tables, factors) = (F::tables(), Factors::new());
         let mut weights = from.weights;
         let mut x: [*const Block; N] = from.fixed.map(|row| row.block(0));
         let mut sums = *to;
@@ -153,15 +175,19 @@ unsafe fn alike<F: Integers, const D: usize, const N: usize>(from: &Rows<N>, blo
             let scales = *from.exponents.add(b);
             macro_rules! output {
                 ($n:tt, $i:tt, $x:expr) => {
-                    let ((unit, start, [low, high]), [even, odd]) = ($x, rows[$i]);
-                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, start);
-                    let mut t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
-                    if D == 2 {
+                    let (unit, start, digits) = $x;
+                    let [even, odd] = rows[$i];
+                    let t = if DOTS && D == 2 {
                         // Beside the low digit's products and not before them: a processor waits for chains that long.
+                        let [low, high] = [digits[0], digits[1]];
+                        let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, start);
+                        let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
                         let more = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
                         let more = i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, more);
-                        t = i32x4_add(i32x4_shl(more, 8), t);
-                    }
+                        i32x4_add(i32x4_shl(more, 8), t)
+                    } else {
+                        F::add_products::<D, DOTS>(&digits, rows[$i], &factors, start)
+                    };
                     // The product of a unit and a scale: their exponents' sum.
                     let scale = i32x4_add(unit, splat_lane!(scales, $i));
                     sums[$n][$i] = f32x4_relaxed_madd(f32x4_convert_i32x4(t), scale, sums[$n][$i]);
@@ -170,8 +196,8 @@ unsafe fn alike<F: Integers, const D: usize, const N: usize>(from: &Rows<N>, blo
             macro_rules! input {
                 ($n:tt) => {
                     if $n < N {
-                        let Block { unit, integer_start, digits: [low, high, _], .. } = *x[$n];
-                        let x = (unit, integer_start, [low, high]);
+                        let Block { unit, integer_start, digits, .. } = *x[$n];
+                        let x = (unit, integer_start, digits);
                         output!($n, 0, x);
                         output!($n, 1, x);
                         output!($n, 2, x);
@@ -196,9 +222,9 @@ unsafe fn alike<F: Integers, const D: usize, const N: usize>(from: &Rows<N>, blo
 
 /// The same where most have two digits, some three, and some do not fit.
 #[inline(never)]
-unsafe fn mixed<F: Integers, const N: usize>(from: &Rows<N>, blocks: usize, to: &mut Sums<N>) {
+unsafe fn mixed<F: Integers, const N: usize, const DOTS: bool>(from: &Rows<N>, blocks: usize, to: &mut Sums<N>) {
     unsafe {
-        let tables = F::tables();
+        let (tables, factors) = (F::tables(), Factors::new());
         let mut weights = from.weights;
         let mut x: [*const Block; N] = from.fixed.map(|row| row.block(0));
         let digits = from.fixed.map(|row| row.all_digits());
@@ -208,11 +234,17 @@ unsafe fn mixed<F: Integers, const N: usize>(from: &Rows<N>, blocks: usize, to: 
             let scales = *from.exponents.add(b);
             macro_rules! output {
                 ($n:tt, $i:tt, $x:expr, $t:expr) => {
-                    let ((unit, start, low, middle), [even, odd]) = ($x, rows[$i]);
-                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(middle[0], even, $t[$i]);
-                    let t = i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(middle[1], odd, t), 8);
-                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, i32x4_add(t, start));
-                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
+                    let ((unit, start, [low, middle, _]), [even, odd]) = ($x, rows[$i]);
+                    let t = if DOTS {
+                        let t = i32x4_relaxed_dot_i8x16_i7x16_add(middle[0], even, $t[$i]);
+                        let t = i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(middle[1], odd, t), 8);
+                        let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, i32x4_add(t, start));
+                        i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t)
+                    } else {
+                        let t = i32x4_add(i32x4_shl($t[$i], 8), start);
+                        let t = i32x4_add(t, F::pairs(middle, rows[$i], factors.base));
+                        i32x4_add(t, F::pairs(low, rows[$i], factors.one))
+                    };
                     let scale = i32x4_add(unit, splat_lane!(scales, $i));
                     sums[$n][$i] = f32x4_relaxed_madd(f32x4_convert_i32x4(t), scale, sums[$n][$i]);
                 };
@@ -227,15 +259,19 @@ unsafe fn mixed<F: Integers, const N: usize>(from: &Rows<N>, blocks: usize, to: 
                             floats::<F>(&weights, scales, from.floats[$n].add(8 * b), &mut some);
                             sums[$n] = some;
                         } else {
-                            let Block { unit, integer_start, digits: [low, middle, high], .. } = *x[$n];
+                            let Block { unit, integer_start, digits, .. } = *x[$n];
                             let mut t = [i32x4_splat(0); ROWS];
                             if count == 3 {
+                                let high = digits[2];
                                 t = rows.map(|[even, odd]| {
+                                    if !DOTS {
+                                        return F::pairs(high, [even, odd], factors.base);
+                                    }
                                     let t = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
                                     i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, t), 8)
                                 });
                             }
-                            let x = (unit, integer_start, low, middle);
+                            let x = (unit, integer_start, digits);
                             output!($n, 0, x, t);
                             output!($n, 1, x, t);
                             output!($n, 2, x, t);

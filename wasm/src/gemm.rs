@@ -6,7 +6,7 @@ use crate::dot::BLOCK;
 use crate::finish::Finish;
 use crate::groups::{FIVE, FOUR, Groups, ROW_BYTES};
 use crate::integer::{self, QUAD, TILE_BYTES};
-use crate::integer_tile::{lacks_dot, multiply_quads};
+use crate::integer_tile::{by_dots, multiply_quads};
 use crate::panel::{Panel, Part, decode, is_ordinary, pack};
 use crate::record::{Record, TILE, Way, Weights, scale};
 use crate::register_tile::*;
@@ -108,7 +108,7 @@ pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
         let panel = Panel::new(scratch, r.weights.cols);
         let tile_at = scratch.wrapping_add(panel.bytes());
         let at = tile_at.wrapping_add(blocks * TILE_BYTES);
-        let dots = !r.without_dots() && !lacks_dot();
+        let dots = by_dots(r.way());
         // Parts of about the same size.
         let part = r.pairs.div_ceil(r.pairs.div_ceil(MOST)).next_multiple_of(QUAD);
         for from in (0..r.pairs).step_by(part) {

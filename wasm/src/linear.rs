@@ -13,7 +13,6 @@ use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::gemm::many;
 use crate::integer;
-use crate::integer_tile::lacks_dot;
 use crate::many_fixed::{are_fixed, many_fixed};
 use crate::matvec::direct;
 use crate::matvec_fixed;
@@ -45,10 +44,10 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
         let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
         let rowwise = !r.weights.transposed && r.packed().is_none();
-        if rowwise && are_fixed(r) && !lacks_dot() {
+        if rowwise && are_fixed(r) {
             return many_fixed(r, first, last, scratch);
         }
-        if rowwise && r.pairs > 1 && r.pairs <= most_few(r) && !lacks_dot() {
+        if rowwise && r.pairs > 1 && r.pairs <= most_few(r) {
             match r.weights.format {
                 format::MXFP4 => return few::<Fp4>(r, from, to, scratch),
                 format::MXFP6_E2M3 => return few::<Fp6<E2m3>>(r, from, to, scratch),

@@ -6,6 +6,7 @@ use crate::exponents::Exponents;
 use crate::few::{MOST, MOST_EXPONENT, ROWS, Sums, add_sums};
 use crate::finish::Finish;
 use crate::fp4::Fp4;
+use crate::integer_tile::by_dots;
 use crate::matvec_fixed::{self, Integers};
 use crate::memory::turn;
 use crate::record::{Record, TILE, Way, format};
@@ -16,6 +17,9 @@ use core::cmp::min;
 const MOST_PAIRS: usize = 64;
 /// Fewest pairs: parts and groups of about the same size have five input rows at least then.
 const FEWEST_PAIRS: usize = 17;
+/// Most pairs where there is no dot product of bytes, of two digits: more are multiplied as fast in float32, and those of
+/// one digit faster by tiles (docs/measurements/gemm.md).
+const MOST_BY_PAIRS: usize = 24;
 /// Most digits of an input row's blocks.
 const MOST_DIGITS: u8 = 2;
 
@@ -26,8 +30,12 @@ pub unsafe fn are_fixed(r: &Record) -> bool {
         && r.weights.format == format::MXFP4
         && r.weights.cols % BLOCK == 0
         && r.has_fixed()
-        && unsafe { r.integers() && !r.without_dots() }
-        && (0..r.pairs).all(|pair| unsafe { r.fixed(pair).most_digits(blocks) } <= MOST_DIGITS)
+        && unsafe { r.integers() }
+        && match (0..r.pairs).map(|pair| unsafe { r.fixed(pair).most_digits(blocks) }).max() {
+            Some(1) => unsafe { by_dots(r.way()) },
+            Some(MOST_DIGITS) => r.pairs <= MOST_BY_PAIRS || unsafe { by_dots(r.way()) },
+            _ => false,
+        }
 }
 
 /// Multiplies all input rows, which [`are_fixed`], with tiles `first..last`.

@@ -3,15 +3,30 @@
 
 use crate::dot::{BLOCK, Format};
 use crate::few_digit;
-use crate::fixed::{Block, Row, UNFIT, starts_as_float};
+use crate::fixed::{Block, MOST_DIGITS, Row, UNFIT, starts_as_float};
 use crate::four_rows::{FourRows, ROWS};
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
+use crate::integer_tile::by_dots;
 use crate::matvec::{finish, write_scales};
 use crate::memory::opaque;
 use crate::one_row::{self, OneRow};
 use crate::record::Record;
 use core::arch::wasm32::*;
+
+/// What [`Integers::pairs`] multiplies by, each of them [`opaque`], as V8 would make it anew in every loop: 1, and the
+/// base of digits.
+pub struct Factors {
+    pub one: v128,
+    pub base: v128,
+}
+
+impl Factors {
+    #[inline(always)]
+    pub fn new() -> Factors {
+        Factors { one: opaque(i16x8_splat(1)), base: opaque(i16x8_splat(256)) }
+    }
+}
 
 /// A stored format whose numbers are integers of 7 bits, times one unit.
 pub trait Integers: Format {
@@ -27,10 +42,51 @@ pub trait Integers: Format {
     /// The integers of a block, `OFFSET` added, in the order of [`Block::digits`].
     unsafe fn integers(at: *const u8, tables: &Self::Tables) -> [v128; 2];
 
-    /// The sums of N (2 to 8) input rows whose blocks all have one digit, and of four output rows, if the format has a
-    /// loop for that; `blocks` is at least 1.
+    /// The products of a digit of a block and integers times the number that each lane of `factor` is, four of them
+    /// added: by an instruction that multiplies pairs of bytes. Two sums of pairs are added in 16 bits if they fit.
     #[inline(always)]
-    unsafe fn one_digit<const N: usize>(
+    fn pairs([a, b]: [v128; 2], [even, odd]: [v128; 2], factor: v128) -> v128 {
+        let (even, odd) = (i16x8_relaxed_dot_i8x16_i7x16(a, even), i16x8_relaxed_dot_i8x16_i7x16(b, odd));
+        if 4 * 128 * 2 * Self::OFFSET <= i16::MAX as i32 {
+            i32x4_dot_i16x8(i16x8_add(even, odd), factor)
+        } else {
+            i32x4_add(i32x4_dot_i16x8(even, factor), i32x4_dot_i16x8(odd, factor))
+        }
+    }
+
+    /// Adds the products of the D lowest digits of a block and integers, the highest first, to `t`: by dot products of
+    /// bytes, or by pairs, for processors whose dot products of bytes are several instructions.
+    #[inline(always)]
+    fn add_products<const D: usize, const DOTS: bool>(
+        digits: &[[v128; 2]; MOST_DIGITS],
+        integers: [v128; 2],
+        factors: &Factors,
+        mut t: v128,
+    ) -> v128 {
+        let [even, odd] = integers;
+        if DOTS {
+            for d in (0..D).rev() {
+                t = if d < D - 1 { i32x4_shl(t, 8) } else { t };
+                t = i32x4_relaxed_dot_i8x16_i7x16_add(digits[d][0], even, t);
+                t = i32x4_relaxed_dot_i8x16_i7x16_add(digits[d][1], odd, t);
+            }
+            return t;
+        }
+        if D == 3 {
+            t = i32x4_add(t, Self::pairs(digits[2], integers, factors.base));
+        }
+        if D > 1 {
+            let factor = if D == 3 { factors.one } else { factors.base };
+            t = i32x4_add(t, Self::pairs(digits[1], integers, factor));
+        }
+        t = if D == 3 { i32x4_shl(t, 8) } else { t };
+        i32x4_add(t, Self::pairs(digits[0], integers, factors.one))
+    }
+
+    /// The sums of N (2 to 8) input rows whose blocks all have one digit, and of four output rows, if the format has a
+    /// loop for that, by dot products of bytes or by pairs; `blocks` is at least 1.
+    #[inline(always)]
+    unsafe fn one_digit<const N: usize, const DOTS: bool>(
         _blocks: usize,
         _weights: [*const u8; 4],
         _fixed: &[Row; N],
@@ -83,14 +139,14 @@ impl Integers for Fp4 {
     }
 
     #[inline(always)]
-    unsafe fn one_digit<const N: usize>(
+    unsafe fn one_digit<const N: usize, const DOTS: bool>(
         blocks: usize,
         weights: [*const u8; 4],
         fixed: &[Row; N],
         exponents: *const v128,
     ) -> Option<[[v128; 4]; N]> {
         let Fp4Tables { values, turn, low } = Self::tables();
-        Some(unsafe { few_digit::multiply(blocks, [values, turn, low], weights, fixed, exponents) })
+        Some(unsafe { few_digit::multiply::<N, DOTS>(blocks, [values, turn, low], weights, fixed, exponents) })
     }
 
     #[inline(always)]
@@ -105,7 +161,7 @@ impl Integers for Fp4 {
         unsafe {
             let w = &r.weights;
             let mut rows = OneRow::new(apart.wrapping_mul(w.row_stride), r.x(pair), r.fixed(pair), scratch);
-            rows.multiply(w, row, apart, w.cols / BLOCK);
+            rows.multiply(w, row, apart, w.cols / BLOCK, by_dots(r.way()));
             for i in 0..one_row::ROWS {
                 finish::<Fp4>(r, row + i * apart, pair, rows.sums[i]);
             }
@@ -195,14 +251,20 @@ pub unsafe fn some<F: Integers>(r: &Record, from: usize, to: usize, first: usize
         }
         let from = from + one_row::ROWS * apart;
         let apart = (to - from) / TOGETHER;
+        let dots = by_dots(r.way());
         for row in from..from + apart {
             for pair in first..first + pairs {
-                rows::<F, TOGETHER>(r, row, apart, pair, scales);
+                if dots {
+                    rows::<F, TOGETHER, true>(r, row, apart, pair, scales);
+                } else {
+                    rows::<F, TOGETHER, false>(r, row, apart, pair, scales);
+                }
             }
         }
         for row in from + TOGETHER * apart..to {
             for pair in first..first + pairs {
-                rows::<F, 1>(r, row, 0, pair, scales);
+                // Too few rows for two of them.
+                rows::<F, 1, false>(r, row, 0, pair, scales);
             }
         }
     }
@@ -210,10 +272,16 @@ pub unsafe fn some<F: Integers>(r: &Record, from: usize, to: usize, first: usize
 
 /// Multiplies the input row of a pair with R output rows: `row` and every `apart`-th one after it.
 #[inline(never)]
-unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, apart: usize, pair: usize, scales: *const f32) {
+unsafe fn rows<F: Integers, const R: usize, const DOTS: bool>(
+    r: &Record,
+    row: usize,
+    apart: usize,
+    pair: usize,
+    scales: *const f32,
+) {
     unsafe {
         let w = &r.weights;
-        let tables = F::tables();
+        let tables = (F::tables(), Factors::new());
         let (x, blocks) = (r.x(pair), w.cols / BLOCK);
         let fixed = r.fixed(pair);
         let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i * apart));
@@ -232,9 +300,9 @@ unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, apart: usize
             };
         }
         while b < blocks {
-            while_digits!(1, |sum, w, s| add::<F, 1>(sum, &*fixed.block(b), w, &tables, scales, s));
-            while_digits!(2, |sum, w, s| add::<F, 2>(sum, &*fixed.block(b), w, &tables, scales, s));
-            while_digits!(3, |sum, w, s| add::<F, 3>(sum, &*fixed.block(b), w, &tables, scales, s));
+            while_digits!(1, |sum, w, s| add::<F, 1, DOTS>(sum, &*fixed.block(b), w, &tables, scales, s));
+            while_digits!(2, |sum, w, s| add::<F, 2, DOTS>(sum, &*fixed.block(b), w, &tables, scales, s));
+            while_digits!(3, |sum, w, s| add::<F, 3, DOTS>(sum, &*fixed.block(b), w, &tables, scales, s));
             let from = b;
             while fixed.digits(b) == UNFIT {
                 b += 1;
@@ -263,22 +331,16 @@ unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, apart: usize
 
 /// Adds the products of a block whose numbers have D digits.
 #[inline(always)]
-unsafe fn add<F: Integers, const D: usize>(
+unsafe fn add<F: Integers, const D: usize, const DOTS: bool>(
     sum: v128,
     x: &Block,
     weights: *const u8,
-    tables: &F::Tables,
+    (tables, factors): &(F::Tables, Factors),
     scales: *const f32,
     byte: *const u8,
 ) -> v128 {
     unsafe {
-        let [even, odd] = F::integers(weights, tables);
-        let mut t = i32x4_splat(0);
-        for d in (0..D).rev() {
-            t = if d < D - 1 { i32x4_shl(t, 8) } else { t };
-            t = i32x4_relaxed_dot_i8x16_i7x16_add(x.digits[d][0], even, t);
-            t = i32x4_relaxed_dot_i8x16_i7x16_add(x.digits[d][1], odd, t);
-        }
+        let t = F::add_products::<D, DOTS>(&x.digits, F::integers(weights, tables), factors, i32x4_splat(0));
         // Exact either way.
         let t = if starts_as_float(D, F::OFFSET) {
             f32x4_relaxed_madd(f32x4_convert_i32x4(t), x.unit, x.start)

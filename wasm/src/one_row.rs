@@ -27,7 +27,7 @@ const CHUNK: usize = 16;
 pub struct OneRow {
     /// Receives the sums.
     pub sums: [v128; ROWS],
-    constants: [v128; 7],
+    constants: [v128; 9],
     /// The first output row's blocks, and bytes to the next row's.
     weights: *const u8,
     stride: usize,
@@ -43,6 +43,9 @@ pub struct OneRow {
 #[allow(improper_ctypes)]
 unsafe extern "C" {
     fn one_row(n: usize, rows: *mut OneRow);
+    /// The same by an instruction that multiplies pairs of bytes, for processors without one that multiplies and adds
+    /// four (`integer_tile::lacks_dot`).
+    fn one_row_pairs(n: usize, rows: *mut OneRow);
 }
 
 impl OneRow {
@@ -59,6 +62,8 @@ impl OneRow {
                 i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0),
                 i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
                 f32x4_splat(0.5),
+                i16x8_splat(1),
+                i16x8_splat(256),
             ],
             weights: core::ptr::null(),
             stride,
@@ -69,15 +74,16 @@ impl OneRow {
         }
     }
 
-    /// Multiplies output row `row` and every `apart`-th one after it, `n` blocks of each, at least one.
+    /// Multiplies output row `row` and every `apart`-th one after it, `n` blocks of each, at least one; by dot products
+    /// of bytes, or by pairs.
     #[inline(always)]
-    pub unsafe fn multiply(&mut self, w: &Weights, row: usize, apart: usize, n: usize) {
+    pub unsafe fn multiply(&mut self, w: &Weights, row: usize, apart: usize, n: usize, dots: bool) {
         unsafe {
             for i in 0..ROWS {
                 write(w.row_scales(row + i * apart), n, self.scales.cast_mut().byte_add(i * APART));
             }
             self.weights = w.row(row);
-            one_row(n, self);
+            if dots { one_row(n, self) } else { one_row_pairs(n, self) }
         }
     }
 }

@@ -6,7 +6,7 @@ use core::arch::global_asm;
 // Locals: 0 n, 1 what is multiplied; 2 the first row's weights, 3 bytes to the next row's, 4 scales, 5 the input row,
 // 6 the same as integers, 7 digits, 8 a row's weights, 9 the digits of a block; then vectors: 10 to 16 constants, 17 to
 // 24 a block of the input row (of integers: 17 to 22 digits, 23 unit, 24 start), 25 to 33 what is between, 34 to 41
-// sums.
+// sums, 42 and 43 more constants. zdots is 0 in the loop for processors without a dot product of bytes.
 global_asm!(
     concat!(
         text_macros!(),
@@ -122,13 +122,56 @@ global_asm!(
 	i32x4.relaxed_dot_i8x16_i7x16_add_s
 	.endm
 
+	# The products of a digit times zfactor, four of them added in 16 bits, on the stack.
+	.macro one_pairs zd, zfactor
+	one_x %(17+2*\zd)
+	local.get 26
+	i16x8.relaxed_dot_i8x16_i7x16_s
+	one_x %(18+2*\zd)
+	local.get 27
+	i16x8.relaxed_dot_i8x16_i7x16_s
+	i16x8.add
+	local.get \zfactor
+	i32x4.dot_i16x8_s
+	.endm
+
+	# The products of zd digits on the stack.
+	.macro one_digits zd, zdots
+	.ifne \zdots
+	local.get 13
+	.ifeq \zd-3
+	one_digit 2
+	one_shift
+	.endif
+	.ifgt \zd-1
+	one_digit 1
+	one_shift
+	.endif
+	one_digit 0
+	.else
+	.ifeq \zd-3
+	one_pairs 2, 43
+	one_pairs 1, 42
+	i32x4.add
+	one_shift
+	.endif
+	.ifeq \zd-2
+	one_pairs 1, 43
+	.endif
+	one_pairs 0, 42
+	.ifgt \zd-1
+	i32x4.add
+	.endif
+	.endif
+	.endm
+
 	.macro one_shift
 	i32.const 8
 	i32x4.shl
 	.endm
 
 	# Row zk as integers of zd digits.
-	.macro one_integers zk, zd
+	.macro one_integers zk, zd, zdots
 	one_weights \zk
 	local.get 15
 	i8x16.relaxed_swizzle
@@ -144,16 +187,7 @@ global_asm!(
 	v128.and
 	local.set 27
 	one_look 14, 27, 27
-	local.get 13
-	.ifeq \zd-3
-	one_digit 2
-	one_shift
-	.endif
-	.ifgt \zd-1
-	one_digit 1
-	one_shift
-	.endif
-	one_digit 0
+	one_digits \zd, \zdots
 	.ifeq \zd-3
 	local.get 24
 	i32x4.add
@@ -170,7 +204,7 @@ global_asm!(
 	.endm
 
 	# All rows in float32, or as integers of zd digits.
-	.macro one_block zd
+	.macro one_block zd, zdots
 	.ifeq \zd
 	.irp zv, 0, 1, 2, 3, 4, 5, 6, 7
 	one_load 5, %(16*\zv), %(17+\zv)
@@ -198,33 +232,38 @@ global_asm!(
 	.endif
 	local.set 24
 	.irp zk, 0, 1, 2, 3, 4, 5, 6, 7
-	one_integers \zk, \zd
+	one_integers \zk, \zd, \zdots
 	.endr
 	.endif
 	.endm
 
-	.macro one_if zdigits
+	.macro one_if zdigits, zdots
 	local.get 9
 	i32.const \zdigits
 	i32.eq
 	if
-	one_block \zdigits
+	one_block \zdigits, \zdots
 	else
 	.endm
 
-	.globl one_row
-	.type one_row,@function
-one_row:
-	.functype one_row (i32, i32) -> ()
+	.macro one_function zname, zdots
+	.globl \zname
+	.type \zname,@function
+\zname:
+	.functype \zname (i32, i32) -> ()
 	.local i32, i32, i32, i32, i32, i32, i32, i32, ",
         "v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, ",
-        "v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128",
+        "v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128",
         r"
 	.irp zk, 0, 1, 2, 3, 4, 5, 6
 	mx_constant %(128+16*\zk), %(10+\zk)
 	.endr
+	.ifeq \zdots
+	mx_constant 240, 42
+	mx_constant 256, 43
+	.endif
 	.irp zk, 0, 1, 2, 3, 4, 5
-	mx_get %(240+4*\zk), %(2+\zk)
+	mx_get %(272+4*\zk), %(2+\zk)
 	.endr
 	# Sums are 0 to begin with, as locals are.
 	loop
@@ -233,10 +272,10 @@ one_row:
 	local.get 7
 	i32.load8_u 0
 	local.set 9
-	one_if 2
-	one_if 0
-	one_if 1
-	one_block 3
+	one_if 2, \zdots
+	one_if 0, \zdots
+	one_if 1, \zdots
+	one_block 3, \zdots
 	end_if
 	end_if
 	end_if
@@ -255,6 +294,10 @@ one_row:
 	mx_put %(34+\zk), %(16*\zk)
 	.endr
 	end_function
+	.endm
+
+	one_function one_row, 1
+	one_function one_row_pairs, 0
 ",
         end_of_text!()
     ),

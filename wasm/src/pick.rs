@@ -9,6 +9,7 @@
 use crate::bf16::Bf16;
 use crate::digits::{Facts, MOST};
 use crate::dot::{BLOCK, Format, block_sum};
+use crate::integer_tile::by_dots;
 use crate::memory::{Words, at, opaque, row, sum_lanes};
 use crate::pick_best::Best;
 use crate::pick_panel::{Begun, GROUP, products};
@@ -74,6 +75,8 @@ struct Call {
     floors: usize,
     /// Where tiles are kept, each with its digits after it; 0: nowhere.
     kept: usize,
+    /// Whether bytes are multiplied by dot products of them.
+    dots: bool,
     best: *mut Best,
     /// Place of the digits of a tile that is not kept.
     weights: *mut u8,
@@ -108,6 +111,7 @@ unsafe extern "C" fn pick(desc: *const u32, start: u32, end: u32, scratch: *mut 
             count: d.get(9),
             floors: d.get(11),
             kept: d.get(12),
+            dots: by_dots(d.get(13)),
             best: scratch.cast(),
             weights,
             begun: begun.cast(),
@@ -150,7 +154,8 @@ impl Call {
             for from in (0..self.count).step_by(GROUP) {
                 let rows = |i: usize| self.pair(from + i).map(|row| at(self.digits, row, self.cols) as *const u8);
                 let n = min(self.count - from, GROUP);
-                products(weights, self.cols / STEP, rows, n, self.begun, self.sums.add(from * 2 * TILE));
+                let sums = self.sums.add(from * 2 * TILE);
+                products(weights, self.cols / STEP, rows, n, self.begun, sums, self.dots);
             }
             for pair in 0..self.count {
                 let [a, b] = self.pair(pair);

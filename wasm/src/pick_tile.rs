@@ -93,10 +93,21 @@ pub unsafe fn weight_digits(from: *const u8, steps: usize, magnitude: u32, to: *
     }
 }
 
+/// Multiplies 16 digits of weights with 16 of an input row and adds the products of four to each lane of `sum`: by a dot
+/// product of bytes, or by an instruction that multiplies pairs of them, given ones of 16 bits. Two products fit those.
+#[inline(always)]
+fn dot<const DOTS: bool>(row: v128, x: v128, ones: v128, sum: v128) -> v128 {
+    if DOTS {
+        i32x4_relaxed_dot_i8x16_i7x16_add(row, x, sum)
+    } else {
+        i32x4_add(i32x4_dot_i16x8(i16x8_relaxed_dot_i8x16_i7x16(row, x), ones), sum)
+    }
+}
+
 /// Multiplies six rows of weights with two rows of digits; writes the sums of each, with those in `begun`, at
 /// `to` and `to + TILE`.
 #[inline(never)]
-pub unsafe fn multiply(
+pub unsafe fn multiply<const DOTS: bool>(
     mut w: *const u8,
     [mut a, mut b]: [*const u8; 2],
     steps: usize,
@@ -104,14 +115,15 @@ pub unsafe fn multiply(
     to: *mut i32,
 ) {
     unsafe {
+        let ones = opaque(i16x8_splat(1));
         let mut sums: [[v128; 2]; ROWS] = core::array::from_fn(|i| [begun[2 * i], begun[2 * i + 1]]);
         for _ in 0..steps {
             let x = [v128_load(a.cast()), v128_load(b.cast())];
             macro_rules! output {
                 ($i:tt) => {
                     let row = v128_load(w.add(STEP * $i).cast());
-                    sums[$i][0] = i32x4_relaxed_dot_i8x16_i7x16_add(row, x[0], sums[$i][0]);
-                    sums[$i][1] = i32x4_relaxed_dot_i8x16_i7x16_add(row, x[1], sums[$i][1]);
+                    sums[$i][0] = dot::<DOTS>(row, x[0], ones, sums[$i][0]);
+                    sums[$i][1] = dot::<DOTS>(row, x[1], ones, sums[$i][1]);
                 };
             }
             output!(0);
@@ -142,12 +154,14 @@ pub unsafe fn multiply(
 #[inline(never)]
 pub unsafe fn multiply_one(w: *const u8, x: *const u8, steps: usize) -> i32 {
     unsafe {
+        let ones = opaque(i16x8_splat(1));
         // As many sums as do not wait for each other; columns are whole blocks, of two steps.
         let mut sums = [i32x4_splat(0); 2];
         for step in (0..steps).step_by(2) {
             for k in 0..2 {
                 let row = v128_load(w.add((step + k) * ROWS * STEP).cast());
-                sums[k] = i32x4_relaxed_dot_i8x16_i7x16_add(row, v128_load(x.add((step + k) * STEP).cast()), sums[k]);
+                // So few that pairs will do anywhere.
+                sums[k] = dot::<false>(row, v128_load(x.add((step + k) * STEP).cast()), ones, sums[k]);
             }
         }
         total(i32x4_add(sums[0], sums[1]))

@@ -181,13 +181,13 @@ impl Record {
     /// Whether blocks may be multiplied as integers.
     #[inline(always)]
     pub unsafe fn integers(&self) -> bool {
-        self.ways == 0 || unsafe { *(self.ways as *const u32) } != 1
+        unsafe { self.way() != 1 }
     }
 
-    /// Whether a test asks for what processors without a dot product of bytes do.
+    /// What a test or a bench asks for ("ways" in ABI.md), or 0.
     #[inline(always)]
-    pub unsafe fn without_dots(&self) -> bool {
-        self.ways != 0 && unsafe { *(self.ways as *const u32) } == 2
+    pub unsafe fn way(&self) -> usize {
+        if self.ways == 0 { 0 } else { unsafe { *(self.ways as *const u32) as usize } }
     }
 
     /// Counts a tile's pairs, where a test asks for it.

@@ -14,7 +14,7 @@ const LEAST_ROWS = 12, BRINGING_ROWS = 16;
 const LEAST_KEPT_ROWS = 2, READING_ROWS = 6;
 
 /** Words of a row's facts, as `digits` writes them, and the places of some. */
-const FACTS = { words: 8, fits: 0, norm: 1, rest: 3, worth: 6 } as const;
+const FACTS = { words: 8, fits: 0, norm: 1, rest: 3 } as const;
 /**
  * What a row's first digits may leave of it, times the root of its columns, before all weights are multiplied with its
  * second ones, too: of random ones an eighth of the logits has to be looked at with both then.
@@ -72,7 +72,8 @@ export class Picker {
     const { weight, rowStride, rows: vocab } = head, count = listed.length / 2;
     machine.describe(memory)
       .begin(weight, rowStride, vocab, cols, prepared, padded(cols), digits, facts, pairs, count, n, floors)
-      .u32(this.kept);
+      .u32(this.kept)
+      .u32(0);
     const work = PICK_TILE * cols * (2 * count + (this.kept === 0 ? BRINGING_ROWS : READING_ROWS)) / 4;
     machine.run("pick", memory, Math.ceil(vocab / PICK_TILE), work);
     machine.end();
@@ -88,12 +89,12 @@ export class Picker {
       head.rows > 0 && cols % 32 === 0 && cols <= MOST_COLUMNS && 4 * FACTS.words + 2 * cols + 12 <= 4 * vocab;
   }
 
-  /** The rows of digits that are multiplied together; undefined where a row has none, or they are not worth it. */
+  /** The rows of digits that are multiplied together; undefined where a row has none. */
   #pairs({ memory, cols }: EmulateLinear, n: number): number[] | undefined {
     const { i32, f32 } = this.machine.views[memory]!, one: number[] = [], two: number[] = [];
     for (let row = 0; row < n; row++) {
       const at = wordAt(this.areas.logits) + FACTS.words * row;
-      if (i32[at + FACTS.fits] === 0 || i32[at + FACTS.worth] === 0) return undefined;
+      if (i32[at + FACTS.fits] === 0) return undefined;
       const left = f32[at + FACTS.rest]! * Math.sqrt(cols);
       if (left <= MOST_LEFT * f32[at + FACTS.norm]!) one.push(2 * row);
       else two.push(2 * row, 2 * row + 1);
