@@ -1,5 +1,6 @@
 //! `digits`: input rows brought to bytes of seven bits, by which `pick` looks for logits that may be the largest.
 
+use crate::integer_tile::by_dots;
 use crate::memory::{Words, at, row};
 use core::arch::wasm32::*;
 
@@ -20,7 +21,9 @@ pub struct Facts {
     pub first: Digit,
     /// The same of a second digit, and of what it is without both.
     pub second: Digit,
-    pub reserved: [u32; 2],
+    /// Whether bytes are multiplied and added by one instruction here, without which few rows are not worth it.
+    pub dots: u32,
+    pub reserved: u32,
 }
 
 /// See [`Facts`].
@@ -59,7 +62,7 @@ unsafe fn digits_of(x: *const f32, cols: usize, to: *mut u8) -> Facts {
         }
         let nothing = Digit { unit: 0.0, rest: 0.0 };
         if !has_ordinary_size(most) {
-            return Facts { fits: 0, norm: 0.0, first: nothing, second: nothing, reserved: [0; 2] };
+            return Facts { fits: 0, norm: 0.0, first: nothing, second: nothing, dots: 0, reserved: 0 };
         }
         let first = f32::from_bits(most) / MOST as f32;
         let second = first / (2 * MOST) as f32;
@@ -83,7 +86,8 @@ unsafe fn digits_of(x: *const f32, cols: usize, to: *mut u8) -> Facts {
             norm: norm(squares),
             first: digit(first, rests),
             second: digit(second, last),
-            reserved: [0; 2],
+            dots: u32::from(by_dots(0)),
+            reserved: 0,
         }
     }
 }

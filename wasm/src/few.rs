@@ -6,8 +6,9 @@ use crate::dot::{BLOCK, block_sum};
 use crate::exponents::Exponents;
 use crate::fixed::{Block, Row, UNFIT};
 use crate::integer_tile::by_dots;
+use crate::integers::{Factors, Integers};
 use crate::matvec::finish_four;
-use crate::matvec_fixed::{self, Factors, Integers};
+use crate::matvec_fixed;
 use crate::record::Record;
 use crate::splat_lane::splat_lane;
 use core::arch::wasm32::*;
@@ -118,10 +119,9 @@ pub unsafe fn add_sums<F: Integers, const N: usize>(
             fixed: core::array::from_fn(|n| r.fixed(pair + n)),
             floats: &core::array::from_fn(|n| r.x(pair + n)),
         };
-        if by_dots(r.way()) {
-            add_digits::<F, N, true>(&from, blocks, digits, sums);
-        } else {
-            add_digits::<F, N, false>(&from, blocks, digits, sums);
+        match by_dots(r.way()) {
+            true => add_digits::<F, N, true>(&from, blocks, digits, sums),
+            false => add_digits::<F, N, false>(&from, blocks, digits, sums),
         }
     }
 }
@@ -175,11 +175,10 @@ unsafe fn alike<F: Integers, const D: usize, const N: usize, const DOTS: bool>(
             let scales = *from.exponents.add(b);
             macro_rules! output {
                 ($n:tt, $i:tt, $x:expr) => {
-                    let (unit, start, digits) = $x;
-                    let [even, odd] = rows[$i];
+                    let ((unit, start, digits), [even, odd]) = ($x, rows[$i]);
                     let t = if DOTS && D == 2 {
                         // Beside the low digit's products and not before them: a processor waits for chains that long.
-                        let [low, high] = [digits[0], digits[1]];
+                        let [low, high, _] = digits;
                         let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, start);
                         let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
                         let more = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
@@ -196,8 +195,7 @@ unsafe fn alike<F: Integers, const D: usize, const N: usize, const DOTS: bool>(
             macro_rules! input {
                 ($n:tt) => {
                     if $n < N {
-                        let Block { unit, integer_start, digits, .. } = *x[$n];
-                        let x = (unit, integer_start, digits);
+                        let x = ((*x[$n]).unit, (*x[$n]).integer_start, (*x[$n]).digits);
                         output!($n, 0, x);
                         output!($n, 1, x);
                         output!($n, 2, x);
@@ -264,11 +262,9 @@ unsafe fn mixed<F: Integers, const N: usize, const DOTS: bool>(from: &Rows<N>, b
                             if count == 3 {
                                 let high = digits[2];
                                 t = rows.map(|[even, odd]| {
-                                    if !DOTS {
-                                        return F::pairs(high, [even, odd], factors.base);
-                                    }
                                     let t = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
-                                    i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, t), 8)
+                                    let t = i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, t), 8);
+                                    if DOTS { t } else { F::pairs(high, [even, odd], factors.base) }
                                 });
                             }
                             let x = (unit, integer_start, digits);

@@ -6,7 +6,7 @@ use crate::dot::BLOCK;
 use crate::exponents::Exponents;
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
-use crate::matvec_fixed::Integers;
+use crate::integers::Integers;
 use crate::mx;
 use crate::record::{Record, TILE, Weights, format};
 use core::arch::wasm32::*;

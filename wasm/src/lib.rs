@@ -53,6 +53,7 @@ mod gemm;
 mod groups;
 mod integer;
 mod integer_tile;
+mod integers;
 mod likeliest;
 mod linear;
 mod many_fixed;

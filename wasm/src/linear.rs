@@ -13,6 +13,7 @@ use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::gemm::many;
 use crate::integer;
+use crate::integer_tile::by_dots;
 use crate::many_fixed::{are_fixed, many_fixed};
 use crate::matvec::direct;
 use crate::matvec_fixed;
@@ -112,8 +113,11 @@ fn few_floats_multiply(r: &Record) -> bool {
     }
 }
 
-/// Whether most of the first input row's blocks multiply as integers, as those of others do then in all likelihood.
+/// Whether most of the first input row's blocks multiply as integers, as those of others do then in all likelihood:
+/// half of them, and nearly all of them where that gains less (docs/measurements/matvec.md).
 unsafe fn fits(r: &Record) -> bool {
-    let blocks = r.weights.cols / BLOCK;
-    r.has_fixed() && unsafe { (0..blocks).filter(|&b| r.fixed(0).digits(b) == UNFIT).count() * 2 <= blocks }
+    unsafe {
+        let (blocks, part) = (r.weights.cols / BLOCK, if by_dots(r.way()) { 2 } else { 8 });
+        r.has_fixed() && (0..blocks).filter(|&b| r.fixed(0).digits(b) == UNFIT).count() * part <= blocks
+    }
 }

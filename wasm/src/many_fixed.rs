@@ -7,7 +7,8 @@ use crate::few::{MOST, MOST_EXPONENT, ROWS, Sums, add_sums};
 use crate::finish::Finish;
 use crate::fp4::Fp4;
 use crate::integer_tile::by_dots;
-use crate::matvec_fixed::{self, Integers};
+use crate::integers::Integers;
+use crate::matvec_fixed;
 use crate::memory::turn;
 use crate::record::{Record, TILE, Way, format};
 use core::arch::wasm32::*;
@@ -17,8 +18,8 @@ use core::cmp::min;
 const MOST_PAIRS: usize = 64;
 /// Fewest pairs: parts and groups of about the same size have five input rows at least then.
 const FEWEST_PAIRS: usize = 17;
-/// Most pairs where there is no dot product of bytes, of two digits: more are multiplied as fast in float32, and those of
-/// one digit faster by tiles (docs/measurements/gemm.md).
+/// Most pairs of two digits where there is no dot product of bytes: more are multiplied as fast in float32, and those
+/// of one digit faster by tiles (docs/measurements/matvec.md).
 const MOST_BY_PAIRS: usize = 24;
 /// Most digits of an input row's blocks.
 const MOST_DIGITS: u8 = 2;

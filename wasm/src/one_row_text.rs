@@ -65,10 +65,6 @@ global_asm!(
 	local.set \zto
 	.endm
 
-	.macro one_x zlocal
-	local.get \zlocal
-	.endm
-
 	# Four bfloat16s, behind zeros, times a vector of the input row.
 	.macro one_product zp, zlast, zv
 	mx_widen 13, \zp, \zlast
@@ -110,29 +106,31 @@ global_asm!(
 
 	# Adds the products of a digit to the sum on the stack.
 	.macro one_digit zd
+	one_dot %(17+2*\zd), 26
+	one_dot %(18+2*\zd), 27
+	.endm
+
+	.macro one_dot zx, zw
 	local.set 33
-	one_x %(17+2*\zd)
-	local.get 26
-	local.get 33
-	i32x4.relaxed_dot_i8x16_i7x16_add_s
-	local.set 33
-	one_x %(18+2*\zd)
-	local.get 27
+	local.get \zx
+	local.get \zw
 	local.get 33
 	i32x4.relaxed_dot_i8x16_i7x16_add_s
 	.endm
 
 	# The products of a digit times zfactor, four of them added in 16 bits, on the stack.
 	.macro one_pairs zd, zfactor
-	one_x %(17+2*\zd)
-	local.get 26
-	i16x8.relaxed_dot_i8x16_i7x16_s
-	one_x %(18+2*\zd)
-	local.get 27
-	i16x8.relaxed_dot_i8x16_i7x16_s
+	one_pair %(17+2*\zd), 26
+	one_pair %(18+2*\zd), 27
 	i16x8.add
 	local.get \zfactor
 	i32x4.dot_i16x8_s
+	.endm
+
+	.macro one_pair zx, zw
+	local.get \zx
+	local.get \zw
+	i16x8.relaxed_dot_i8x16_i7x16_s
 	.endm
 
 	# The products of zd digits on the stack.
@@ -258,10 +256,8 @@ global_asm!(
 	.irp zk, 0, 1, 2, 3, 4, 5, 6
 	mx_constant %(128+16*\zk), %(10+\zk)
 	.endr
-	.ifeq \zdots
 	mx_constant 240, 42
 	mx_constant 256, 43
-	.endif
 	.irp zk, 0, 1, 2, 3, 4, 5
 	mx_get %(272+4*\zk), %(2+\zk)
 	.endr
@@ -295,7 +291,6 @@ global_asm!(
 	.endr
 	end_function
 	.endm
-
 	one_function one_row, 1
 	one_function one_row_pairs, 0
 ",

@@ -75,7 +75,6 @@ struct Call {
     floors: usize,
     /// Where tiles are kept, each with its digits after it; 0: nowhere.
     kept: usize,
-    /// Whether bytes are multiplied by dot products of them.
     dots: bool,
     best: *mut Best,
     /// Place of the digits of a tile that is not kept.
@@ -154,8 +153,7 @@ impl Call {
             for from in (0..self.count).step_by(GROUP) {
                 let rows = |i: usize| self.pair(from + i).map(|row| at(self.digits, row, self.cols) as *const u8);
                 let n = min(self.count - from, GROUP);
-                let sums = self.sums.add(from * 2 * TILE);
-                products(weights, self.cols / STEP, rows, n, self.begun, sums, self.dots);
+                products(weights, self.cols / STEP, rows, (n, self.dots), self.begun, self.sums.add(from * 2 * TILE));
             }
             for pair in 0..self.count {
                 let [a, b] = self.pair(pair);

@@ -27,10 +27,9 @@ pub unsafe fn products(
     weights: *const u8,
     steps: usize,
     rows: impl Fn(usize) -> [*const u8; 2],
-    n: usize,
+    (n, dots): (usize, bool),
     begun: *mut Begun,
     to: *mut i32,
-    dots: bool,
 ) {
     unsafe {
         let panels = steps / STEPS;

@@ -93,8 +93,8 @@ pub unsafe fn weight_digits(from: *const u8, steps: usize, magnitude: u32, to: *
     }
 }
 
-/// Multiplies 16 digits of weights with 16 of an input row and adds the products of four to each lane of `sum`: by a dot
-/// product of bytes, or by an instruction that multiplies pairs of them, given ones of 16 bits. Two products fit those.
+/// Multiplies 16 digits of weights with 16 of an input row and adds the products of four to each lane of `sum`: by a
+/// dot product of bytes, or by an instruction that multiplies pairs of them, given ones of 16 bits, which two fit.
 #[inline(always)]
 fn dot<const DOTS: bool>(row: v128, x: v128, ones: v128, sum: v128) -> v128 {
     if DOTS {

@@ -10,11 +10,13 @@ import type { EmulateLinear } from "./weights.ts";
 const MOST_COLUMNS = 65_536;
 /** Rows below which all logits take less time, and about as long as that many bringing weights to bytes takes. */
 const LEAST_ROWS = 12, BRINGING_ROWS = 16;
+/** The least rows on processors without a dot product of bytes, where pairs of them are multiplied. */
+const LEAST_ROWS_BY_PAIRS = 32;
 /** The same of bytes that were kept; one sequence alone is computed as where it is the only one there may be. */
 const LEAST_KEPT_ROWS = 2, READING_ROWS = 6;
 
 /** Words of a row's facts, as `digits` writes them, and the places of some. */
-const FACTS = { words: 8, fits: 0, norm: 1, rest: 3 } as const;
+const FACTS = { words: 8, fits: 0, norm: 1, rest: 3, dots: 6 } as const;
 /**
  * What a row's first digits may leave of it, times the root of its columns, before all weights are multiplied with its
  * second ones, too: of random ones an eighth of the logits has to be looked at with both then.
@@ -89,12 +91,13 @@ export class Picker {
       head.rows > 0 && cols % 32 === 0 && cols <= MOST_COLUMNS && 4 * FACTS.words + 2 * cols + 12 <= 4 * vocab;
   }
 
-  /** The rows of digits that are multiplied together; undefined where a row has none. */
+  /** The rows of digits that are multiplied together; undefined where a row has none, or they are not worth it. */
   #pairs({ memory, cols }: EmulateLinear, n: number): number[] | undefined {
     const { i32, f32 } = this.machine.views[memory]!, one: number[] = [], two: number[] = [];
     for (let row = 0; row < n; row++) {
       const at = wordAt(this.areas.logits) + FACTS.words * row;
       if (i32[at + FACTS.fits] === 0) return undefined;
+      if (i32[at + FACTS.dots] === 0 && this.kept === 0 && n < LEAST_ROWS_BY_PAIRS) return undefined;
       const left = f32[at + FACTS.rest]! * Math.sqrt(cols);
       if (left <= MOST_LEFT * f32[at + FACTS.norm]!) one.push(2 * row);
       else two.push(2 * row, 2 * row + 1);

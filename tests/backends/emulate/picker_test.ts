@@ -8,7 +8,7 @@ import { integers, normals } from "../../formats/seeded.ts";
 import { requestFor } from "../gpu/opened.ts";
 import { type RandomModel, randomModel, testConfig } from "../random_model.ts";
 
-const COLS = 64, VOCAB = 700, ROWS = 13;
+const COLS = 64, VOCAB = 700, ROWS = 33;
 const config = testConfig({ vocab: VOCAB, hidden: COLS });
 
 /** Replaces the head's rows. */
