@@ -46,6 +46,7 @@ export function foreignFile(path: string): string | null {
 
 /** What a directory is of, by the names of its files, the more telling first. */
 const SIGNS: readonly (readonly [name: RegExp, is: string])[] = [
+  [/^quantize\.journal\.json$/, "a part of one, as an interrupted mxoss quantize leaves; the same command goes on"],
   [/^model_index\.json$/, "a pipeline of diffusers"],
   [/^adapter_config\.json$/, "an adapter of PEFT (LoRA), which is no whole model"],
   [/^mlc-chat-config\.json$|^params_shard_\d+\.bin$/, "a model of MLC LLM"],

@@ -2,7 +2,8 @@ import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { openSafetensors } from "../src/checkpoint/safetensors.ts";
 import { InputError } from "../src/errors.ts";
 import { foreignBytes, foreignNames } from "../src/foreign.ts";
-import { assertEquals, assertThrows } from "./assert.ts";
+import { JOURNAL } from "../src/quantize/journal.ts";
+import { assertEquals, assertMatch, assertThrows } from "./assert.ts";
 import { container, TemporaryDirectory } from "./checkpoint/container.ts";
 
 Deno.test("a checkpoint of another tool is named as what it is, in one line", () => {
@@ -28,6 +29,7 @@ Deno.test("a checkpoint of another tool is named as what it is, in one line", ()
     }
   }
   assertEquals(foreignNames(["manifests"]), "the store of Ollama");
+  assertMatch(foreignNames(["model.safetensors", JOURNAL])!, /interrupted mxoss quantize/);
   assertEquals([foreignNames(["config.json", "model.safetensors", "tokenizer.json"]), foreignNames([])], [null, null]);
 });
 

@@ -90,13 +90,15 @@ function belowOf(dir: string, depth: number): Listed[] {
     return listRepository(dir, repository).map((listed) => ({ ...listed, name: `${dir}@${listed.commit}` }));
   }
   const caches = entries.filter((name) => repositoryOf(name) !== null);
+  const itself = (): Listed[] => [look({ name: dir, path: dir, repository: null, commit: null, refs: [] })];
+  if (caches.length === 0 && entries.includes("config.json")) return itself();
   const files = entries.filter((name) => /\.(?:gguf|safetensors)$/i.test(name));
-  if (caches.length === 0 && (entries.includes("config.json") || files.length > 0 || foreignNames(entries) !== null)) {
-    return [look({ name: dir, path: dir, repository: null, commit: null, refs: [] })];
-  }
-  if (depth === 0) return [];
-  return entries.filter((name) => !name.startsWith(".") && isDirectory(joined(dir, name)))
+  const own = caches.length === 0 && (files.length > 0 || foreignNames(entries) !== null) ? itself() : [];
+  if (depth === 0 || own[0]?.problem === null) return own;
+  const further = entries.filter((name) => !name.startsWith(".") && isDirectory(joined(dir, name)))
     .flatMap((name) => below(joined(dir, name), depth - 1));
+  // A file that has nothing to do with them, such as what mxoss logits writes, may lie beside folders of checkpoints.
+  return own.length === 0 ? further : [...own, ...further.filter(({ problem }) => problem === null)];
 }
 
 type Place = Pick<Listed, "name" | "path" | "repository" | "commit" | "refs">;

@@ -65,6 +65,31 @@ Deno.test("mxoss list shows every snapshot of the cache by the name that --model
   assertMatch(text[3]!, /^org\/tiny +main v1 aaaaaaaa +hf_mxfp4 +w_mxfp4 +10\.9 MB +yes$/);
 });
 
+Deno.test("mxoss list shows checkpoints below a directory that has a stray file of weights", async () => {
+  using dir = new TemporaryDirectory();
+  for (const name of ["config.json", "model.safetensors"]) {
+    for (const folder of ["quantized", "org/name"]) {
+      dir.write(`${folder}/${name}`, "");
+      Deno.copyFileSync(`${TINY}/${name}`, `${dir.path}/${folder}/${name}`);
+    }
+  }
+  dir.write("notes/adapter_config.json", {});
+  const listed = async () =>
+    (await list(`${dir.path}/none`, dir.path)).map(({ name, problem }) => [name.replace(dir.path, ""), problem]);
+  const adapter = "expected a checkpoint in safetensors, got an adapter of PEFT (LoRA), which is no whole model";
+  assertEquals(await listed(), [["/notes", adapter], ["/org/name", null], ["/quantized", null]]);
+  // What mxoss logits writes, and a file that is another tool's.
+  for (
+    const [stray, problem] of [
+      ["logits.safetensors", "config.json: no such file; a checkpoint directory has one"],
+      ["model.pt", "expected a checkpoint in safetensors, got weights of PyTorch, not safetensors"],
+    ] as const
+  ) {
+    dir.write(stray, "0123456789");
+    assertEquals(await listed(), [["", problem], ["/org/name", null], ["/quantized", null]]);
+  }
+});
+
 Deno.test("mxoss list names other tools' files as what they are, in directories and folders of them", async () => {
   using dir = new TemporaryDirectory();
   const lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
