@@ -1,4 +1,5 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
+import { counted } from "../amounts.ts";
 import type { DivergenceResult } from "./divergence_schema.ts";
 import { FEWEST_SEQUENCES } from "./intervals.ts";
 import type { Estimated, PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
@@ -118,6 +119,20 @@ export function repeatedProblemsNote({ asked, repeated = 0 }: Gsm8kResults["prot
   return [
     `${repeated} of ${asked} problems repeat another one: intervals and tests, which take them for others, are ` +
     "too sure",
+  ];
+}
+
+/** What must be known of accuracies where replies had no room to end: they then measure how long replies are, too. */
+export function cutOffNote({ cells, protocol }: Pick<Gsm8kResults, "cells" | "protocol">): string[] {
+  const counts = cells.map(({ ends }) => ends.length), [least, most] = [Math.min(...counts), Math.max(...counts)];
+  if (most === 0) return [];
+  const ofEach = cells.length === 1 ? "" : " of each setting";
+  return [
+    `cut off at ${counted(protocol.decoding.max_tokens, "token")} and scored as they stand: ` +
+    `${least === most ? most : `${least} to ${most}`} of ${
+      counted(protocol.data.asked, "reply", "replies")
+    }${ofEach}; ` +
+    "where replies are longer, accuracy may be lower for that alone",
   ];
 }
 

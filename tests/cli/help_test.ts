@@ -22,6 +22,11 @@ Deno.test("mxoss help says what --help says, and knows what was meant", async ()
   assertMatch((await inProcess(["help", "eval", "--man"])).stderr, /^error: --man: expected without COMMAND/);
 });
 
+Deno.test("help says of the tokens of a reply all that their default depends on", async () => {
+  const help = words((await inProcess(["help", "eval"])).stdout);
+  assertStringIncludes(help, "(default: 2048, of a completion 256, and at most half of the model's context) ");
+});
+
 Deno.test("help lists the words that an option takes, once", async () => {
   const help = words((await inProcess(["help", "eval"])).stdout);
   assertStringIncludes(help, `(default: as the checkpoint is stored); some of: ${SCHEME_NAMES.join(", ")} `);

@@ -11,7 +11,18 @@ import { CompareResults, type Gsm8kResults, PerplexityResults, SCHEMA_VERSION } 
 import { compareTables } from "../../src/cli/compare_tables.ts";
 import { gsm8kTables, perplexityTables } from "../../src/cli/eval/tables.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
-import { BANDWIDTH, compared, COST, divergence, EVIL, gsm8k, predictions, SETTING, settingResult } from "./results.ts";
+import {
+  BANDWIDTH,
+  compared,
+  COST,
+  divergence,
+  EVIL,
+  gsm8k,
+  namesOf,
+  predictions,
+  SETTING,
+  settingResult,
+} from "./results.ts";
 
 function assertPage(page: string): void {
   assert(page.startsWith("<!doctype html>") && page.trimEnd().endsWith("</html>"));
@@ -72,11 +83,6 @@ for (const cells of [1, 2, 9]) {
     assertStringIncludes(text, "chat by none, seed 0");
     assert(!/NaN|undefined|Infinity/.test(text), text);
   });
-}
-
-/** Names of cells that are called by their keys. */
-function namesOf({ cells }: { readonly cells: readonly { readonly label: string }[] }): CellName[] {
-  return cells.map(({ label }) => ({ model: null, scheme: label, kvCacheDtype: null, tp: null, ep: null }));
 }
 
 /** The widest matrix that the documentation has: 40 settings, and their names. */

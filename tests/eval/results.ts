@@ -1,4 +1,5 @@
 /** Results for tests of pages and tables, made by hand. */
+import type { CellName } from "../../src/eval/matrix.ts";
 import { DivergenceResult } from "../../src/eval/divergence_schema.ts";
 import type { SettingProtocol } from "../../src/eval/setting_schema.ts";
 import type { PredictionsPart, PredictionsResult } from "../../src/eval/predictions_schema.ts";
@@ -215,4 +216,9 @@ export function gsm8k(cells: number, problems: number): Gsm8kResults {
     divergences: keys.slice(1).map((key, i) => ({ key, ...compared([0, 0.1, null][i % 3]!) })),
     ranking: null,
   });
+}
+
+/** Names of cells that are called by their keys. */
+export function namesOf({ cells }: { readonly cells: readonly { readonly label: string }[] }): CellName[] {
+  return cells.map(({ label }) => ({ model: null, scheme: label, kvCacheDtype: null, tp: null, ep: null }));
 }

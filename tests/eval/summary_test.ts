@@ -1,10 +1,13 @@
 /** What runs say in sentences. */
+import { gsm8kTables } from "../../src/cli/eval/tables.ts";
 import type { DivergenceResult } from "../../src/eval/divergence_schema.ts";
+import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { FEWEST_SEQUENCES } from "../../src/eval/intervals.ts";
 import {
   accuracyRange,
   boundedByRare,
   type Bounds,
+  cutOffNote,
   fewestTokens,
   fewTextsNote,
   observedSpread,
@@ -17,7 +20,7 @@ import {
   worstOperation,
 } from "../../src/eval/summary.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { divergence, gsm8k, predictions } from "./results.ts";
+import { divergence, gsm8k, namesOf, predictions } from "./results.ts";
 
 Deno.test("a run says how many settings differ from the first, by the corrected p of the flexible filter", () => {
   const said = (ps: readonly number[]) => {
@@ -153,6 +156,26 @@ Deno.test("a run names its largest difference, its smallest p and the ends of ty
   results.divergences[0]!.predictions.reply!.kl.log_mean.value = null;
   assertEquals(text().includes("typical KL"), false);
   assertEquals(observedSpread({ ...results, divergences: [] }), []);
+});
+
+Deno.test("replies that were cut off are said to be scored all the same, in tables and on the page", async () => {
+  const cut = (...counts: number[]) => {
+    const results = gsm8k(counts.length, 40);
+    const cells = results.cells.map((cell, i) => ({ ...cell, ends: { ...cell.ends, length: counts[i]! } }));
+    return { ...results, cells };
+  };
+  const note = (...counts: number[]) => cutOffNote(cut(...counts)).map((line) => line.replace(/; where .*/, ""));
+  const limit = `cut off at ${gsm8k(1, 40).protocol.decoding.max_tokens} tokens and scored as they stand: `;
+  assertEquals([note(0), note(0, 0)], [[], []]);
+  assertEquals(note(1), [`${limit}1 of 40 replies`]);
+  assertEquals(note(3, 3), [`${limit}3 of 40 replies of each setting`]);
+  assertEquals(note(7, 0, 3), [`${limit}0 to 7 of 40 replies of each setting`]);
+  const sentence = "0 to 7 of 40 replies of each setting; where";
+  for (const [counts, times] of [[[7, 0], 1], [[0, 0], 0]] as const) {
+    const results = cut(...counts);
+    const said = [gsm8kTables(results, namesOf(results)).join("\n"), await gsm8kReport(results, namesOf(results))];
+    assertEquals(said.map((text) => text.split(sentence).length - 1), [times, times]);
+  }
 });
 
 Deno.test("accuracies that differ by a problem are not written alike, however far their intervals reach", () => {

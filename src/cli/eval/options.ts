@@ -196,7 +196,7 @@ const OPTIONS = {
     "N",
     integer(1).optional(),
     `most tokens of a reply (default: ${DEFAULT_REPLY_TOKENS.chat}, of a completion ` +
-      `${DEFAULT_REPLY_TOKENS.completion})`,
+      `${DEFAULT_REPLY_TOKENS.completion}, and at most half of the model's context)`,
   ),
   logprobs: option(
     "WHICH",

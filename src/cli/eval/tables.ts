@@ -7,6 +7,7 @@ import type { CellName } from "../../eval/matrix.ts";
 import { type Gsm8kResults, keepsLogProbabilities, type PerplexityResults } from "../../eval/results_schema.ts";
 import { arrange } from "../../eval/report/arrangement.ts";
 import {
+  cutOffNote,
   fewTextsNote,
   headline,
   observedSpread,
@@ -79,7 +80,7 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
     "",
   );
   lines.push(...linesOf(accuracyTable(results, TERMINAL)));
-  lines.push(...repeatedProblemsNote(protocol.data).flatMap((line) => ["", line]));
+  lines.push(...[...cutOffNote(results), ...repeatedProblemsNote(protocol.data)].flatMap((line) => ["", line]));
   const solved = rankTable(cells, arranged, (cell) => `${cell.filters["flexible-extract"].correct}`);
   lines.push(...titled("problems solved (flexible-extract), by number of ranks", solved));
   if (comparisons.length > 0) {

@@ -18,6 +18,7 @@ import { APART } from "../statistics.ts";
 import {
   accuracyRange,
   CHOOSING,
+  cutOffNote,
   observedSpread,
   repeatedProblemsNote,
   sharedExamplesNote,
@@ -51,6 +52,7 @@ export async function gsm8kReport(
           [
             intervalsNote(named),
             ...[
+              ...cutOffNote(results),
               ...repeatedProblemsNote(protocol.data),
               ...(named.length === 0 ? [] : sharedExamplesNote(protocol.prompt)),
             ].map((note) => `${note[0]!.toUpperCase()}${note.slice(1)}.`),
