@@ -3,6 +3,7 @@
 //! A unit of `probe_read` is a stretch of memory, one of the others so many rounds of `CHAINS` independent chains. All
 //! leave a sum in `scratch`, so that no compiler can leave the work out.
 
+use crate::integer_tile::by_dots;
 use crate::memory::{Words, at};
 use core::arch::wasm32::*;
 
@@ -77,11 +78,18 @@ unsafe extern "C" fn probe_float(desc: *const u32, start: u32, end: u32, scratch
     }
 }
 
-/// Words: rounds of a unit; each makes 12 vectors of 16 multiply-adds of bytes.
+/// Words: rounds of a unit; each makes 12 vectors of 16 multiply-adds of bytes, as `linear` makes them here: by a dot
+/// product of bytes, or by pairs of them.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn probe_integer(desc: *const u32, start: u32, end: u32, scratch: *mut u8) {
     unsafe {
         let (a, b) = (v128_load(scratch as *const v128), v128_load(scratch.add(16) as *const v128));
-        rounds(Words(desc), start, end, scratch, |sum| i32x4_relaxed_dot_i8x16_i7x16_add(a, b, sum));
+        if by_dots(0) {
+            return rounds(Words(desc), start, end, scratch, |sum| i32x4_relaxed_dot_i8x16_i7x16_add(a, b, sum));
+        }
+        // Of the sum itself, as products of what does not change would be made once for all rounds.
+        rounds(Words(desc), start, end, scratch, |sum| {
+            i32x4_add(i32x4_dot_i16x8(i16x8_relaxed_dot_i8x16_i7x16(sum, b), a), sum)
+        });
     }
 }
