@@ -42,9 +42,10 @@ export interface Ranking {
  * @param rare Whether rare values may own the means.
  */
 export function rank(settings: readonly Ranked[], rare = false): Ranking {
-  const means = new Map(settings.map(({ key, values }) => [key, meanOf(values)]));
+  // Of the same tokens: sums have the order of means.
+  const sums = new Map(settings.map(({ key, values }) => [key, sumOf(values)]));
   // Equal settings stay in the order in which they were asked for; what is not finite comes last.
-  const ranked = settings.toSorted((x, y) => compare(means.get(x.key)!, means.get(y.key)!));
+  const ranked = settings.toSorted((x, y) => compare(sums.get(x.key)!, sums.get(y.key)!));
   const found = ranked.flatMap((a, i) =>
     ranked.slice(i + 1).map((b) => ({
       a: a.key,
@@ -69,12 +70,12 @@ export function rank(settings: readonly Ranked[], rare = false): Ranking {
 
 /** What is not a number is as far behind as what is infinite, and neither comes before the other. */
 function compare(x: number, y: number): number {
-  const place = (mean: number) => Number.isNaN(mean) ? Infinity : mean;
+  const place = (sum: number) => Number.isNaN(sum) ? Infinity : sum;
   return place(x) - place(y) || 0;
 }
 
-function meanOf([sequences]: Groupings): number {
-  return sequences!.reduce((total, { sum }) => total + sum, 0) / tokensOf([sequences!]);
+function sumOf([sequences]: Groupings): number {
+  return sequences!.reduce((total, { sum }) => total + sum, 0);
 }
 
 function tokensOf([sequences]: Groupings): number {
