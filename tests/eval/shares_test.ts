@@ -25,6 +25,15 @@ Deno.test("shareOf() gives Wilson's interval of independent tokens", () => {
   }
 });
 
+Deno.test("shareOf() has a trial for each token of two blocks that are equal, and one for a single block", () => {
+  // statsmodels 0.15.0: proportion_confint(32, 64, method="wilson"), and of one half of one trial.
+  for (const [length, low] of [[64, 0.38102094743947007], [32, 0.05462075552885198]] as const) {
+    const found = shareOf([Float64Array.from({ length }, (_, i) => i % 2)]);
+    assertAlmostEquals(found.low, low, 1e-12, `${length} tokens`);
+    assertAlmostEquals(found.high, 1 - low, 1e-12, `${length} tokens`);
+  }
+});
+
 Deno.test("shareOf() of none has a trial for each token of six texts, and for each block of fewer", () => {
   for (const [count, trials] of [[6, 6 * 64], [5, 5 * 2]] as const) {
     const { value, low, high } = shareOf(Array.from({ length: count }, () => new Float64Array(64)));
