@@ -58,9 +58,7 @@ export function shareOfGroups(groups: Groupings, purpose: Purpose = TRUTH, choic
   const caution = (share: number) => PLAIN - (PLAIN - CAUTIOUS) * Math.abs(2 * share - 1);
   const trials = effectiveTokens(groups, caution, fewestFreedom, choices);
   if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
-  // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
-  const successes = value === 1 ? trials : value * trials;
-  return { value, ...wilsonInterval(successes, trials, levelOf(choices)) };
+  return { value, ...wilsonInterval(value * trials, trials, levelOf(choices)) };
 }
 
 /** Trials at least: texts, or blocks of the only one, vary no more than if all tokens of each were as its first. */
