@@ -34,6 +34,14 @@ Deno.test("shareOf() has a trial for each token of two blocks that are equal, an
   }
 });
 
+Deno.test("quantileOf() of a single block knows no more than one trial does: no rank is ruled out", () => {
+  const block = Float64Array.from({ length: 32 }, (_, i) => i * i);
+  for (const p of [0.5, 0.9, 0.99]) {
+    const { low, high } = quantileOf([block], p);
+    assertEquals([low, high], [0, Infinity], `${p}`);
+  }
+});
+
 Deno.test("shareOf() of none has a trial for each token of six texts, and for each block of fewer", () => {
   for (const [count, trials] of [[6, 6 * 64], [5, 5 * 2]] as const) {
     const { value, low, high } = shareOf(Array.from({ length: count }, () => new Float64Array(64)));
