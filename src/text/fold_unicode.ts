@@ -35,62 +35,81 @@ export function foldByUnicode(preTokenizer: unknown): unknown {
 /** The pattern of a text. */
 const spelled = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 
-/** Escapes, sets and beginnings of groups that are remembered. */
-const REMEMBERED = /\\[^]|\[\^?\]?(?:\\[^]|[^\]\\])*\]|\((?!\?)/g;
+/** An escape, or anything else, one after the other; sets are found by {@linkcode partsOf}. */
+const ESCAPE = /\\(?:[pPx]\{[^}]*\}|[^])|\(\?i:|[^]/uy;
+
+/** The parts of a pattern: escapes, whole sets with those within them, beginnings of groups, any other characters. */
+function* partsOf(pattern: string): Generator<string, void> {
+  for (let at = 0; at < pattern.length;) {
+    ESCAPE.lastIndex = at;
+    const end = pattern[at] === "[" ? endOfSet(pattern, at) : at + ESCAPE.exec(pattern)![0].length;
+    yield pattern.slice(at, end);
+    at = end;
+  }
+}
+
+/** Where a set ends. */
+function endOfSet(pattern: string, start: number): number {
+  let at = start + 1;
+  if (pattern[at] === "^") at++;
+  // The first character of a set may be the one that else closes it.
+  if (pattern[at] === "]") at++;
+  while (at < pattern.length && pattern[at] !== "]") {
+    if (pattern[at] === "[") at = endOfSet(pattern, at);
+    else at += pattern[at] === "\\" ? 2 : 1;
+  }
+  return at + 1;
+}
 
 /** A pattern that remembers no groups: the library would put them where it removes what matches. */
 function withoutGroups(pattern: string): string {
-  return pattern.replaceAll(REMEMBERED, (part) => part === "(" ? "(?:" : part);
+  let out = "", before = "";
+  for (const part of partsOf(pattern)) {
+    // Of `(?`, the beginning of a group that is not remembered.
+    out += before === "(" && part !== "?" ? "?:" + part : part;
+    before = part;
+  }
+  return out;
 }
 
 /**
  * A pattern in which `(?i:...)` folds the two letters that have forms beyond ASCII.
  *
- * @returns null where such a group has letters beyond ASCII, some that one character folds to together, characters by
- *   their numbers, or sets in sets.
+ * @returns null where such a group has characters beyond ASCII, some that one character folds to together, characters by
+ *   their numbers, or sets with sets, properties or ranges of
+ *   escapes in them.
  */
 export function foldedPattern(pattern: string): string | null {
-  let out = "", at = 0;
-  for (let from = pattern.indexOf(OPEN); from >= 0; from = pattern.indexOf(OPEN, at)) {
-    const end = endOfGroup(pattern, from + OPEN.length), body = pattern.slice(from + OPEN.length, end);
-    const folded = foldedBody(body);
-    if (folded === null) return null;
-    out += pattern.slice(at, from) + OPEN + folded;
-    at = end;
+  let out = "", body: string | null = null, depth = 0;
+  for (const part of partsOf(pattern)) {
+    if (body === null) {
+      out += part;
+      if (part === OPEN) body = "";
+      continue;
+    }
+    if (part.startsWith("(")) depth++;
+    if (part === ")" && depth-- === 0) {
+      const folded = foldedBody(body);
+      if (folded === null) return null;
+      out += folded + part;
+      body = null;
+      depth = 0;
+    } else body += part;
   }
-  return out + pattern.slice(at);
+  return out;
 }
-
-/** The place of the `)` of a group, or the end of the pattern. */
-function endOfGroup(pattern: string, start: number): number {
-  let depth = 0, inSet = false;
-  for (let at = start; at < pattern.length; at++) {
-    const character = pattern[at];
-    if (character === "\\") at++;
-    else if (inSet) inSet = character !== "]";
-    else if (character === "[") {
-      inSet = true;
-      // The first character of a set may be the one that else closes it.
-      if (pattern[at + 1] === "^") at++;
-      if (pattern[at + 1] === "]") at++;
-    } else if (character === "(") depth++;
-    else if (character === ")" && depth-- === 0) return at;
-  }
-  return pattern.length;
-}
-
-/** What a group holds: sets, escapes, and anything else, character by character. */
-const PARTS = /\[\^?\]?(?:\\.|[^\]\\])*\]|\\.(?:\{[^}]*\})?|[^]/gu;
 
 function foldedBody(body: string): string | null {
-  if (/\\[xu]/.test(body) || TOGETHER.test(body.replaceAll(/\[[^]*?\]/g, " "))) return null;
-  // A letter that has another case.
-  if (Array.from(body).some((c) => c > "\u007f" && c.toLowerCase() !== c.toUpperCase())) return null;
+  // Groups and {1} keep no letters apart.
+  const letters = body.replaceAll(/\\.|\[[^]*?\]/g, " ").replaceAll(/\(\?i?:|[()]|\{1(?:,1)?\}/g, "");
+  if (/\\[xu]|\P{ASCII}/u.test(body) || TOGETHER.test(letters)) return null;
   let out = "";
-  for (const [part] of body.matchAll(PARTS)) {
+  for (const part of partsOf(body)) {
     if (part.length > 1 && part.startsWith("[")) {
-      if (part.slice(1).includes("[") || part.includes("&&")) return null;
+      // What a set has is folded there, what \p{Lu} in it has too.
+      if (part.slice(1).includes("[") || part.includes("&&") || /\\p|\\[^]-(?!\])|-\\/i.test(part)) return null;
       const others = FOLDED.filter(([letter]) => holds(part, letter)).map(([, other]) => other).join("");
+      if (others !== "" && part.endsWith("-]")) return null;
       out += part.slice(0, -1) + others + "]";
     } else {
       const other = FOLDED.find(([letter]) => part.toLowerCase() === letter)?.[1];

@@ -10,6 +10,17 @@
  * - The next branch begins with the same run and, if it too may give up, so does the one after it, to the last one that
  *   may not. So a run that did not match is consumed, and never scanned again from each of its characters.
  *
+ * They are those of Oniguruma, as the library in Rust has them, and JavaScript runs what it is rewritten to by the
+ * library in JavaScript. Where these two would not mean the same, a pattern is refused too:
+ *
+ * - `x{1,3}+` is `(?:x{1,3})+`, so nothing that must follow it is let through, and `x{2}?` is `(?:x{2})?`, which it is
+ *   not in JavaScript.
+ * - `x++` gives nothing back, but in JavaScript does: it stands before nothing that must follow, or else before what
+ *   itself never matches.
+ * - Properties have one name (`\p{Greek}`), never `\p{Script=Greek}`.
+ * - What may match nothing is not repeated: in JavaScript its next branch is tried then. Nor is there a lookahead in a
+ *   branch that may match nothing, which V8 also finds in the middle of a pair of surrogates.
+ *
  * The patterns of GPT-2, GPT-4, GPT-OSS, Llama and Qwen are of this kind.
  */
 
@@ -21,7 +32,13 @@ interface Item {
   readonly most: number;
   /** Ways to match it that backtracking may try, other than by its quantifier. */
   readonly ways: number;
+  /** Characters that it takes at least, without the quantifier. */
+  readonly width: number;
+  readonly gives: Gives;
 }
+
+/** What a quantifier gives back to what follows: what it took; nothing; or in too many ways, being two of them. */
+type Gives = "back" | "nothing" | "twice";
 
 /** Longest pattern. */
 const MAX_LENGTH = 4000;
@@ -51,14 +68,24 @@ export function whyNotLinear(pattern: string): string | null {
 
 class NotLinear extends Error {}
 
+/** Characters that a branch takes at least. */
+const widthOf = (branch: readonly Item[]) => branch.reduce((sum, { least, width }) => sum + least * width, 0);
+
 function checkBranch(branches: readonly (readonly Item[])[], i: number): void {
   const branch = branches[i]!;
+  if (widthOf(branch) === 0 && branch.some(({ text }) => /\(\?[=!]/.test(text))) {
+    throw new NotLinear("looks ahead where it may match nothing");
+  }
   // After the last item that must match, nothing can make the branch fail.
   const last = branch.findLastIndex(({ least }) => least > 0);
   const before = branch.slice(0, Math.max(0, last));
   const ways = branch.filter(({ most }) => most < Infinity)
     .reduce((product, { least, most, ways }) => product * ways * (most - least + 1), 1);
   if (ways > MAX_WAYS) throw new NotLinear("has a branch with too many optional parts");
+  branch.forEach((item, k) => item.gives === "nothing" && checkPossessive(item, branch[k + 1], k < last));
+  if (before.some(({ gives }) => gives === "twice")) {
+    throw new NotLinear("repeats a repetition before something that must follow");
+  }
   const runs = before.filter(({ most }) => most === Infinity);
   if (runs.length > 1) throw new NotLinear("repeats without bound twice before something that must follow");
   const [run] = runs;
@@ -74,6 +101,17 @@ function checkBranch(branches: readonly (readonly Item[])[], i: number): void {
 }
 
 const isSame = (a: Item, b: Item) => a.text === b.text && a.least === b.least && a.most === b.most;
+
+/** Of a set without what takes more than one place to spell: whether it is negated, and what it has. */
+const NEGATED = /^\[\^((?:\\[pP]\{[^}]*\}|\\.|[^[\]\\&])*)\]$/u, MEMBERS = /\\[pP]\{[^}]*\}|\\.|./gu;
+
+/** Something must follow what is possessive: what it took must be nothing that the next one takes. */
+function checkPossessive({ text }: Item, next: Item | undefined, mustFollow: boolean): void {
+  if (!mustFollow) return;
+  const members: readonly string[] = NEGATED.exec(text)?.[1]?.match(MEMBERS) ?? [];
+  if (next!.least > 0 && next!.text.startsWith("\\p{") && members.includes(next!.text)) return;
+  throw new NotLinear(`repeats ${JSON.stringify(text)} without giving back what may be needed after it`);
+}
 
 class Reader {
   #at = 0;
@@ -100,10 +138,10 @@ class Reader {
     const start = this.#at;
     const { ways, isGroup, width } = this.#atom();
     const text = this.source.slice(start, this.#at);
-    const [least, most] = this.#quantifier();
+    const end = this.#at, [least, most, gives] = this.#quantifier();
     if (isGroup && most > 1) throw new NotLinear("repeats a group");
-    if (width === 0 && (least !== 1 || most !== 1)) throw new NotLinear("repeats a lookahead");
-    return { text, least, most, ways };
+    if (width === 0 && this.#at > end) throw new NotLinear("repeats what may match nothing");
+    return { text, least, most, ways, width, gives };
   }
 
   #atom(): { ways: number; isGroup: boolean; width: number } {
@@ -148,10 +186,11 @@ class Reader {
     let ways = 0;
     for (const branch of branches) {
       if (branch.some(({ most }) => most === Infinity)) throw new NotLinear("repeats without bound within a group");
+      if (branch.some(({ gives }) => gives === "nothing")) throw new NotLinear("has a possessive part within a group");
       ways += branch.reduce((product, item) => product * item.ways * (item.most - item.least + 1), 1);
     }
     if (ways > MAX_WAYS) throw new NotLinear("has a group with too many branches or optional parts");
-    return { ways, isGroup: true, width: 1 };
+    return { ways, isGroup: true, width: Math.min(...branches.map(widthOf)) };
   }
 
   /** A set, nested ones and classes of POSIX too. */
@@ -167,7 +206,7 @@ class Reader {
   }
 
   #escape(): void {
-    const found = /^(?:[pP]\{[\w=^]+\}|x[\da-fA-F]{2}|x\{[\da-fA-F]+\}|u[\da-fA-F]{4}|[sSdDwWrntfv]|[^A-Za-z0-9])/u
+    const found = /^(?:[pP]\{[\w^]+\}|x[\da-fA-F]{2}|x\{[\da-fA-F]+\}|u[\da-fA-F]{4}|[sSdDwWrntfv]|[^A-Za-z0-9])/u
       .exec(
         this.source.slice(this.#at, this.#at + 64),
       );
@@ -175,8 +214,8 @@ class Reader {
     this.#at += found[0].length;
   }
 
-  #quantifier(): [least: number, most: number] {
-    let bounds: [number, number] = [1, 1];
+  #quantifier(): [least: number, most: number, gives: Gives] {
+    let bounds: [number, number] = [1, 1], gives: Gives = "back";
     const counted = /^\{(\d{1,4})(?:(,)(\d{0,4}))?\}/.exec(this.source.slice(this.#at, this.#at + 16));
     if (this.#take("*")) bounds = [0, Infinity];
     else if (this.#take("+")) bounds = [1, Infinity];
@@ -189,11 +228,15 @@ class Reader {
         throw new NotLinear(`has bounds other than 0 to ${MAX_REPEATS}`);
       }
       bounds = [least, most];
-    } else return bounds;
-    // Lazy or possessive.
-    if (!this.#take("?")) this.#take("+");
+    } else return [...bounds, gives];
+    if (this.#take("?")) {
+      if (counted && counted[2] === undefined) throw new NotLinear("has {n}?, which is no lazy {n}");
+    } else if (this.#take("+")) {
+      gives = counted ? "twice" : "nothing";
+      if (counted) bounds[1] = Infinity;
+    }
     if ("*+?".includes(this.source[this.#at] || " ")) throw new NotLinear("repeats a repetition");
-    return bounds;
+    return [...bounds, gives];
   }
 
   #take(text: string): boolean {

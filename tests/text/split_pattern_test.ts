@@ -59,11 +59,30 @@ const SLOW = [
   ...["(?=ab)c", "(?=a)*b", "(?!a)?b", "(?=a){0}b", "(?>a)b", "*a", "a|+", "^a", "a$", "{2}a", "a|{", "[[a]", "\\q"],
   // Unbounded within a group, although once; bounds the wrong way round or too large.
   ...["(a+)b", "(?:a|b+)c", "a{3,2}", "a{101}", "a{1,101}", "a{101,}"],
+  // A repetition that is repeated, before something that must follow: exponential.
+  ...["a{1,3}+b", "a{2}+b", "(?:a{1,2}+b|c)d", "a{1,3}+(?!b)", "a{2}++", "a{2}+?"],
   // More ways than a thousand, of characters and of groups; more groups within each other than twenty.
   ...["a{0,99}b{0,10}c", `${group(40)}${group(40)}x`, `(?:${group(40)}${group(40)})x`, nested(21)],
   // The next branch begins with something else.
   ...["c?a*b|ca*", "c?a*b|d?a*", "ca*b|c?a*", "c{1,2}a*b|c{1,3}a*", "a*b|a{2,}"],
 ];
+
+/** What the library in Rust reads otherwise, or refuses, by the reason that is given. */
+const OTHERWISE: Readonly<Record<string, readonly string[]>> = {
+  "has {n}?, which is no lazy {n}": ["a{2}?b", "\\p{N}{3}?"],
+  "without giving back": [
+    "a++b",
+    "a?+a|b",
+    "[^a]?+a",
+    "[^\\p{L}]*+\\p{N}|a",
+    "[^\\p{L}]?+b?\\p{L}",
+    "[^[\\p{L}]]?+\\p{L}",
+  ],
+  "possessive part within a group": ["(?:a?+)b", "(a?+|b)"],
+  "has \\p, which is not known": ["\\p{sc=Latin}", "\\p{Script=Greek}", "[\\p{gc=L}]"],
+  "repeats what may match nothing": ["(?:a?)?b", "(a|)?b", "(?:(?!b)|a){1}"],
+  "looks ahead where it may match nothing": ["(?!a)", "a|(?=b)c?", "(?:(?!a)|b)"],
+};
 
 /** A group of so many branches. */
 function group(branches: number): string {
@@ -85,12 +104,35 @@ Deno.test("whyNotLinear() lets through what is just within its limits, and sets 
     `${group(25)}${group(40)}x`,
   ];
   const sets = ["[](]", "[^](]", "[\\](]", "[[:alpha:](]", "[^a[b](]*"];
-  const others = [nested(20), "c?a*b|c?a*", "a*b|a+b|a*", "(?!a)b", "(?=[ab])b", "a\\x{41}", "\\u0041\\x41\\p{L}"];
+  const others = [
+    nested(20),
+    "c?a*b|c?a*",
+    "a*b|a+b|a*",
+    "(?!a)b",
+    "(?=[ab])b",
+    "a\\x{41}",
+    "\\u0041\\x41\\p{L}",
+    "a{1,3}+b?",
+    "a++b*",
+    "[^\\p{L}]?+\\p{L}++",
+    "[^'\\p{L}]*+\\p{L}|[^'\\p{L}]*",
+    "(?:a|b)?c",
+    "a{1,2}?b",
+    "(?!a)b?c",
+  ];
   for (const pattern of [...within, ...sets, ...others]) {
     assertEquals(whyNotLinear(pattern), null, pattern.slice(0, 40));
   }
   assertEquals(whyNotLinear("x".repeat(4001)), "has 4001 characters, expected at most 4000");
 });
+for (const [reason, patterns] of Object.entries(OTHERWISE)) {
+  Deno.test(`whyNotLinear() refuses what ${reason}`, () => {
+    for (const pattern of patterns) {
+      assert(whyNotLinear(pattern)?.includes(reason), `${pattern}: ${whyNotLinear(pattern)}`);
+    }
+  });
+}
+
 for (const pattern of SLOW) {
   Deno.test(`whyNotLinear() refuses ${pattern.slice(0, 40)}`, () => assert(whyNotLinear(pattern) !== null));
 }

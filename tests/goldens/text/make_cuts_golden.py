@@ -15,6 +15,7 @@ TEXTS = [
     "\u1e9e\u00df \ufb01\ufb00\ufb05 \uff76\uff9e", "e\u0301\u0903\u20dd\u0345 \u00e9", "1\u00b2\u00bd\u0663 \u2460x\u2167\U00010107",
     "it's 'S'\u017f K\u212ak ss\u00df 's't", "'\u017f'd'M'LL'\u212a", "\u00c9\u00e9 \u01c5\u01c4", "\r\n \t\n",
     "\ufeff's \x85's", "a  \ufeff \r\n\x85 ",
+    "1234567 (i:s) (S\u017f :k:) .a-!\r\n",
 ]
 NORMALIZERS = [
     {"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "Lowercase"}, {"type": "StripAccents"},
@@ -26,10 +27,15 @@ NORMALIZERS = [
 PATTERNS = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)", "(?i:[^s])", "(?i:[a-s'])", "(?i:k)", "(?i:[j-l])",
             r"(?i:[^\]K])", r"'(?i:s)|\p{L}+",
             # Where groups end: letters behind them are themselves alone.
-            r"(?i:'s|'k)|(?i:(?:a|k)s)s", r"(?i:[)s(]|\)k)k", r"(?i:[^])]k|[]s]a)s?", r"(?i:s(?:k(?:'|a)))s|k"]
+            r"(?i:'s|'k)|(?i:(?:a|k)s)s", r"(?i:[)s(]|\)k)k", r"(?i:[^])]k|[]s]a)s?", r"(?i:s(?:k(?:'|a)))s|k",
+            # No groups, and letters that stand apart, or after a hyphen.
+            "[(?i:s]", r"\(?i:s\)", "(?i:s|s)|(?i:s)(?i:s)", r"(?i:[-s])",
+            # Repeated twice, and without giving back.
+            r"\p{N}{1,3}+", r"[^\r\n\p{L}\p{N}]?+\p{L}++", r" ?[^\s\p{L}\p{N}]++[\r\n]*+", "a{1,2}?b?"]
 # What is cut off, left out and kept, by texts too, some of whose characters mean something in patterns.
 LEFT_OUT = [{"String": p} for p in ["a", " ", "'s", "\u212a", ".", "(?i:a)", "[\\\\", "\u0301"]] + [
-    {"Regex": p} for p in [r"(a|e)+", r"\s?(\p{L})", r"[(\]a](')?", r"\(|(x)", r"(?i:s)(?:'|(a))"]]
+    {"Regex": p} for p in [r"(a|e)+", r"\s?(\p{L})", r"[(\]a](')?", r"\(|(x)", r"(?i:s)(?:'|(a))",
+                            r"[.[:upper:][-[](]k]]", "([[a](s])+"]]
 PRE_TOKENIZERS = [
     {"type": "Digits", "individual_digits": True}, {"type": "Digits", "individual_digits": False},
     *({"type": "Split", "pattern": {"Regex": p}, "behavior": "Isolated", "invert": False} for p in PATTERNS),
