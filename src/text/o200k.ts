@@ -40,7 +40,7 @@ export async function o200kHarmony(): Promise<TokenizerFile> {
   const pieces = new Pieces(pack(piecesOf(ranks)));
   const added = Array.from({ length: LAST_SPECIAL + 1 - RANKS }, (_, i) => {
     const id = RANKS + i;
-    return { id, content: SPECIALS[id] ?? `<|reserved_${id}|>`, special: true };
+    return { id, content: SPECIALS[id] ?? `<|reserved_${id}|>`, special: true, normalized: false };
   });
   const json = {
     pre_tokenizer: {

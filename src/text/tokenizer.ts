@@ -13,13 +13,13 @@
 import { atOnce, byTurns, type Work } from "../breath.ts";
 import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
+import { AddedTokens } from "./added_tokens.ts";
 import { bytesOfPiece, utf8Length } from "./byte_level.ts";
 import type { BytePairs } from "./byte_pairs.ts";
 import { forLibrary, withBlanksOfRust, withoutWarnings } from "./library_tokenizer.ts";
-import { type Normalize, normalizerOf } from "./normalizers.ts";
+import { normalizerOf } from "./normalizers.ts";
 import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
-import { TokenTrie } from "./token_trie.ts";
 import { changesTexts } from "./tokenizer_parts.ts";
 import type { JsonObject } from "../json_object.ts";
 import { type AddedToken, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
@@ -59,15 +59,12 @@ export class Tokenizer {
   readonly config: JsonObject;
 
   readonly #library: Library;
-  readonly #normalize: Normalize;
   readonly #pieces: Pieces;
   readonly #pairs: BytePairs | null;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
   readonly #addedByName: ReadonlyMap<string, AddedToken>;
-  /** Finds added tokens that are not special. */
-  readonly #ordinary: TokenTrie;
-  /** Finds all added tokens. */
-  readonly #all: TokenTrie;
+  /** Finds added tokens, and normalizes what is between them. */
+  readonly #added: AddedTokens;
   /** Whether a text's bytes and its tokens' bytes must be the same. */
   readonly #lossless: boolean;
   /** Whether long texts can be cut before they are cut into words. */
@@ -81,18 +78,15 @@ export class Tokenizer {
     this.path = path;
     this.config = config;
     this.#library = library;
-    this.#normalize = normalizerOf(json["normalizer"]);
     this.#pieces = pieces;
     this.#pairs = pairs;
     this.#addedById = new Map(added.map((a) => [a.id, a]));
     this.#addedByName = new Map(added.map((a) => [a.content, a]));
     this.specials = new Map(added.filter((a) => a.special).map((a) => [a.content, a.id]));
     this.vocabSize = added.reduce((size, a) => Math.max(size, a.id + 1), pieces.count);
-    const contents = (tokens: readonly AddedToken[]) =>
-      new TokenTrie(tokens.map((a) => a.content), `${path}: added tokens`);
-    this.#ordinary = contents(added.filter((a) => !a.special));
-    this.#all = contents(added);
-    this.#lossless = (json["normalizer"] ?? null) === null && !changesTexts(json["pre_tokenizer"]);
+    const normalizer = json["normalizer"] ?? null;
+    this.#added = new AddedTokens(added, normalizer === null ? null : normalizerOf(normalizer), path);
+    this.#lossless = normalizer === null && !changesTexts(json["pre_tokenizer"]);
     this.#cutsSafely = this.#lossless && cutsLikeO200k(json["pre_tokenizer"]);
   }
 
@@ -152,14 +146,11 @@ export class Tokenizer {
   }
 
   *#encoded(text: string, { allowSpecial = false }: EncodeOptions): Work<Int32Array> {
-    const wellFormed = text.toWellFormed(), ids: number[] = [];
-    let at = 0;
-    for (const { index, token } of (allowSpecial ? this.#all : this.#ordinary).find(wellFormed)) {
-      yield* this.#encodePlain(wellFormed.slice(at, index), ids);
-      ids.push(this.#addedByName.get(token)!.id);
-      at = index + token.length;
+    const ids: number[] = [];
+    for (const part of this.#added.parts(text.toWellFormed(), allowSpecial)) {
+      if (typeof part === "string") yield* this.#encodePlain(part, ids);
+      else ids.push(part.id);
     }
-    yield* this.#encodePlain(wellFormed.slice(at), ids);
     return Int32Array.from(ids);
   }
 
@@ -247,25 +238,14 @@ export class Tokenizer {
 
   /** Splits a text at the special tokens that it spells out. */
   split(text: string): Segment[] {
-    const segments: Segment[] = [];
-    let at = 0;
-    const push = (end: number) => end > at && segments.push({ text: text.slice(at, end) });
-    for (const { index, token } of this.#all.find(text)) {
-      if (!this.specials.has(token)) continue;
-      push(index);
-      segments.push({ special: token });
-      at = index + token.length;
-    }
-    push(text.length);
-    return segments;
+    return this.#added.segments(text);
   }
 
-  /** Ids of a text without added tokens, some at a time. */
+  /** Ids of a normalized text without added tokens, some at a time. */
   *#idsOf(text: string): Generator<readonly number[], void> {
-    const pairs = this.#pairs, { pre_tokenizer: cut } = this.#library, normal = this.#normalize(text);
-    if (normal === "") return;
-    if (pairs === null || cut === null) return yield this.#library.encode(normal, { add_special_tokens: false }).ids;
-    for (const piece of this.#cutsSafely ? safePieces(normal) : [normal]) {
+    const pairs = this.#pairs, { pre_tokenizer: cut } = this.#library;
+    if (pairs === null || cut === null) return yield this.#library.encode(text, { add_special_tokens: false }).ids;
+    for (const piece of this.#cutsSafely ? safePieces(text) : [text]) {
       for (const word of cut(piece)) {
         const steps = pairs.steps(word, bytesOfPiece);
         let step = steps.next();
@@ -275,9 +255,8 @@ export class Tokenizer {
     }
   }
 
-  /** Appends the ids of a text without added tokens. */
+  /** Appends the ids of a normalized text without added tokens. */
   *#encodePlain(text: string, into: number[]): Work<void> {
-    if (text === "") return;
     let bytes = 0, words = 0;
     for (const ids of this.#idsOf(text)) {
       for (const id of ids) {

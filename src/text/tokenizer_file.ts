@@ -185,8 +185,13 @@ function readAdded(path: string, list: unknown, pieceOf: PieceOf): AddedToken[] 
     }
     contents.add(content);
     ids.add(id);
-    return { id, content, special: entry["special"] === true };
+    return { id, content, ...flagsOf(entry) };
   });
+}
+
+/** Kinds of an added token; what is left out as transformers has it. */
+function flagsOf({ special, normalized }: JsonObject): { readonly special: boolean; readonly normalized: boolean } {
+  return { special: special === true, normalized: (normalized ?? special !== true) === true };
 }
 
 /** @throws {InputError} for what cannot be the text of a token. */
@@ -226,7 +231,7 @@ function addFromConfig(
     checkContent(`${path}: added_tokens_decoder.${id}`, content);
     ids.add(id);
     contents.add(content);
-    added.push({ id, content, special: entry["special"] === true });
+    added.push({ id, content, ...flagsOf(entry) });
   }
 }
 

@@ -14,6 +14,8 @@ export interface AddedToken {
   readonly content: string;
   /** Special tokens are structure: they are never made from text unless that is asked for. */
   readonly special: boolean;
+  /** Whether it is matched once the text is normalized, and after those that are not. */
+  readonly normalized: boolean;
 }
 
 /** An entry in the byte-level alphabet by its id. */
