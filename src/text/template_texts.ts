@@ -97,6 +97,8 @@ function methodOf(call: MethodCall): Value {
       return make.text(replaced(call, shownText(call, first), textIn(call, second), call.args[2]));
     case "partition":
     case "rpartition":
+      // Python gives the separator itself back, called safe.
+      if (!isSafe(object) && isSafe(first!)) throw new Error(`${name}() by what is called safe`);
       return make.tuple(partition(call).map(cut));
     case "join":
       return join(call);

@@ -32,6 +32,8 @@ Deno.test("an expression that Python would not render, or this would render othe
       "1 + 2 ~ 3",
       "{'a':1}.items()|tojson",
       "[1]|reverse",
+      "'ab'.partition('a'|safe)",
+      "'ab'.rpartition('a'|safe)",
       "('a'|safe)|center",
       "('a'|safe).format(1)",
       "'{:<5}'.format([1])",
