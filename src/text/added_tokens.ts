@@ -6,8 +6,10 @@ import { printable } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { Normalize } from "./normalizers.ts";
 import { TokenTrie } from "./token_trie.ts";
-import type { Segment } from "./tokenizer.ts";
 import type { AddedToken } from "./tokenizer_words.ts";
+
+/** Part of a text that is encoded: plain text, or one special token by name. */
+export type Segment = { readonly text: string } | { readonly special: string };
 
 /** Tokens by their text, and what finds them. */
 interface Pass {
@@ -94,8 +96,8 @@ function pass(byText: ReadonlyMap<string, AddedToken>, where: string): Pass {
 }
 
 /**
- * The tokens of a pass in a text, and the texts between them that are not empty. Special tokens that are not allowed are
- * text, within which no other tokens are found.
+ * The tokens of a pass in a text, and the texts between them that are not empty. Special tokens that are not allowed
+ * are text, within which no other tokens are found.
  */
 function* partsOf(text: string, { byText, trie }: Pass, allowSpecial: boolean): Generator<string | AddedToken, void> {
   let at = 0;

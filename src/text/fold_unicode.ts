@@ -75,9 +75,8 @@ function withoutGroups(pattern: string): string {
 /**
  * A pattern in which `(?i:...)` folds the two letters that have forms beyond ASCII.
  *
- * @returns null where such a group has characters beyond ASCII, some that one character folds to together, characters by
- *   their numbers, or sets with sets, properties or ranges of
- *   escapes in them.
+ * @returns null where such a group has characters beyond ASCII, some that one character folds to together, characters
+ *   by their numbers, or sets with sets, properties or ranges of escapes in them.
  */
 export function foldedPattern(pattern: string): string | null {
   let out = "", body: string | null = null, depth = 0;

@@ -13,7 +13,7 @@
 import { atOnce, byTurns, type Work } from "../breath.ts";
 import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
-import { AddedTokens } from "./added_tokens.ts";
+import { AddedTokens, type Segment } from "./added_tokens.ts";
 import { bytesOfPiece, utf8Length } from "./byte_level.ts";
 import type { BytePairs } from "./byte_pairs.ts";
 import { forLibrary, withBlanksOfRust, withoutWarnings } from "./library_tokenizer.ts";
@@ -41,8 +41,7 @@ export interface EncodeOptions {
   readonly allowSpecial?: boolean;
 }
 
-/** Part of a text, for {@linkcode Tokenizer.encodeSegments}: plain text, or one special token by name. */
-export type Segment = { readonly text: string } | { readonly special: string };
+export type { Segment } from "./added_tokens.ts";
 
 /** Words after which the encoding of a text may pause. */
 const WORDS = 256;

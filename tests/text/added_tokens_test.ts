@@ -44,7 +44,7 @@ const token = (id: number, content: string, normalized: boolean | undefined, spe
   ...(normalized === undefined ? {} : { normalized }),
 });
 
-Deno.test("an added token that does not say so is normalized where it is not special, in tokenizer_config.json too", async () => {
+Deno.test("an added token that does not say so is normalized where it is not special, in a config too", async () => {
   const lower = { type: "Lowercase" }, said = await tokenizerOf(lower, [token(1024, "SEP", undefined)]);
   assertEquals([...said.encode("sep")], [1024]);
   const special = await tokenizerOf(lower, [token(1024, "<|S|>", undefined, true)]);
