@@ -153,3 +153,14 @@ Deno.test("fused plain weights are held to the format of their own expert, by an
     assertEquals(/^(\S+): .* got 1\.0078125 at \[1, 0, 5\]/.exec(line(each, other, config))?.[1], `${FUSED}.weight`);
   }
 });
+
+Deno.test("plain weights with a scale beside them are refused where no config says that they were multiplied", () => {
+  using dir = exported(CASES["a scale of each"]!).dir;
+  const { quantization_config: _, ...config } = randomConfig(SHAPE, "quark", QUARK);
+  dir.write("config.json", config);
+  assertEquals(
+    refusal(() => openCheckpoint(dir.path), dir.path, InputError),
+    `model.safetensors: tensor ${FUSED}.weight_scale: expected none beside BF16 weights, or weight_format ` +
+      '"fake_quantized", got F32 [3]',
+  );
+});

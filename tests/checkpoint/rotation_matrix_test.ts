@@ -75,6 +75,26 @@ Deno.test("trained matrices are taken as they are, each linear's own, however li
   assertEquals([all.get(Q), all.get(GATE_UP), all.get(GATE_UP.replace("2.gate", "3.gate"))], [first, second, small]);
 });
 
+Deno.test("signs other than 1 and -1, an infinite number and one prescale for all features are refused", () => {
+  const rotation = `${Q}.input_rotation`;
+  for (const sign of [2, -2, 127, -128]) {
+    const other = () => matrices((tensors) => void (tensors.get(rotation)!.bytes[9] = sign));
+    assertThrows(other, InputError, `tensor ${rotation}: expected 1 and -1, got ${sign} at element 9`);
+  }
+  for (const value of [Infinity, -Infinity]) {
+    const numbers = new Float64Array(32 * 32).fill(0.5);
+    numbers[1023] = value;
+    const infinite = () => matrices((tensors) => void tensors.set(rotation, trained(numbers, 32)));
+    assertThrows(infinite, InputError, `tensor ${rotation}: expected finite numbers, got ${value} at element 1023`);
+  }
+  const one: StoredNumbers = { dtype: "F32", shape: [1], bytes: new Uint8Array(Float32Array.of(2).buffer) };
+  assertThrows(
+    () => matrices((tensors) => void tensors.set(`${Q}.input_prescale`, one)),
+    InputError,
+    `tensor ${Q}.input_prescale: expected BF16, F16, F32 or F64 with 64 elements, got F32 [1]`,
+  );
+});
+
 Deno.test("a first sign of 0 and a matrix wider than 1024 are refused", () => {
   const zero = () => matrices((tensors) => tensors.get(`${Q}.input_rotation`)!.bytes[0] = 0);
   assertThrows(zero, InputError, `tensor ${Q}.input_rotation: expected 1 and -1, got 0 at element 0`);
