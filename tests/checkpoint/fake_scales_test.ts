@@ -89,11 +89,18 @@ for (const [name, one] of Object.entries(CASES)) {
         const wrong = one.spec === FP4 ? 1.25 : 1000;
         const change = (row: Float32Array, i: number) => void (i === matrix && (row[column] = wrong * by));
         assertThrows(() => look(one, change), InputError, line.replace(`${1.25 * by}`, `${Math.fround(wrong * by)}`));
-        // Rounded to bfloat16 once more it is near enough, a step further it is not.
+        // Rounded to bfloat16 once more, which moves a number by up to 2^-7 of itself, it is near enough, further off
+        // it is not.
         const moved = (share: number) => (row: Float32Array, i: number) =>
           void (i === matrix && (row[column] = 1.5 * by * (1 + share)));
-        look(one, moved(2 ** -8));
-        assertThrows(() => look(one, moved(2 ** -6)), InputError, `at [${matrix}, 0, ${column}]`);
+        for (const share of [2 ** -8, -(2 ** -8), 0.00785, -0.00775]) look(one, moved(share));
+        for (const share of [2 ** -6, -(2 ** -6), 0.0079, -0.0078]) {
+          assertThrows(() => look(one, moved(share)), InputError, `at [${matrix}, 0, ${column}]`);
+        }
+        for (const value of [NaN, Infinity, -Infinity]) {
+          const set = (row: Float32Array, i: number) => void (i === matrix && (row[column] = value));
+          assertThrows(() => look(one, set), InputError, `, got ${value} at [${matrix}, 0, ${column}]`);
+        }
       }
     }
   });

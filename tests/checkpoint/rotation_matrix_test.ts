@@ -75,6 +75,15 @@ Deno.test("trained matrices are taken as they are, each linear's own, however li
   assertEquals([all.get(Q), all.get(GATE_UP), all.get(GATE_UP.replace("2.gate", "3.gate"))], [first, second, small]);
 });
 
+Deno.test("a matrix is not taken for a smaller one that begins as it does", () => {
+  const large = Float64Array.from({ length: 32 * 32 }, (_, i) => Math.sin(i)), small = large.slice(0, 16 * 16);
+  const all = matrices((tensors) => {
+    tensors.set(`${Q}.input_rotation`, trained(small, 16));
+    tensors.set(`${GATE_UP}.input_rotation`, trained(large, 32));
+  });
+  assertEquals([all.get(Q), all.get(GATE_UP)], [small, large]);
+});
+
 Deno.test("signs other than 1 and -1, an infinite number and one prescale for all features are refused", () => {
   const rotation = `${Q}.input_rotation`;
   for (const sign of [2, -2, 127, -128]) {

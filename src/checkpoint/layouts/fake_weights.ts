@@ -33,7 +33,7 @@ export function refuseOtherScales(
 ): void {
   for (const [i, { format: plain, rows, cols, offset, rowBytes }] of matrices.entries()) {
     const spec = specOf(i);
-    if (spec === null || spec.scale === "none" || rows * cols === 0) continue;
+    if (spec === null || spec.scale === "none") continue;
     const { format } = spec, blocks = spec.scale === "e8m0" ? Math.ceil(cols / BLOCK) : 1;
     const element = ELEMENTS[isMxFormat(format) ? mxElementOf(format) : "e4m3fn"];
     const one = scale.shape.every((size) => size === 1);
@@ -47,8 +47,8 @@ export function refuseOtherScales(
     values.forEach((value, column) => {
       const by = scales[spec.scale === "e8m0" ? Math.floor(column / BLOCK) : 0]!;
       const again = quantize(element, Math.fround(value / by)) * by;
-      // NaN is near nothing.
-      if (Math.abs(again - value) <= NEAR * Math.abs(value)) return;
+      // Of what is infinite a share is infinite too: all would be near it.
+      if (Number.isFinite(value) && Math.abs(again - value) <= NEAR * Math.abs(value)) return;
       const at = shapeText(matrices.length > 1 ? [i, 0, column] : [0, column]);
       throw InputError.of(
         "contradiction",
