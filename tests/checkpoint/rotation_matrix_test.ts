@@ -119,6 +119,12 @@ Deno.test("a first sign of 0 and a matrix wider than 1024 are refused", () => {
   };
   const wide = "tensor x.input_rotation: expected a square matrix, no wider than 1024, whose width divides the 2048";
   assertThrows(() => read(2048), InputError, wide);
+  // As many numbers as two square ones have, and as one in one more dimension.
+  for (const shape of [[32, 32, 2], [32, 32, 1], [1, 32, 32]]) {
+    const bytes = new Uint8Array(shape.reduce((product, size) => product * size, 1)).fill(1);
+    const deep = () => matrices((tensors) => void tensors.set(`${Q}.input_rotation`, { dtype: "I8", shape, bytes }));
+    assertThrows(deep, InputError, `tensor ${Q}.input_rotation: expected a square matrix, no wider than 1024, whose`);
+  }
   // As wide as it may be its numbers are looked at.
   assertThrows(() => read(1024), InputError, "tensor x.input_rotation: expected 1 and -1, got");
 });
