@@ -124,13 +124,17 @@ for (const layout of LAYOUTS) {
     for (const [biases, others] of [["F16", "F32"], ["F32", "F16"], ["F16", null], [null, "F16"]] as const) {
       using dir = new TemporaryDirectory();
       const made = makeCheckpoint(dir, new Random(7), { shape: SMALL, layout, quark });
+      let bytes = 0;
       rewrite(`${dir.path}/model.safetensors`, (tensors) => {
         for (const [name, numbers] of tensors) {
           const as = name.endsWith("bias") ? biases : others;
           if (as !== null) tensors.set(name, restored(numbers, as));
         }
+        bytes = [...tensors.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
       });
-      assertMeans(openCheckpoint(dir.path), made);
+      const checkpoint = openCheckpoint(dir.path);
+      assertMeans(checkpoint, made);
+      assertEquals(weightBytes(checkpoint.source), bytes);
     }
   });
 }
