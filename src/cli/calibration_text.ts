@@ -7,6 +7,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readDataset, readTextFile } from "../eval/dataset.ts";
 import { refuseUnknownIds } from "../eval/perplexity.ts";
 import { PROMPT_DATE } from "../eval/prompts.ts";
+import { noonOf } from "../text/day.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { openRenderer, openTokenizer } from "./open_model.ts";
 import { option, words } from "../words.ts";
@@ -63,7 +64,7 @@ async function conversations(path: string, checkpoint: Checkpoint, tokenizer: To
     chat.render({
       messages: [{ role: "user", content: question }, { role: "assistant", content: answer }],
       prompt: false,
-      now: new Date(`${PROMPT_DATE}T12:00:00`),
+      now: noonOf(PROMPT_DATE)!,
     }).ids
   );
   return { sequences, from: `conversations of ${name} (SHA-256 ${sha256})` };

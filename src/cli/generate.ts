@@ -10,10 +10,11 @@ import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { warmUp } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session } from "../session/session.ts";
+import { isoDay } from "../text/day.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DEFAULT_MAX_TOKENS, type GENERATE } from "./generate_options.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { openModel, openRenderer, openTokenizer, warnOfSystem } from "./open_model.ts";
+import { openModel, openRenderer, openTokenizer, warnOfDate, warnOfSystem } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { asMessage, readPrompt } from "./prompt.ts";
@@ -30,6 +31,8 @@ interface Prompt {
   readonly ids: Int32Array;
   /** What turned the user's text into tokens, for the protocol. */
   readonly format: string;
+  /** The day that the chat template was told; null where there is none. */
+  readonly date: string | null;
 }
 
 /** Runs the command; gives its exit code. */
@@ -106,11 +109,12 @@ function samplerOf(options: GenerateOptions): Sampler {
 }
 
 /** What was asked of the model, for the protocol. */
-function askedJson(options: GenerateOptions, { format }: Prompt, seed: Sampler["seed"], maxTokens: number) {
+function askedJson(options: GenerateOptions, { format, date }: Prompt, seed: Sampler["seed"], maxTokens: number) {
   return {
     prompt: format,
     system: options.system ?? null,
     reasoning: options.reasoning ?? null,
+    date,
     temperature: float(options.temperature),
     top_k: options["top-k"],
     top_p: float(options["top-p"]),
@@ -123,7 +127,7 @@ function askedJson(options: GenerateOptions, { format }: Prompt, seed: Sampler["
 /** Refuses options that have no effect with `--raw`, or where the likeliest token is taken. */
 function refuseContradictions(options: GenerateOptions): void {
   refuseUndrawn(options);
-  for (const name of ["system", "reasoning", "analysis"] as const) {
+  for (const name of ["system", "reasoning", "date", "analysis"] as const) {
     if (options.raw && options[name] !== undefined) {
       throw UsageError.of("contradiction", { option: name }, "without --raw, which uses no chat template");
     }
@@ -157,20 +161,24 @@ async function encodePrompt(
   text: string,
   checkpoint: Checkpoint,
   tokenizer: Tokenizer,
-  { raw, system, reasoning }: GenerateOptions,
+  { raw, system, reasoning, date }: GenerateOptions,
 ): Promise<Prompt> {
-  if (raw) return { ids: tokenizer.encode(text, { allowSpecial: true }), format: "raw" };
+  if (raw) return { ids: tokenizer.encode(text, { allowSpecial: true }), format: "raw", date: null };
   const renderer = await openRenderer(checkpoint, tokenizer);
   if (reasoning !== undefined && !renderer.takesReasoning) {
     note(`warning: --reasoning: ${renderer.source} takes no reasoning effort`);
   }
   if (system) warnOfSystem(renderer);
+  if (date !== undefined) warnOfDate(renderer);
+  const now = date ?? new Date();
   const { ids } = renderer.render({
     messages: [{ role: "user", content: asMessage(text) }],
     ...(system === undefined ? {} : { system }),
     ...(reasoning === undefined ? {} : { reasoning }),
+    now,
   });
-  return { ids, format: renderer.template === null ? "built-in harmony" : "chat template" };
+  const format = renderer.template === null ? "built-in harmony" : "chat template";
+  return { ids, format, date: renderer.writesDay ? isoDay(now) : null };
 }
 
 /** How many tokens to generate at most; the cache is sized for them. */

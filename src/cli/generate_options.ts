@@ -1,4 +1,5 @@
 /** The options of `mxoss generate`. */
+import { DATE_OPTION } from "./date_option.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { choice, type CommandSpec, decimal, integer, option, repeated, text, toggle } from "./options.ts";
 
@@ -11,6 +12,7 @@ const OPTIONS = {
   raw: toggle("continue the prompt as it stands: no chat template, special tokens in it count as such"),
   system: option("TEXT", text("a text").optional(), "system message of the conversation"),
   reasoning: option("EFFORT", choice("low", "medium", "high").optional(), "reasoning effort: low, medium or high"),
+  date: DATE_OPTION,
   analysis: option(
     "WHEN",
     choice("auto", "always", "never").optional(),

@@ -63,6 +63,11 @@ export function warnOfSystem(renderer: ChatRenderer, from = "--system"): void {
   }
 }
 
+/** Says on stderr that a day is given to a template that writes none. */
+export function warnOfDate({ writesDay, source }: ChatRenderer): void {
+  if (!writesDay) note(`warning: --date: ${source} writes no day`);
+}
+
 /** Says on stderr that sequences have fewer tokens than were asked for, as a model has no more positions. */
 export function noteShorter(given: number, length: number, { dir }: Checkpoint): void {
   if (length < given) note(`note: --sequence-length ${given}: sequences of ${length}, as ${dir} has no more positions`);

@@ -22,6 +22,7 @@ import { Listener } from "../serve/http/listener.ts";
 import type { Room } from "../session/open.ts";
 import { type PlannedSetting, uses } from "../session/setting.ts";
 import { textDirectory } from "../session/tokenizer.ts";
+import { isoDay } from "../text/day.ts";
 import { Interrupt } from "./interrupt.ts";
 import { snapshotAt } from "../checkpoint/hub/repository.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
@@ -70,8 +71,9 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
       maxTokens: options["max-reply"] ?? context,
     };
     const { config } = checkpoint, created = Math.floor(Date.now() / 1000), stopIds = new Set(config.eosTokenIds);
+    const day = options.date === undefined ? {} : { now: options.date };
     const texts = { textDirectory: textDirectory(checkpoint), tokenizer };
-    const model = { name, scheme, config, stopIds, limits, created, ...texts };
+    const model = { name, scheme, config, stopIds, limits, created, ...texts, ...day };
     const reopen = (why: string) => {
       note(`${name}: the engine failed and is opened again: ${why}`);
       return loadSetting(setting, room);
@@ -115,7 +117,7 @@ function memoryText(one: Planned): string {
 
 /** What is let in, in a line. */
 function limitsText(options: ServeOptions, keys: number): string {
-  const { queue, "max-prompt": prompt, "max-reply": reply, "max-body": body, "time-limit": seconds } = options;
+  const { queue, "max-prompt": prompt, "max-reply": reply, "max-body": body, "time-limit": seconds, date } = options;
   return [
     keys === 0 ? "no API key" : keys === 1 ? "an API key" : `${keys} API keys`,
     `at most ${counted(queue, "request")} wait${queue === 1 ? "s" : ""}`,
@@ -124,6 +126,7 @@ function limitsText(options: ServeOptions, keys: number): string {
     `bodies up to ${bytesText(body)}`,
     `${seconds} s a request, ${options["stop-limit"]} s when it stops`,
     `log ${options.log}`,
+    ...(date === undefined ? [] : [`prompts of ${isoDay(date)}`]),
   ].join("; ");
 }
 

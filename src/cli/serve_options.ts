@@ -1,6 +1,7 @@
 /** The options of `mxoss serve`. */
 import { z } from "zod";
 import { SCHEME_NAMES } from "../plan/scheme.ts";
+import { DATE_OPTION } from "./date_option.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { choice, type CommandSpec, integer, option, repeated, text } from "./options.ts";
 
@@ -45,6 +46,7 @@ const OPTIONS = {
     "let in who brings this key; better by --api-key-file or the variable MXOSS_API_KEY, which other users cannot see",
   ),
   "api-key-file": option("FILE", text("a file").optional(), "let in who brings a key that is a line of this file"),
+  date: DATE_OPTION,
   sequences: option("N", integer(1, 1024).default(16), "sequences of each model that are computed at once"),
   context: option(
     "N",

@@ -1,6 +1,7 @@
 /** How a problem is put to the model. */
 import { decode, StreamDecoder } from "../text/stream_decoder.ts";
 import type { ChatMessage, ChatRenderer } from "../text/chat.ts";
+import { noonOf } from "../text/day.ts";
 import { parseReply } from "../text/harmony_reply.ts";
 import type { ReasoningEffort } from "../text/harmony_render.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -68,8 +69,7 @@ export function makePrompt(problem: Problem, options: PromptOptions): Prompt {
   ]);
   return chat!.render({
     messages: [...messages, { role: "user", content: ask(problem) }],
-    // Noon, so that it is the same day everywhere.
-    now: new Date(`${PROMPT_DATE}T12:00:00`),
+    now: noonOf(PROMPT_DATE)!,
     ...(system === undefined ? {} : { system }),
     ...(reasoning === undefined ? {} : { reasoning }),
   });

@@ -9,6 +9,7 @@ import { checkpointTokenizer, textDirectory } from "../session/tokenizer.ts";
 import { ChatRenderer } from "../text/chat.ts";
 import { type Channels, parseReply } from "../text/harmony_reply.ts";
 import type { ReasoningEffort } from "../text/harmony_render.ts";
+import { noonOf } from "../text/day.ts";
 import { decode } from "../text/stream_decoder.ts";
 import type { EncodeOptions } from "../text/tokenizer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -27,6 +28,8 @@ export interface QuestionOptions {
   readonly system?: string;
   /** How much to reason; default: the template's own. */
   readonly reasoning?: ReasoningEffort;
+  /** The day that the chat template is told, as in 2026-01-31, at noon; default: the clock's day and time. */
+  readonly date?: string;
 }
 
 /** A checkpoint's tokenizer and chat template. */
@@ -57,7 +60,7 @@ export interface Tokenizer {
    * @param question What the user says.
    * @param options What comes before it.
    * @returns Token ids up to where the model's reply begins.
-   * @throws {InputError} if the template refuses it.
+   * @throws {InputError} if the template refuses it, or `date` is no day of the calendar.
    * @throws {TypeError} if `question` is no string.
    */
   question(question: string, options?: QuestionOptions): Int32Array;
@@ -130,11 +133,21 @@ export async function openTokenizer(
     },
     question: (question, options = {}) => {
       refuseOtherThanText("question", question);
-      refuseUnknown(options, { system: true, reasoning: true });
+      refuseUnknown(options, { system: true, reasoning: true, date: true });
       refuseOtherType("system", "string", options.system);
       refuseOtherWord("reasoning", ["low", "medium", "high"], options.reasoning);
-      return chat.render({ messages: [{ role: "user", content: question }], ...options }).ids;
+      const { date, ...asked } = options, now = timeOf(date);
+      return chat.render({ messages: [{ role: "user", content: question }], ...asked, now }).ids;
     },
     reply: (ids) => parseReply(tokenizer, known(ids)).channels(),
   };
+}
+
+/** The time that templates are told. */
+function timeOf(date: string | undefined): Date {
+  if (date === undefined) return new Date();
+  refuseOtherType("date", "string", date);
+  const noon = noonOf(date);
+  if (noon !== null) return noon;
+  throw InputError.of("wrong_value", { name: "date" }, "a day of the calendar, as in 2026-01-31", show(date));
 }

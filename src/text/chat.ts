@@ -4,7 +4,8 @@
 import { joined } from "../paths.ts";
 import { InputError } from "../errors.ts";
 import { isWrittenNumber, parseInOrder } from "../json_numbers.ts";
-import { ChatTemplate, isoDay } from "./chat_template.ts";
+import { ChatTemplate } from "./chat_template.ts";
+import { isoDay } from "./day.ts";
 import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
 import { BROWSER, type FunctionTool, PYTHON } from "./harmony_tools.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
@@ -61,6 +62,8 @@ export class ChatRenderer {
   readonly takesReasoning: boolean;
   /** Whether tools and calls of them have an effect. */
   readonly takesTools: boolean;
+  /** Whether the day is a part of prompts. */
+  readonly writesDay: boolean;
 
   private constructor(
     readonly tokenizer: Tokenizer,
@@ -70,6 +73,8 @@ export class ChatRenderer {
   ) {
     this.source = template?.path ?? "built-in harmony";
     this.takesReasoning = template === null || template.source.includes("reasoning_effort");
+    this.writesDay = template === null ||
+      [template, toolTemplate].some((one) => one?.source.includes("strftime_now") === true);
     this.takesTools = toolTemplate !== null || template === null || /\btools\b/.test(template.source);
   }
 

@@ -174,8 +174,3 @@ function clock(now: Date, covered?: Covered): (...args: unknown[]) => string {
     });
   };
 }
-
-/** The day as harmony writes it, for example 2025-06-28. */
-export function isoDay(now: Date): string {
-  return clock(now)("%Y-%m-%d");
-}

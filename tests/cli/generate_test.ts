@@ -90,6 +90,7 @@ Deno.test("generate --json gives text, channels, timings and the protocol", asyn
     prompt: "chat template",
     system: null,
     reasoning: null,
+    date: null,
     temperature: 0,
     top_k: 0,
     top_p: 1,

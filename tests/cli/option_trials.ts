@@ -21,6 +21,15 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
       changes(asked, ["--reasoning", "high"]),
       refuses(raw, ["--reasoning", "low"], /--reasoning: expected without --raw/),
     ],
+    date: [
+      changes(asked, ["--date", "2026-01-31"]),
+      refuses(raw, ["--date", "2026-01-31"], /--date: expected without --raw/),
+      refuses(
+        asked,
+        ["--date", "2026-02-30"],
+        /--date: expected a day of the calendar, as in 2026-01-31, got "2026-02-30"/,
+      ),
+    ],
     analysis: [
       changes(["Ann has 3 plums and buys 4. How many?", "--max-tokens", "20"], ["--analysis", "always"]),
       refuses(raw, ["--analysis", "always"], /--analysis: expected without --raw/),
@@ -51,6 +60,7 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
     model: [refuses([], ["--model", "/nowhere"], /nowhere/)],
     system: [changes([...said, "--context", "40"], ["--system", "Be brief."])],
     reasoning: [changes(said, ["--reasoning", "high"])],
+    date: [changes(said, ["--date", "2026-01-31"])],
     analysis: [changes(said, ["--analysis", "always"])],
     context: [changes(said, ["--context", "24"])],
     "max-tokens": [changes(said.slice(0, 1), ["--max-tokens", "3"])],
@@ -156,6 +166,7 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
     port: [changes(elsewhere, ["--port", "8081"])],
     "api-key": [changes(elsewhere.filter((_, i) => i !== 2 && i !== 3), ["--api-key", "k"])],
     "api-key-file": [changes(elsewhere, ["--api-key-file", text])],
+    date: [changes(elsewhere, ["--date", "2026-01-31"])],
     sequences: [changes(elsewhere.filter((_, i) => i !== 4 && i !== 5), ["--sequences", "3"])],
     context: [
       changes(elsewhere.slice(0, -2), ["--context", "65"]),

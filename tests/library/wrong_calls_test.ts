@@ -44,6 +44,9 @@ Deno.test("library: paths and texts that are no strings are refused by the argum
   const special = { allowSpecial: "no" };
   assertThrows(() => tokenizer.encode("a", as(special)), InputError, 'allowSpecial: expected true or false, got "no"');
   assertThrows(() => tokenizer.question("a", as({ system: {} })), InputError, "system: expected a string");
+  const noDay = 'date: expected a day of the calendar, as in 2026-01-31, got "2026-02-30"';
+  assertThrows(() => tokenizer.question("a", as({ date: "2026-02-30" })), InputError, noDay);
+  assertThrows(() => tokenizer.question("a", as({ date: new Date() })), InputError, "date: expected a string");
   for (const options of [null, 1, "a", []]) {
     assertThrows(() => tokenizer.encode("a", as(options)), InputError, "options: expected an object, got ");
     assertThrows(() => plan(checkpoint, as(options)), InputError, "options: expected an object, got ");

@@ -9,7 +9,7 @@ import type { Choices } from "../../session/setting.ts";
 import type { ChatRenderer } from "../../text/chat.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { refuseUndrawn, showAnalysis } from "../generate.ts";
-import { openModel, openRenderer, openTokenizer, warnOfSystem } from "../open_model.ts";
+import { openModel, openRenderer, openTokenizer, warnOfDate, warnOfSystem } from "../open_model.ts";
 import type { OptionValues } from "../options.ts";
 import { makeWritableDirectory } from "../../checkpoint/directories.ts";
 import { refuseNoDirectory } from "../places.ts";
@@ -71,6 +71,7 @@ export class Chat {
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
     const chat = new Chat(checkpoint, tokenizer, renderer, options, choices, seed, model);
     if (loaded !== null) chat.goOnWith(loaded, options.load!);
+    if (options.date !== undefined) chat.setDate(options.date);
     if (options.system !== undefined) chat.setSystem(options.system, "--system");
     if (options.reasoning !== undefined) chat.setReasoning(options.reasoning);
     return chat;
@@ -93,6 +94,12 @@ export class Chat {
   setSystem(text: string | null, from: string): void {
     this.conversation.system = text;
     if (text) warnOfSystem(this.renderer, from);
+  }
+
+  /** Sets the day that the model is told, and warns where its template writes none. */
+  setDate(date: Date): void {
+    this.conversation.now = date;
+    warnOfDate(this.renderer);
   }
 
   /** Sets the reasoning effort, and warns where the model's template takes none. */

@@ -100,10 +100,10 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
   },
   reset: {
     value: null,
-    help: "begins a new conversation; the system message and the reasoning effort stay",
+    help: "begins a new conversation; the system message, the reasoning effort and --date stay",
     run: (chat) => {
-      const { system, reasoning } = chat.conversation;
-      chat.conversation = Object.assign(new Conversation(), { system, reasoning });
+      const { system, reasoning } = chat.conversation, { date: now = new Date() } = chat.options;
+      chat.conversation = Object.assign(new Conversation(), { system, reasoning, now });
     },
   },
   history: {

@@ -5,7 +5,7 @@ import { InputError } from "../../errors.ts";
 import { readWhole } from "../../read.ts";
 import type { Protocol } from "../../session/protocol.ts";
 import type { ChatMessage, ChatRequest } from "../../text/chat.ts";
-import { isoDay } from "../../text/chat_template.ts";
+import { isoDay, noonOf } from "../../text/day.ts";
 import type { ReasoningEffort } from "../../text/harmony_render.ts";
 import { validate } from "../../validate.ts";
 import { VERSION } from "../version.ts";
@@ -128,7 +128,7 @@ export class Conversation {
     }
     const { system, reasoning, date, turns } = validate(ConversationFile, json, where);
     const conversation = new Conversation();
-    return Object.assign(conversation, { system, reasoning, now: new Date(`${date}T12:00:00`), turns });
+    return Object.assign(conversation, { system, reasoning, now: noonOf(date)!, turns });
   }
 }
 

@@ -6,12 +6,13 @@ import { type CommandSpec, integer, option, text, toggle } from "../options.ts";
 /** Positions that are set aside when `--context` is not given: gpt-oss-20b's keys and values take half a gigabyte. */
 export const DEFAULT_CONTEXT = 16_384;
 
-const { system, reasoning, analysis, temperature, "top-k": topK, "top-p": topP, seed, stop } = GENERATE.options;
+const { system, reasoning, date, analysis, temperature, "top-k": topK, "top-p": topP, seed, stop } = GENERATE.options;
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
   system,
   reasoning,
+  date: { ...date, help: date.help.replace("today)", "today; with --load: that of the conversation)") },
   analysis,
   context: option(
     "N",

@@ -59,7 +59,7 @@ export async function renderConversation(
     // What failed is tried again by the next request.
     opened.catch(() => renderers.delete(model));
   }
-  return await renderWith(await opened, conversation, field);
+  return await renderWith(await opened, conversation, field, model.now);
 }
 
 /**
@@ -86,11 +86,12 @@ export function refuseLong(
   refuseLongPrompt(model, units([...asked, ...told, format === null ? "" : JSON.stringify(format.schema)]), field);
 }
 
-/** As {@linkcode renderConversation}, by a renderer. */
+/** As {@linkcode renderConversation}, by a renderer, which is told the time `now`. */
 export async function renderWith(
   renderer: ChatRenderer,
   { messages, tools, reasoning, format, prompt = true }: Conversation,
   field: string,
+  now?: Date,
 ): Promise<RenderedConversation> {
   const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === "tool" || toolCalls?.length);
   // A template that knows no tools would drop them without a word.
@@ -102,6 +103,7 @@ export async function renderWith(
     ...(tools.length > 0 ? { tools } : {}),
     ...(reasoning === undefined ? {} : { reasoning }),
     ...(prompt ? {} : { prompt }),
+    ...(now === undefined ? {} : { now }),
   });
   const { ids, text } = await knowing.renderByTurns(request(instructed));
   const lost = lostInstruction(instructed, text);

@@ -26,6 +26,8 @@ export interface ServedModel {
   /** Ids that end a reply of this model. */
   readonly stopIds: ReadonlySet<number>;
   readonly limits: ModelLimits;
+  /** The time that chat templates are told; default: the clock's. */
+  readonly now?: Date;
   /** When it was loaded, in seconds since 1970. */
   readonly created: number;
 }

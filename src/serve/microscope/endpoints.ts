@@ -105,12 +105,17 @@ async function promptOf(
   model: ServedModel,
   { prompt, raw, reasoning_effort: reasoning }: MicroscopeRequest,
 ): Promise<Int32Array> {
-  const { textDirectory, tokenizer } = model;
+  const { textDirectory, tokenizer, now } = model;
   refuseLongPrompt(model, prompt.trim().length, "prompt");
   if (raw) return await tokenizer.encodeByTurns(prompt);
   const renderer = await ChatRenderer.fromDirectory(textDirectory, tokenizer);
   const messages = [{ role: "user" as const, content: prompt }];
-  return (await renderer.renderByTurns({ messages, ...(reasoning === undefined ? {} : { reasoning }) })).ids;
+  const request = {
+    messages,
+    ...(reasoning === undefined ? {} : { reasoning }),
+    ...(now === undefined ? {} : { now }),
+  };
+  return (await renderer.renderByTurns(request)).ids;
 }
 
 /** Tokens of a reply at most: as the request says, or the default as far as it is allowed. */
