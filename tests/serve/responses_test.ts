@@ -136,7 +136,10 @@ Deno.test("responses: a conversation goes on from the response that is named, wi
   });
   assertEquals((await server.call("GET", `${PATH}/${first.id}`)).status, 404);
   const gone = await server.post(PATH, { input: "x", previous_response_id: first.id });
-  assertEquals([gone.status, gone.json.error.param], [404, "previous_response_id"]);
+  // As OpenAI's API says it: clients that read this code send the whole conversation instead.
+  const { type, param, code } = gone.json.error;
+  const said = [400, "invalid_request_error", "previous_response_id", "previous_response_not_found"];
+  assertEquals([gone.status, type, param, code], said);
 });
 
 Deno.test("responses: what is not to be stored is not, and the store is bounded", async () => {
@@ -192,7 +195,7 @@ Deno.test("responses: those of one API key are not there for another", async () 
     for (const [method, path] of asked) found.push((await keyed.call(method, `${PATH}/${id}${path}`, key)).status);
     return found;
   };
-  assertEquals(await statuses("two"), [404, 404, 404, 404, 404]);
+  assertEquals(await statuses("two"), [400, 404, 404, 404, 404]);
   assertEquals(await statuses("one"), [200, 200, 200, 400, 200]);
 });
 

@@ -1,5 +1,5 @@
 /** Items of responses as the turns of a conversation. */
-import { ApiError } from "../api_error.ts";
+import { ApiError, wrongField } from "../api_error.ts";
 import {
   type GivenItem,
   InputItem,
@@ -89,7 +89,7 @@ function resolved(input: readonly GivenItem[], store: ResponseStore, owner: stri
  *
  * @param owner Who asks.
  * @returns Beside it the items of the conversation so far, without instructions.
- * @throws {ApiError} 404 where the response to continue is not there, else 400.
+ * @throws {ApiError} 404 where an item of a response that is referred to is not there, else 400.
  */
 export function responseAsk(
   body: ResponseRequest,
@@ -99,7 +99,8 @@ export function responseAsk(
   const { input, instructions, previous_response_id: previous, tools, text, reasoning } = body;
   const stored = previous == null ? null : store.get(previous, owner);
   if (stored === undefined) {
-    throw new ApiError(404, `previous_response_id: no response ${previous} is kept`, { param: "previous_response_id" });
+    // Of OpenAI's, by which clients know that they have to send the whole conversation.
+    throw wrongField("previous_response_id", `no response ${previous} is kept`, "previous_response_not_found");
   }
   const before = stored === null ? [] : [...stored.items, ...stored.answer.output];
   const list = typeof input === "string" ? [InputItem.parse({ role: "user", content: input })] : input;

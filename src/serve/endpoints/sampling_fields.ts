@@ -1,6 +1,7 @@
 /** Fields that all endpoints with replies have in common: how tokens are chosen, and when a reply ends. */
 import { z } from "zod";
 import type { SamplerOptions } from "../../session/sampler.ts";
+import { isWrittenNumber, type WrittenNumber } from "../../json_numbers.ts";
 import { wrongField } from "../api_error.ts";
 import type { Call } from "../http/endpoint.ts";
 import { ignored, only, unsupported } from "../http/fields.ts";
@@ -12,6 +13,13 @@ const MAX_BAD_WORDS = 1024, MAX_BAD_WORD = 256;
 /** UTF-16 units of an id that a client gives, and of a salt, as vLLM has it. */
 const MAX_ID = 256, MAX_SALT = 1024;
 
+/** A seed beyond what JavaScript has integers for, as it is written; 64 bits with a sign are what vLLM takes. */
+const LARGE_SEED = z.custom<WrittenNumber>((value) => {
+  if (!isWrittenNumber(value) || !/^-?\d{1,19}$/.test(value.rawJSON)) return false;
+  const seed = BigInt(value.rawJSON);
+  return BigInt.asIntN(64, seed) === seed;
+}).meta({ type: "integer" });
+
 /** How tokens are chosen. Null is as good as absent, as clients send it. */
 export const SAMPLING_FIELDS = {
   temperature: z.number().min(0).max(100).nullish(),
@@ -19,7 +27,7 @@ export const SAMPLING_FIELDS = {
   /** As vLLM has it: 0 or -1 for all tokens. */
   top_k: z.int().min(-1).nullish(),
   /** Absent, or -1 as vLLM and llama.cpp have it: other tokens each time. */
-  seed: z.int().nullish(),
+  seed: z.union([z.int(), LARGE_SEED], { error: "an integer of up to 64 bits" }).nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)]).nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(MAX_STOPS).nullish(),
   /** Whether the model's own end of a reply is no end. */
@@ -93,6 +101,8 @@ const Sampling = z.object(SAMPLING_FIELDS);
 /** Fields of {@linkcode SAMPLING_FIELDS}. */
 export type SamplingFields = z.infer<typeof Sampling>;
 
+const wholeOf = (seed: number | WrittenNumber): bigint => BigInt(isWrittenNumber(seed) ? seed.rawJSON : seed);
+
 /**
  * The sampler's options that a request asks for; OpenAI's default is a temperature of 1.
  *
@@ -115,7 +125,7 @@ export function samplingOf(fields: SamplingFields, nth: number, vocab: number): 
     frequencyPenalty: fields.frequency_penalty ?? 0,
     presencePenalty: fields.presence_penalty ?? 0,
     // Of several replies to one prompt each has a seed of its own; other negative ones are as good as any.
-    seed: seed == null || seed === -1 ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(nth)),
+    seed: seed == null || seed === -1 ? undefined : BigInt.asUintN(64, wholeOf(seed) + BigInt(nth)),
   };
 }
 

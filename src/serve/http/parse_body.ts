@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { show } from "../../describe.ts";
 import { reason } from "../../errors.ts";
 import { deepest, expectation, got } from "../../expectation.ts";
-import { parseWithNames } from "../../json_numbers.ts";
+import { parseWithNames, parseWritten } from "../../json_numbers.ts";
 import { isObject, type JsonObject } from "../../json_object.ts";
 import { ApiError } from "../api_error.ts";
 import { refuseLarge } from "./refuse_large.ts";
@@ -24,7 +24,13 @@ export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
   }
   refuseLarge(value);
   refuseHalves(value, text);
-  return parseValue(schema, withWrittenNumbers(value, text));
+  return parseValue(schema, withWholeSeed(withWrittenNumbers(value, text), text));
+}
+
+/** The body with a seed that JavaScript has no number for as it is written: rounded, it is one of other replies. */
+function withWholeSeed(body: unknown, text: string): unknown {
+  if (!isObject(body) || typeof body["seed"] !== "number" || Number.isSafeInteger(body["seed"])) return body;
+  return { ...body, seed: (parseWritten(text) as JsonObject)["seed"] };
 }
 
 /** Where a schema stands that a reply is held to: in chats, in responses, and where vLLM has it. */
