@@ -180,7 +180,7 @@ export class PagePool {
   /** Gives back pages that lie wholly behind what a sequence of `length` positions sees. */
   #forget(slot: number, length: number, rewind: number): void {
     for (const held of this.#held[slot]!) {
-      const seen = Math.min(firstSeen(Math.max(0, length - rewind), held.window), held.end);
+      const seen = Math.min(firstSeen(length - rewind, held.window), held.end);
       for (; held.first < seen; held.first++) this.#release(held.table[held.first]!);
     }
   }

@@ -35,7 +35,7 @@ export class Slots {
   /** Notes that a slot became a copy of another, which has forgotten what the original has. */
   fork(from: number, to: number): void {
     this.#lengths[to] = this.#lengths[from]!;
-    this.#furthest[to] = Math.max(this.#furthest[from]!, this.#lengths[from]!);
+    this.#furthest[to] = this.#furthest[from]!;
     this.#tokens[to] = this.first(from, this.#lengths[from]!);
   }
 

@@ -102,3 +102,20 @@ Deno.test("fits() takes from sequences every page behind their windows, however 
     assertEquals(pool.fits([{ slot: 1, start: 0, end: 1 }]), fits, `${length}`);
   }
 });
+
+Deno.test("fits() takes back what was reserved for a batch that came to nothing", () => {
+  const pool = new PagePool({ ...SIZE, count: 10, kinds: { ...KINDS, sliding: 0 } }, (slot) => [70, 0][slot]!);
+  pool.reserve([{ slot: 0, start: 0, end: 640 }]);
+  assertEquals([pool.use.used, pool.fits([{ slot: 1, start: 0, end: 8 * 64 }]), pool.use.used], [10, true, 2]);
+  assertEquals(pool.fits([{ slot: 1, start: 0, end: 9 * 64 }]), false);
+});
+
+Deno.test("a page is kept as long as one of very many sequences has it", () => {
+  const slots = 300, pool = new PagePool({ ...SIZE, slots }, () => 64);
+  pool.reserve([{ slot: 0, start: 0, end: 64 }]);
+  for (let slot = 1; slot < slots; slot++) pool.share(0, slot);
+  for (let slot = 0; slot < slots - 1; slot++) pool.release(slot);
+  assertEquals(pool.use.used, 2);
+  pool.release(slots - 1);
+  assertEquals(pool.use.used, 0);
+});

@@ -169,6 +169,9 @@ Deno.test("steps of a batch are halved until their pages are there; where no bat
     session.paging.stepsThatFit(slots.map((slot) => ({ slot, token: 1 })), most);
   // A page of either kind for each 64 positions that are to come: two times seven are too many for two sequences.
   assertEquals([steps([0], 640), steps([0, 1], 384), steps([0, 1], 800)], [640, 384, 200]);
+  // Where the context ends no step has a page.
+  const short = openPaged({ slots: 2, context: 128, maxTokens: 64, pages: 8 }).session.paging;
+  assertEquals([0, 1].map((slot) => short.stepsThatFit([{ slot, token: 1 }], 999)), [999, 999]);
   await feed(session, 0, tokens(1, 640));
   await feed(session, 1, tokens(2, 320));
   await feed(session, 2, tokens(3, 192));
