@@ -75,3 +75,42 @@ Deno.test("allReduce() throws at once after an abort", () => {
   abort(shared);
   assertThrows(() => new SharedCommunicator(shared, 0).allReduce(new Float32Array(4), "world", false), FailureError);
 });
+
+/** Gives up after a long time, and leaves no timer. */
+async function within(ends: Promise<string[]>): Promise<string[]> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<string[]>((resolve) => timer = setTimeout(() => resolve(["some wait still"]), 90_000));
+  return await Promise.race([ends, late]).finally(() => clearTimeout(timer));
+}
+
+/** What ranks of two groups of two say of which one never comes, once the others wait and are to wake. */
+async function woken(missing: number): Promise<string[]> {
+  const shared = createSharedCommunication(2, 2, 8), present = [0, 1, 2, 3].filter((rank) => rank !== missing);
+  const steps: Step[] = [{ group: "tensor", round: false }, { group: "world", round: false }];
+  const workers = present.map(() => new Worker(new URL("./communicator_rank.ts", import.meta.url), { type: "module" }));
+  const ends = workers.map((worker, i) =>
+    new Promise<string>((resolve) => {
+      worker.onmessage = ({ data }) => resolve(data.failed ?? "it summed");
+      worker.postMessage({ shared, rank: present[i], steps });
+    })
+  );
+  // Int32 fields: whether a rank failed; of the sum of all, and of each group, how many wait, and how often all came.
+  const fields = new Int32Array(shared.control), sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
+  while (fields[1] !== 2 || fields[missing < 2 ? 3 : 5] !== 1) await sleep(5);
+  // They sleep by then.
+  await sleep(100);
+  abort(shared);
+  const ended = await within(Promise.all(ends));
+  for (const worker of workers) worker.terminate();
+  return ended;
+}
+
+Deno.test("abort() wakes ranks that wait in the sum of all, and in that of any group", async () => {
+  for (const missing of [0, 3]) assertEquals(await woken(missing), Array(3).fill("another rank failed"));
+});
+
+Deno.test("allReduce() refuses more values than there is room for, which would be another rank's", () => {
+  const communicator = new SharedCommunicator(createSharedCommunication(2, 1, 4), 0);
+  const sum = () => communicator.allReduce(new Float32Array(5), "world", false);
+  assertThrows(sum, RangeError, "5 values, room for 4");
+});

@@ -32,7 +32,7 @@ async function sums(tp: number, ep: number, processes: number): Promise<number[]
 }
 
 Deno.test("sums over processes have the bits of sums over threads, in groups within a process and across", async () => {
-  for (const [tp, ep, processes] of [[4, 1, 2], [2, 2, 2], [2, 2, 4]] as const) {
+  for (const [tp, ep, processes] of [[4, 1, 2], [2, 2, 2], [2, 2, 4], [2, 4, 2]] as const) {
     assertEquals(await sums(tp, ep, processes), await sums(tp, ep, 1), `tp ${tp}, ep ${ep} in ${processes} processes`);
   }
 });

@@ -4,7 +4,7 @@ import type { Batch } from "../../src/model/backend.ts";
 import type { DecodeRequest, Engine, OnRow } from "../../src/model/engine.ts";
 import { Session } from "../../src/session/session.ts";
 import { assertEquals, assertRejects } from "../assert.ts";
-import { openPaged } from "./paged_engine.ts";
+import { nextOf, openPaged } from "./paged_engine.ts";
 
 const VOCAB = 50, LIMITS = { slots: 4, context: 12, maxTokens: 4, vocab: VOCAB };
 const GREEDY = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
@@ -256,23 +256,26 @@ Deno.test("Session takes no batch without tokens, nor one of more than it has ro
 
 Deno.test("logits that are no numbers are traced though a sequence gave its first pages back", async () => {
   const { session, engine } = openPaged({ slots: 2, context: 640, maxTokens: 64, pages: 20 });
-  const tokens = Array.from({ length: 300 }, (_, i) => i % 7), compute = engine.compute.bind(engine);
+  const tokens = Array.from({ length: 84 }, (_, i) => i % 7), compute = engine.compute.bind(engine);
   await session.feed({ slot: 1, tokens, logits: "none" });
+  // The token at 84 no longer sees the first 64, and another sequence has that page next.
+  await session.step([{ slot: 1, token: 4 }], () => {});
+  tokens.push(4);
+  const other = Array.from({ length: 130 }, (_, i) => i % 5);
+  await session.feed({ slot: 0, tokens: other, logits: "none" });
   engine.compute = (batch, rows, onRow) => {
     engine.compute = compute;
     return compute(batch, rows, (row) => onRow(row, Float32Array.of(0, NaN)));
   };
   const before = engine.computed;
   const failure = await assertRejects(() => session.feed({ slot: 1, tokens: [5], logits: "last" }), FailureError);
-  assertEquals(
-    failure.message.split(";").slice(0, 2),
-    [
-      "logits of position 300, token 1: expected numbers, got NaN",
-      " computed once more, all are numbers: memory or " +
-      "files changed meanwhile",
-    ],
-  );
-  assertEquals([engine.computed - before, session.tokens(1)], [1 + 1 + 301, [...tokens, 5]]);
+  assertEquals(failure.message.split(";")[0], "logits of position 85, token 1: expected numbers, got NaN");
+  assertEquals([engine.computed - before, session.tokens(1)], [1 + 1 + 86, [...tokens, 5]]);
+  const next: number[] = [];
+  for (const slot of [0, 1]) {
+    await session.step([{ slot, token: 9 }], (_index, logits) => next.push(logits.indexOf(8)));
+  }
+  assertEquals(next, [nextOf([...other, 9]), nextOf([...tokens, 5, 9])]);
 });
 
 Deno.test("pages that were reserved for steps are given back where these end sooner", async () => {
