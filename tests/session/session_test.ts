@@ -90,7 +90,7 @@ Deno.test("Session.feed tells after each part how many of the tokens are done", 
   ]);
 });
 
-Deno.test("Session.run names the first of several rows whose logits are no numbers, and hands out the others", async () => {
+Deno.test("Session.run names the first of the rows whose logits are no numbers, and hands out others", async () => {
   const engine = new Noted(), session = new Session(engine, LIMITS), seen: number[][] = [];
   await session.run([{ slot: 2, tokens: [1, 2, 3], logits: "none" }]);
   engine.spoiled = new Set([6, 7]);
@@ -225,7 +225,7 @@ Deno.test("Session has an engine pick, generate and score what it can and what h
   assertEquals([session.canDecode(last(0, 1)), session.canDecode(last(0))], [false, true]);
 });
 
-Deno.test("Session.pretend makes a sequence just so long, by parts that the engine takes, and never shorter", async () => {
+Deno.test("Session.pretend makes a sequence just so long, by parts of a batch, and never shorter", async () => {
   for (const pretends of [false, true]) {
     const engine: Noted & Pick<Engine, "pretend"> = new Noted(), session = new Session(engine, LIMITS);
     if (pretends) engine.pretend = (batch) => engine.note(batch);
