@@ -3,7 +3,7 @@
  * block by one small matrix (mostly a Hadamard matrix), and only then quantized. The weights were multiplied by its
  * inverse when they were made, so without quantization nothing would change.
  */
-import { roundAllToBf16 } from "./bf16.ts";
+import { roundAllToBf16, roundToBf16 } from "./bf16.ts";
 
 /** What happens to a row before its input format. */
 export interface InputRotation {
@@ -21,7 +21,7 @@ export interface InputRotation {
  * Sums run in float64, as Quark's do; the prescaled and the rotated row are rounded to float32 each.
  *
  * @param row Left as it is.
- * @param toBf16 Round both to bfloat16 instead.
+ * @param toBf16 Round both to bfloat16 instead, and the prescale before it is used, as Quark does in such a model.
  * @param out Where the result goes; a new row if left out.
  */
 export function rotateRow(
@@ -30,7 +30,7 @@ export function rotateRow(
   toBf16: boolean,
   out: Float32Array = new Float32Array(row.length),
 ): Float32Array {
-  const scaled = prescale === null ? row : row.map((x, i) => x * prescale[i]!);
+  const scaled = prescale === null ? row : row.map((x, i) => x * (toBf16 ? roundToBf16(prescale[i]!) : prescale[i]!));
   if (prescale !== null && toBf16) roundAllToBf16(scaled);
   const sums = new Float64Array(size);
   for (let start = 0; start < row.length; start += size) {

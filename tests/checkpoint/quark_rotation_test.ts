@@ -10,31 +10,10 @@ import { planModel, planUncalibrated } from "../../src/plan/planned.ts";
 import { planTargets } from "../../src/quantize/targets.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
 import { unpack } from "../model/quark_exports.ts";
-import { rewrite, type StoredNumbers } from "./container.ts";
-
-type Tensors = Map<string, StoredNumbers>;
-type Json = Record<string, unknown>;
+import { type Json, numbers, refusal, type Tensors } from "./refused_export.ts";
 
 const Q = "model.layers.0.self_attn.q_proj", GATE_UP = "model.layers.1.mlp.experts.2.gate_up_proj";
 const OPTIONS = { dtype: "f32", kvCacheDtype: "auto" } as const;
-const numbers = (dtype: StoredNumbers["dtype"], shape: number[], bytesEach: number): StoredNumbers => ({
-  dtype,
-  shape,
-  bytes: new Uint8Array(bytesEach * shape.reduce((product, size) => product * size, 1)),
-});
-
-/** One line of what is refused of an export that was changed, without the directory. */
-function refusal(name: string, tensors: (t: Tensors) => void, config: (algorithm: Json, quantization: Json) => void) {
-  using dir = unpack(name);
-  rewrite(`${dir.path}/model.safetensors`, tensors);
-  const path = `${dir.path}/config.json`, json = JSON.parse(Deno.readTextFileSync(path));
-  const quantization = json.quantization_config;
-  config(quantization.algo_config?.[0], quantization);
-  Deno.writeTextFileSync(path, JSON.stringify(json));
-  const { message } = assertThrows(() => planModel(openCheckpoint(dir.path), OPTIONS), InputError);
-  return message.replaceAll(`${dir.path}/`, "");
-}
-
 const NOTHING = () => {};
 const TENSORS: [string, (t: Tensors) => void, string][] = [
   [
@@ -43,13 +22,9 @@ const TENSORS: [string, (t: Tensors) => void, string][] = [
     `tensor ${Q}.input_rotation: expected 1 and -1, got 0 at element 7`,
   ],
   [
-    "a trained matrix with NaN",
-    (t) => {
-      const matrix = numbers("F64", [32, 32], 8);
-      new Float64Array(matrix.bytes.buffer)[1000] = NaN;
-      t.set(`${Q}.input_rotation`, matrix);
-    },
-    `tensor ${Q}.input_rotation: expected finite numbers, got NaN at element 1000`,
+    "a matrix of numbers that the config does not call trained",
+    (t) => t.set(`${Q}.input_rotation`, numbers("F64", [32, 32], 8)),
+    `tensor ${Q}.input_rotation: expected I8 [32, 32], as trainable is false, got F64 [32, 32]`,
   ],
   [
     "a matrix of float32",
@@ -110,7 +85,8 @@ const CONFIGS: [string, string, (t: Tensors) => void, (algorithm: Json, quantiza
     "awq",
     NOTHING,
     (algorithm) => algorithm["name"] = "svdquant",
-    `${KEY}[0].name: expected smooth, autosmoothquant, awq, gptq, gptaq, qronos, autoround, rotation, got "svdquant"`,
+    `${KEY}[0].name: expected smooth, autosmoothquant, awq, gptq, gptaq, qronos, autoround, rotation, quarot, ` +
+    'got "svdquant"',
   ],
   [
     "an algorithm without a name, as older exports write it",

@@ -12,11 +12,13 @@ import { rewrite, type StoredNumbers } from "./container.ts";
 
 type Tensors = Map<string, StoredNumbers>;
 
-const Q = "model.layers.0.self_attn.q_proj", GATE_UP = "model.layers.1.mlp.experts.2.gate_up_proj";
+const Q = "model.layers.0.self_attn.q_proj", DOWN = "model.layers.1.mlp.experts.2.down_proj";
+
+const NOTHING_SAID = { rotation: null, fakeQuantized: false };
 
 /** Matrices by module, of an export whose tensors were changed. */
-function matrices(change: (tensors: Tensors) => void): Map<string, Float64Array> {
-  using dir = unpack("rotation_online_32");
+function matrices(change: (tensors: Tensors) => void, name = "rotation_online_32"): Map<string, Float64Array> {
+  using dir = unpack(name);
   rewrite(`${dir.path}/model.safetensors`, change);
   const { tree } = openCheckpoint(dir.path).source;
   return new Map(allLinears(tree).flatMap(({ module, rotation }) => rotation ? [[module!, rotation.matrix]] : []));
@@ -56,7 +58,7 @@ Deno.test("the root of a width is rounded to float32 before 1 is divided by it",
     const find = (name: string) => name === tensor.name ? tensor : null;
     const signs = Int8Array.from({ length: size * size }, (_, i) => i % 3 === 0 ? -1 : 1);
     const scales = { bytes: () => new Uint8Array(signs.buffer) } as unknown as ScaleReader;
-    const rotation = new RotationReader({ find } as unknown as TensorSet, scales).read("x", 2880)!;
+    const rotation = new RotationReader({ find } as unknown as TensorSet, scales, NOTHING_SAID).read("x", 2880)!;
     assertEquals([rotation.size, rotation.prescale], [size, null]);
     assertEquals([...rotation.matrix], Array.from(signs, (sign) => sign * factor));
   }
@@ -69,10 +71,10 @@ Deno.test("trained matrices are taken as they are, each linear's own, however li
   const small = first.slice(0, 16 * 16);
   const all = matrices((tensors) => {
     tensors.set(`${Q}.input_rotation`, trained(first, 32));
-    tensors.set(`${GATE_UP}.input_rotation`, trained(second, 32));
-    tensors.set(`${GATE_UP.replace("2.gate", "3.gate")}.input_rotation`, trained(small, 16));
-  });
-  assertEquals([all.get(Q), all.get(GATE_UP), all.get(GATE_UP.replace("2.gate", "3.gate"))], [first, second, small]);
+    tensors.set(`${DOWN}.input_rotation`, trained(second, 32));
+    tensors.set(`${DOWN.replace("2.down", "3.down")}.input_rotation`, trained(small, 16));
+  }, "rotation_trained");
+  assertEquals([all.get(Q), all.get(DOWN), all.get(DOWN.replace("2.down", "3.down"))], [first, second, small]);
 });
 
 Deno.test("a matrix is not taken for a smaller one that begins as it does", () => {
@@ -115,7 +117,7 @@ Deno.test("a first sign of 0 and a matrix wider than 1024 are refused", () => {
     const file = { path: "f", bytes: size * size, random, dataStart: 0, tensors, metadata: new Map<string, string>() };
     const set = new TensorSet({ files: [{ ...file, identity: { ...identity, bytes: size * size } }], tensors }, "f");
     using scales = new ScaleReader(set);
-    return new RotationReader(set, scales).read("x", 2048);
+    return new RotationReader(set, scales, NOTHING_SAID).read("x", 2048);
   };
   const wide = "tensor x.input_rotation: expected a square matrix, no wider than 1024, whose width divides the 2048";
   assertThrows(() => read(2048), InputError, wide);

@@ -10,9 +10,9 @@ const matrix = Float64Array.from({ length: SIZE * SIZE }, number);
 const prescale = Float32Array.from({ length: WIDTH }, () => Math.abs(number()) + 0.01);
 const row = Float32Array.from({ length: WIDTH }, number);
 
-/** The definition, with what the prescaled and the rotated row are rounded to. */
+/** The definition, with what the prescale, the prescaled and the rotated row are rounded to. */
 function defined(scales: Float32Array | null, round: (x: number) => number): number[] {
-  const scaled = Array.from(row, (x, i) => scales === null ? x : round(Math.fround(x * scales[i]!)));
+  const scaled = Array.from(row, (x, i) => scales === null ? x : round(Math.fround(x * round(scales[i]!))));
   return Array.from(row, (_, at) => {
     const block = Math.floor(at / SIZE) * SIZE, j = at - block;
     let sum = 0;

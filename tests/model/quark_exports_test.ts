@@ -37,6 +37,7 @@ const COMPUTED: Readonly<Record<string, string>> = {
   rotation_online_full: "w_mxfp4_a_mxfp4 rotated by 64 + w_mxfp4_a_mxfp4",
   rotation_prescale: "w_mxfp4_a_mxfp4 rotated by 32 + w_mxfp4_a_mxfp4",
   rotation_trained: "w_mxfp4_a_mxfp4 + w_mxfp4_a_mxfp4 rotated by 16",
+  rotation_shared: "w_mxfp4_a_mxfp4 rotated by 16",
   fake_mxfp4: "fake-quantized w_mxfp4_a_mxfp4",
   fake_fp8: "fake-quantized fp8 with own scales",
   fake_rotation: "fake-quantized w_mxfp4_a_mxfp4 rotated by 32 + fake-quantized w_mxfp4_a_mxfp4",

@@ -68,7 +68,7 @@ class QuarkReader {
     this.#config = config;
     this.#scales = scales;
     this.#weights = new QuarkWeights(tensors, scales, said);
-    this.#rotations = new RotationReader(tensors, scales);
+    this.#rotations = new RotationReader(tensors, scales, said);
   }
 
   linear(module: string, rows: number, cols: number, bias: boolean): LinearSource {

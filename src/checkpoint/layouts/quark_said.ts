@@ -35,7 +35,7 @@ export function quarkConfigOf(quantization: Json | null, path: string): QuarkCon
  */
 export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
   const config = quarkConfigOf(quantization, path);
-  if (config === null) return { mxfp6: () => null, fakeQuantized: false, weightOf: () => null };
+  if (config === null) return { mxfp6: () => null, fakeQuantized: false, weightOf: () => null, rotation: null };
   return {
     // What the config has for other modules says nothing of this one: both formats have the same bytes.
     mxfp6: (module) => {
@@ -44,5 +44,6 @@ export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
     },
     fakeQuantized: config.fakeQuantized,
     weightOf: (module) => config.of(candidateNames(module)).weight,
+    rotation: config.rotation,
   };
 }

@@ -6,6 +6,7 @@ import type { StoredTensor } from "../files.ts";
 import type { MatrixSource, ScaleSource } from "../source.ts";
 import { hasShape, isOneOf, PLAIN, type TensorSet } from "../tensor_set.ts";
 import { E8M0_DTYPES, mxBlocksPerRow } from "./mx_blocks.ts";
+import type { ConfiguredRotation } from "../quark/algorithms.ts";
 import type { WeightSpec } from "../quark/entry_spec.ts";
 import { refuseOtherScales } from "./fake_weights.ts";
 import type { ScaleReader } from "./values.ts";
@@ -27,6 +28,8 @@ export interface QuarkSaid {
   readonly fakeQuantized: boolean;
   /** The format that the config has for the weights of a module; null: it has none. */
   readonly weightOf: (module: string) => WeightSpec | null;
+  /** The online rotations that the config has; null: none. */
+  readonly rotation: ConfiguredRotation | null;
 }
 
 /** What a config can say of tensors of 6 bits an element. */

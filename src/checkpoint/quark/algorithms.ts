@@ -14,12 +14,19 @@ export interface ConfiguredRotation {
   readonly modules: readonly string[] | null;
   /** Whether each has a prescale too. */
   readonly prescale: boolean;
+  /** Width of the matrices; null: as wide as the input of each linear. */
+  readonly size: number | null;
+  /** Whether matrices hold what training left, rather than signs of Hadamard's. */
+  readonly trained: boolean;
   /** Key that says so, for messages. */
   readonly key: string;
 }
 
 /** Algorithms that leave nothing but other weights. */
 const FOLDED = ["smooth", "autosmoothquant", "awq", "gptq", "gptaq", "qronos", "autoround"];
+
+/** Names of rotations: of all versions, and of Quark up to 0.11 for one with all four unless the entry says less. */
+const ROTATIONS = ["rotation", "quarot"];
 
 const BOOL = { error: "true or false" };
 const Entry = z.looseObject({ name: z.string({ error: "a name" }) }, { error: "an object with a name" });
@@ -46,7 +53,7 @@ const Rotation = known({
     shared_input_rotation: z.unknown().optional(),
   }).nullish(),
   scaling_layers: z.unknown().optional(),
-  rotation_size: z.unknown().optional(),
+  rotation_size: z.int({ error: "an integer above 0" }).positive({ error: "an integer above 0" }).nullish(),
   /** Of Quark up to 0.11, in place of the next two. */
   random: z.unknown().optional(),
   random_r1: z.unknown().optional(),
@@ -57,9 +64,11 @@ const Rotation = known({
   o_proj: z.unknown().optional(),
   self_attn: z.unknown().optional(),
   mlp: z.unknown().optional(),
-  trainable: z.unknown().optional(),
+  trainable: z.boolean(BOOL).nullish(),
   train_smooth: z.unknown().optional(),
   smooth_positions: z.unknown().optional(),
+  /** Of `quarot`: where the matrices came from that were folded in. */
+  optimized_rotation_path: z.unknown().optional(),
 });
 
 /**
@@ -78,9 +87,9 @@ export function readAlgorithms(json: unknown, where: string): ConfiguredRotation
   entries.forEach((entry, i) => {
     const key = Array.isArray(json) ? `${where}[${i}]` : where;
     const { name } = validate(Entry, entry, key);
-    if (name === "rotation") rotations.push(readRotation(entry, key));
+    if (ROTATIONS.includes(name)) rotations.push(readRotation(entry, key, name === "quarot"));
     else if (!FOLDED.includes(name)) {
-      throw InputError.of("wrong_value", { name: `${key}.name` }, [...FOLDED, "rotation"].join(", "), show(name));
+      throw InputError.of("wrong_value", { name: `${key}.name` }, [...FOLDED, ...ROTATIONS].join(", "), show(name));
     }
   });
   const [first = null, ...others] = rotations;
@@ -92,8 +101,10 @@ export function readAlgorithms(json: unknown, where: string): ConfiguredRotation
   return first;
 }
 
-function readRotation(json: unknown, key: string): ConfiguredRotation | null {
-  const { r1, r3, r4, online_r1_rotation: online, online_config: config } = validate(Rotation, json, key);
+/** @param all Whether r3 and r4, too, are done where the entry does not say so. */
+function readRotation(json: unknown, key: string, all: boolean): ConfiguredRotation | null {
+  const read = validate(Rotation, json, key);
+  const { r1, r3 = all, r4 = all, online_r1_rotation: online, online_config: config } = read;
   // R3 rotates queries and keys after the rotary embedding; no tensor shows it.
   if (r3) {
     throw InputError.of(
@@ -104,5 +115,13 @@ function readRotation(json: unknown, key: string): ConfiguredRotation | null {
     );
   }
   if (!(r1 !== false && online) && !r4) return null;
-  return { modules: config?.online_rotation_layers ?? null, prescale: config?.use_input_prescale ?? false, key };
+  const listed = config?.online_rotation_layers ?? [];
+  return {
+    // An empty list says as little as none.
+    modules: listed.length > 0 ? listed : null,
+    prescale: config?.use_input_prescale ?? false,
+    size: read.rotation_size ?? null,
+    trained: read.trainable ?? false,
+    key,
+  };
 }

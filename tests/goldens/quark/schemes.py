@@ -53,6 +53,16 @@ def train_rotations(tensors: dict, quantization: dict) -> None:
         entry["trainable"] = True
 
 
+def share_rotations(tensors: dict, _: dict) -> None:
+    """One matrix for all linears but one, with other signs than each had: the importer of 0.13 reads it, and no exporter writes it."""
+    names = [name for name in tensors if name.endswith(".input_rotation")]
+    shared = tensors[names[0]].clone()
+    shared[3], shared[:, 5] = -shared[3], -shared[:, 5]
+    for name in names[1:]:
+        del tensors[name]
+    tensors["model.shared_input_rotation_16"] = shared
+
+
 def template(scheme: str, **options) -> Callable[[], QConfig]:
     return lambda: LLMTemplate.get("gpt_oss").get_config(scheme=scheme, **options)
 
@@ -171,6 +181,7 @@ EXPORTS = [
     Export("rotation_online_full", rotated("mxfp4", online(None, [*ATTENTION, *GATE_UP]))),
     Export("rotation_prescale", rotated("mxfp4", online(32, [*ATTENTION, *GATE_UP], prescale=True)), edit=add_prescales),
     Export("rotation_trained", rotated("mxfp4", online(16, [*ATTENTION, *DOWN])), edit=train_rotations),
+    Export("rotation_shared", rotated("mxfp4", online(16, [*ATTENTION, OUTPUT, *GATE_UP, *DOWN])), edit=share_rotations),
     Export("fake_mxfp4", template("mxfp4"), weight_format="fake_quantized"),
     Export("fake_fp8", template("fp8"), weight_format="fake_quantized"),
     Export("fake_rotation", rotated("mxfp4", online(32, [*ATTENTION, *GATE_UP])), weight_format="fake_quantized"),
