@@ -81,9 +81,9 @@ Deno.test("a matrix is not taken for a smaller one that begins as it does", () =
   const large = Float64Array.from({ length: 32 * 32 }, (_, i) => Math.sin(i)), small = large.slice(0, 16 * 16);
   const all = matrices((tensors) => {
     tensors.set(`${Q}.input_rotation`, trained(small, 16));
-    tensors.set(`${GATE_UP}.input_rotation`, trained(large, 32));
-  });
-  assertEquals([all.get(Q), all.get(GATE_UP)], [small, large]);
+    tensors.set(`${DOWN}.input_rotation`, trained(large, 32));
+  }, "rotation_trained");
+  assertEquals([all.get(Q), all.get(DOWN)], [small, large]);
 });
 
 Deno.test("signs other than 1 and -1, an infinite number and one prescale for all features are refused", () => {
@@ -95,7 +95,7 @@ Deno.test("signs other than 1 and -1, an infinite number and one prescale for al
   for (const value of [Infinity, -Infinity]) {
     const numbers = new Float64Array(32 * 32).fill(0.5);
     numbers[1023] = value;
-    const infinite = () => matrices((tensors) => void tensors.set(rotation, trained(numbers, 32)));
+    const infinite = () => matrices((tensors) => void tensors.set(rotation, trained(numbers, 32)), "rotation_trained");
     assertThrows(infinite, InputError, `tensor ${rotation}: expected finite numbers, got ${value} at element 1023`);
   }
   const one: StoredNumbers = { dtype: "F32", shape: [1], bytes: new Uint8Array(Float32Array.of(2).buffer) };
