@@ -1,6 +1,6 @@
 //! `digits`: input rows brought to bytes of seven bits, by which `pick` looks for logits that may be the largest.
 
-use crate::integer_tile::by_dots;
+use crate::byte_dots::by_dots;
 use crate::memory::{Words, at, row};
 use core::arch::wasm32::*;
 

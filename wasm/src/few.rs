@@ -5,7 +5,6 @@
 use crate::dot::{BLOCK, block_sum};
 use crate::exponents::Exponents;
 use crate::fixed::{Block, Row, UNFIT};
-use crate::integer_tile::by_dots;
 use crate::integers::{Factors, Integers};
 use crate::matvec::finish_four;
 use crate::matvec_fixed;
@@ -119,7 +118,7 @@ pub unsafe fn add_sums<F: Integers, const N: usize>(
             fixed: core::array::from_fn(|n| r.fixed(pair + n)),
             floats: &core::array::from_fn(|n| r.x(pair + n)),
         };
-        match by_dots(r.way()) {
+        match r.dots {
             true => add_digits::<F, N, true>(&from, blocks, digits, sums),
             false => add_digits::<F, N, false>(&from, blocks, digits, sums),
         }

@@ -6,7 +6,7 @@ use crate::dot::BLOCK;
 use crate::finish::Finish;
 use crate::groups::{FIVE, FOUR, Groups, ROW_BYTES};
 use crate::integer::{self, QUAD, TILE_BYTES};
-use crate::integer_tile::{by_dots, multiply_quads};
+use crate::integer_tile::multiply_quads;
 use crate::panel::{Panel, Part, decode, is_ordinary, pack};
 use crate::record::{Record, TILE, Way, Weights, scale};
 use crate::register_tile::*;
@@ -101,14 +101,14 @@ impl Quads<'_> {
 pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
         let packed = r.packed();
-        if packed.is_some() || !r.integers() || !integer::has_integers(&r.weights) {
+        if packed.is_some() || !r.integers || !integer::has_integers(&r.weights) {
             return all_floats(r, (0, r.pairs), (first, last), packed, scratch);
         }
         let blocks = r.weights.cols.div_ceil(BLOCK);
         let panel = Panel::new(scratch, r.weights.cols);
         let tile_at = scratch.wrapping_add(panel.bytes());
         let at = tile_at.wrapping_add(blocks * TILE_BYTES);
-        let dots = by_dots(r.way());
+        let dots = r.dots;
         // Parts of about the same size.
         let part = r.pairs.div_ceil(r.pairs.div_ceil(MOST)).next_multiple_of(QUAD);
         for from in (0..r.pairs).step_by(part) {

@@ -39,7 +39,7 @@ pub fn has_integers(w: &Weights) -> bool {
 
 /// Whether the first input rows can be multiplied as integers, as others can then too in all likelihood.
 pub unsafe fn are_integers(r: &Record, scratch: *mut u8) -> bool {
-    unsafe { r.integers() && has_integers(&r.weights) && pack_quad(r, 0, min(QUAD, r.pairs), scratch) }
+    unsafe { r.integers && has_integers(&r.weights) && pack_quad(r, 0, min(QUAD, r.pairs), scratch) }
 }
 
 /// 2^exponent, which must be normal.

@@ -3,7 +3,7 @@
 use crate::finish::Finish;
 use crate::gemm::Quads;
 use crate::integer::{QUAD, ROWS, W_BYTES, X_BYTES};
-use crate::memory::{opaque, turn};
+use crate::memory::turn;
 use crate::panel::Panel;
 use crate::splat_lane::splat_lane;
 use core::arch::wasm32::*;
@@ -11,24 +11,6 @@ use core::cmp::{max, min};
 
 /// How many blocks of eight output rows, 14 KiB, stay in an L1 cache beside those of four input rows.
 const BLOCKS: usize = 48;
-
-/// Whether `i32x4.relaxed_dot_i8x16_i7x16_add_s` is best left out: on x86 processors without AVX-VNNI it is five
-/// instructions, the first of which, unlike others, saturates sums of two products at 16 bits.
-fn lacks_dot() -> bool {
-    let (most, beyond) = (opaque(i8x16_splat(127)), opaque(i8x16_splat(-1)));
-    let sum = i32x4_relaxed_dot_i8x16_i7x16_add(most, beyond, i32x4_splat(0));
-    i32x4_extract_lane::<0>(sum) == 2 * i16::MAX as i32
-}
-
-/// Whether integers are multiplied by dot products of bytes: as is fastest here, or as a `way` asks for it ("ways" in
-/// ABI.md).
-pub fn by_dots(way: usize) -> bool {
-    match way {
-        2 => false,
-        3 => true,
-        _ => !lacks_dot(),
-    }
-}
 
 /// Computes output rows `row .. row + rows` of the quads whose bit is set, from what was packed.
 pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u8, panel: &Panel, finish: &Finish) {

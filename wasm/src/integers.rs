@@ -6,7 +6,6 @@ use crate::few_digit;
 use crate::fixed::{MOST_DIGITS, Row};
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
-use crate::integer_tile::by_dots;
 use crate::matvec::finish;
 use crate::memory::opaque;
 use crate::one_row::{self, OneRow};
@@ -160,7 +159,7 @@ impl Integers for Fp4 {
         unsafe {
             let w = &r.weights;
             let mut rows = OneRow::new(apart.wrapping_mul(w.row_stride), r.x(pair), r.fixed(pair), scratch);
-            rows.multiply(w, row, apart, w.cols / BLOCK, by_dots(r.way()));
+            rows.multiply(w, row, apart, w.cols / BLOCK, r.dots);
             for i in 0..one_row::ROWS {
                 finish::<Fp4>(r, row + i * apart, pair, rows.sums[i]);
             }

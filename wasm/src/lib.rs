@@ -18,6 +18,7 @@ mod attention_rows;
 mod attention_text;
 mod attention_two;
 mod bf16;
+mod byte_dots;
 mod cache;
 mod combine;
 mod decode;

@@ -13,7 +13,6 @@ use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::gemm::many;
 use crate::integer;
-use crate::integer_tile::by_dots;
 use crate::many_fixed::{are_fixed, many_fixed};
 use crate::matvec::direct;
 use crate::matvec_fixed;
@@ -117,7 +116,7 @@ fn few_floats_multiply(r: &Record) -> bool {
 /// half of them, and nearly all of them where that gains less (docs/measurements/matvec.md).
 unsafe fn fits(r: &Record) -> bool {
     unsafe {
-        let (blocks, part) = (r.weights.cols / BLOCK, if by_dots(r.way()) { 2 } else { 8 });
+        let (blocks, part) = (r.weights.cols / BLOCK, if r.dots { 2 } else { 8 });
         r.has_fixed() && (0..blocks).filter(|&b| r.fixed(0).digits(b) == UNFIT).count() * part <= blocks
     }
 }

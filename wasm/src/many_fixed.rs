@@ -6,7 +6,6 @@ use crate::exponents::Exponents;
 use crate::few::{MOST, MOST_EXPONENT, ROWS, Sums, add_sums};
 use crate::finish::Finish;
 use crate::fp4::Fp4;
-use crate::integer_tile::by_dots;
 use crate::integers::Integers;
 use crate::matvec_fixed;
 use crate::memory::turn;
@@ -31,10 +30,10 @@ pub unsafe fn are_fixed(r: &Record) -> bool {
         && r.weights.format == format::MXFP4
         && r.weights.cols % BLOCK == 0
         && r.has_fixed()
-        && unsafe { r.integers() }
+        && r.integers
         && match (0..r.pairs).map(|pair| unsafe { r.fixed(pair).most_digits(blocks) }).max() {
-            Some(1) => unsafe { by_dots(r.way()) },
-            Some(MOST_DIGITS) => r.pairs <= MOST_BY_PAIRS || unsafe { by_dots(r.way()) },
+            Some(1) => r.dots,
+            Some(MOST_DIGITS) => r.pairs <= MOST_BY_PAIRS || r.dots,
             _ => false,
         }
 }

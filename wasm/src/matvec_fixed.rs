@@ -4,7 +4,6 @@
 use crate::dot::BLOCK;
 use crate::fixed::{Block, UNFIT, starts_as_float};
 use crate::four_rows::{FourRows, ROWS};
-use crate::integer_tile::by_dots;
 use crate::integers::{Factors, Integers};
 use crate::matvec::{finish, write_scales};
 use crate::one_row;
@@ -37,7 +36,7 @@ pub unsafe fn some<F: Integers>(r: &Record, from: usize, to: usize, first: usize
         }
         let from = from + one_row::ROWS * apart;
         let apart = (to - from) / TOGETHER;
-        let dots = by_dots(r.way());
+        let dots = r.dots;
         for row in from..from + apart {
             for pair in first..first + pairs {
                 if dots {

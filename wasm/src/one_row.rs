@@ -44,7 +44,7 @@ pub struct OneRow {
 unsafe extern "C" {
     fn one_row(n: usize, rows: *mut OneRow);
     /// The same by an instruction that multiplies pairs of bytes, for processors without one that multiplies and adds
-    /// four (`integer_tile::lacks_dot`).
+    /// four (`byte_dots.rs`).
     fn one_row_pairs(n: usize, rows: *mut OneRow);
 }
 

@@ -7,9 +7,9 @@
 //! |w| |x - x'| + |w - w'| |x'|, by Cauchy and Schwarz. What a float32 sum is off by comes on top.
 
 use crate::bf16::Bf16;
+use crate::byte_dots::by_dots;
 use crate::digits::{Facts, MOST};
 use crate::dot::{BLOCK, Format, block_sum};
-use crate::integer_tile::by_dots;
 use crate::memory::{Words, at, opaque, row, sum_lanes};
 use crate::pick_best::Best;
 use crate::pick_panel::{Begun, GROUP, products};

@@ -3,7 +3,7 @@
 //! A unit of `probe_read` is a stretch of memory, one of the others so many rounds of `CHAINS` independent chains. All
 //! leave a sum in `scratch`, so that no compiler can leave the work out.
 
-use crate::integer_tile::by_dots;
+use crate::byte_dots::by_dots;
 use crate::memory::{Words, at};
 use core::arch::wasm32::*;
 

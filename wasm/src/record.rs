@@ -1,5 +1,6 @@
 //! The 24 words that describe one matrix of a `linear`.
 
+use crate::byte_dots::by_dots;
 use crate::dot::BLOCK;
 use crate::fixed::Row;
 use crate::memory::{Words, at};
@@ -145,12 +146,18 @@ pub struct Record {
     fixed_stride: usize,
     /// Where tests ask for a way of multiplying, and count what was taken; 0 elsewhere.
     ways: usize,
+    /// Whether blocks may be multiplied as integers.
+    pub integers: bool,
+    /// Whether those are multiplied by dot products of bytes.
+    pub dots: bool,
 }
 
 impl Record {
     #[inline(always)]
     pub unsafe fn from(d: Words) -> Record {
         unsafe {
+            let ways = d.get(23);
+            let way = if ways == 0 { 0 } else { *(ways as *const u32) as usize };
             Record {
                 weights: Weights::from(d),
                 bias: d.get(9),
@@ -167,7 +174,9 @@ impl Record {
                 first_unit: d.get(20),
                 fixed: d.get(21),
                 fixed_stride: d.get(22),
-                ways: d.get(23),
+                ways,
+                integers: way != 1,
+                dots: by_dots(way),
             }
         }
     }
@@ -176,18 +185,6 @@ impl Record {
     #[inline(always)]
     pub fn units(&self) -> usize {
         self.weights.rows.div_ceil(TILE)
-    }
-
-    /// Whether blocks may be multiplied as integers.
-    #[inline(always)]
-    pub unsafe fn integers(&self) -> bool {
-        unsafe { self.way() != 1 }
-    }
-
-    /// What a test or a bench asks for ("ways" in ABI.md), or 0.
-    #[inline(always)]
-    pub unsafe fn way(&self) -> usize {
-        if self.ways == 0 { 0 } else { unsafe { *(self.ways as *const u32) as usize } }
     }
 
     /// Counts a tile's pairs, where a test asks for it.
