@@ -88,7 +88,18 @@ const CASES: readonly [wrong: string, bad: Bad, line: RegExp][] = [
         t.set(`${EXPERT}.weight_scale`, floats([], 1));
       },
     },
-    /2\.down_proj\.weight: expected mxfp4 as in expert 0, got fp8_e4m3/,
+    /2\.down_proj\.weight: expected mxfp4 as in expert 0, got fp8_e4m3 in expert 2/,
+  ],
+  [
+    "one tensor of experts in both formats of 6 bits",
+    {
+      quark: { weights: "mxfp6_e3m2", experts: "fused" },
+      config: (quantization) => {
+        const entry = { weight: { ...MX, dtype: "fp6_e2m3" }, input_tensors: null };
+        quantization["layer_quant_config"] = { "*.1.mlp.experts.2.down_proj": entry };
+      },
+    },
+    /1\.mlp\.experts\.down_proj\.weight: expected mxfp6_e3m2 as in expert 0, got mxfp6_e2m3 in expert 2$/m,
   ],
   [
     "a linear of attention that is missing",

@@ -97,25 +97,32 @@ class QuarkReader {
       const biases = this.#tensors.vectors(`${fused}.bias`, experts, shape.rows);
       const scales = inputScales();
       const more = this.#weights.plainScale(fused);
-      return weights.map((weight, e) => ({ ...linear(moduleOf(e), weight, biases[e]!, scales[e]), ...more }));
+      const linears = weights.map((weight, e) => ({
+        ...linear(moduleOf(e), weight, biases[e]!, scales[e]),
+        ...more,
+      }));
+      return this.#alike(linears);
     }
-    const linears = Array.from({ length: experts }, (_, e) => this.linear(moduleOf(e), shape.rows, shape.cols, true));
-    this.#checkAlike(linears);
-    return linears;
+    return this.#alike(
+      Array.from({ length: experts }, (_, e) => this.linear(moduleOf(e), shape.rows, shape.cols, true)),
+    );
   }
 
-  /** Checks that a layer's experts, which are computed together, have one format and static scales all or none. */
-  #checkAlike(linears: readonly LinearSource[]): void {
+  /**
+   * Refuses a layer's experts, which are computed together, unless they have one format, and static scales all or none.
+   * Those of one tensor, too: which of the formats of 6 bits each has, the config alone says.
+   */
+  #alike(linears: LinearSource[]): LinearSource[] {
     const describe = ({ weight: { format, scale } }: LinearSource) =>
       scale.kind === "row" ? `${format} with a scale per row` : format;
     const [first] = linears;
-    for (const expert of linears) {
+    for (const [e, expert] of linears.entries()) {
       if (describe(expert) !== describe(first!)) {
         throw InputError.of(
           "contradiction",
           { file: this.#tensors.place, tensor: expert.weight.name },
           `${describe(first!)} as in expert 0`,
-          describe(expert),
+          `${describe(expert)} in expert ${e}`,
         );
       }
       if ((expert.inputScale === undefined) !== (first!.inputScale === undefined)) {
@@ -128,6 +135,7 @@ class QuarkReader {
         );
       }
     }
+    return linears;
   }
 
   /**
