@@ -7,6 +7,8 @@ writes exports/NAME/{config.json, model.safetensors.gz, logits.safetensors} (wit
 amd-quark 0.13, transformers 5.24, torch 2.15, accelerate 1.15 and scipy, all from PyPI. `schemes.py` has the configurations.
 
 Weights are bfloat16 numbers stored as float32 (Quark's MXFP4 has no kernel for bfloat16 models on a processor), so that files compress.
+Exports called NAME_bfloat16 are of a model that was loaded as bfloat16, whose scales Quark stores as bfloat16. Their logits are those of
+Quark's import of the same numbers as float32.
 """
 
 import gzip
@@ -83,8 +85,8 @@ def base_model(directory: str) -> None:
     model.save_pretrained(directory)
 
 
-def load(directory: str) -> GptOssForCausalLM:
-    return GptOssForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+def load(directory: str, dtype: torch.dtype) -> GptOssForCausalLM:
+    return GptOssForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
 
 
 def token_ids(seed: int) -> torch.Tensor:
@@ -106,6 +108,21 @@ def reload(directory: str):
     """What Quark itself makes of an export."""
     model = GptOssForCausalLM._from_config(GptOssConfig.from_pretrained(directory), attn_implementation="eager").float()
     return import_model_from_safetensors(model, directory).eval()
+
+
+def widened(directory: str, export: Export):
+    """An export read back with its bfloat16 numbers as float32: nothing that is computed with them is rounded to bfloat16."""
+    if export.dtype == torch.float32:
+        return reload(directory)
+    with tempfile.TemporaryDirectory() as wide:
+        tensors = load_file(os.path.join(directory, "model.safetensors"))
+        tensors = {name: value.float() if value.dtype == torch.bfloat16 else value for name, value in tensors.items()}
+        save_file(tensors, os.path.join(wide, "model.safetensors"), metadata={"format": "pt"})
+        with open(os.path.join(directory, "config.json")) as source:
+            config_json = json.load(source)
+        with open(os.path.join(wide, "config.json"), "w") as target:
+            json.dump({**config_json, "dtype": "float32"}, target)
+        return reload(wide)
 
 
 def edited(directory: str, export: Export):
@@ -131,14 +148,16 @@ def per_token_experts(model):
 
 
 def make(export: Export, base: str) -> None:
-    model = load(base)
+    model = load(base, export.dtype)
     preprocess_for_quantization(model)
     quantizer = ModelQuantizer(export.config())
     calibration = torch.cat([token_ids(seed) for seed in (1, 2)])
     model = quantizer.quantize_model(model, DataLoader(calibration, batch_size=1))
     model = ModelQuantizer.freeze(model)
     ids = token_ids(3)
-    golden = {"ids": ids[0].to(torch.int32), "logits": forward(model, export, ids)}
+    golden = {"ids": ids[0].to(torch.int32)}
+    if export.dtype == torch.float32:
+        golden["logits"] = forward(model, export, ids)
     target = os.path.join(HERE, "exports", export.name)
     shutil.rmtree(target, ignore_errors=True)
     os.makedirs(target)
@@ -147,8 +166,10 @@ def make(export: Export, base: str) -> None:
             export_safetensors(model, written, weight_format=export.weight_format)
         if export.edit is not None:
             golden["logits"] = forward(edited(written, export), export, ids)
-        elif export.per_token:
-            golden["logits.per_token"] = forward(per_token_experts(reload(written)), export, ids)
+        if export.dtype != torch.float32:
+            golden["logits"] = forward(widened(written, export), export, ids)
+        if export.per_token:
+            golden["logits.per_token"] = forward(per_token_experts(widened(written, export)), export, ids)
         assert golden["logits"].isfinite().all()
         with open(os.path.join(written, "model.safetensors"), "rb") as source:
             data = source.read()

@@ -30,6 +30,8 @@ class Export:
     cached: bool = False
     # Whether logits with one scale per token for experts' inputs are written too.
     per_token: bool = False
+    # What the model is loaded as: Quark's scales are of this type, and what it divides by them is rounded to it.
+    dtype: torch.dtype = torch.float32
     # Changes tensors and quantization_config of what was written; logits are then those of Quark's own import of it.
     edit: Callable[[dict, dict], None] | None = None
 
@@ -163,6 +165,9 @@ EXPORTS = [
     Export("fp8", template("fp8")),
     Export("ptpc_fp8", template("ptpc_fp8"), per_token=True),
     Export("fp8_weight_only", specs(fp8_tensor())),
+    Export("mxfp4_fp8_bfloat16", template("mxfp4_fp8"), dtype=torch.bfloat16),
+    Export("fp8_bfloat16", template("fp8"), dtype=torch.bfloat16),
+    Export("ptpc_fp8_bfloat16", template("ptpc_fp8"), per_token=True, dtype=torch.bfloat16),
     Export(
         "mixed",
         template(
