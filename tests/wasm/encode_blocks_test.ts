@@ -34,9 +34,14 @@ for (const name of Object.keys(ELEMENT_WORDS) as MxElement[]) {
     assertEquals([...codes].map((b) => b.toString(16).padStart(2, "0")).join(" "), TIES_EXPECTED[name].packed);
   });
 
-  Deno.test(`encode_blocks() makes the scale of a block with a NaN NaN (${name})`, () => {
-    const x = new Float32Array(64).fill(1);
-    x[40] = NaN;
-    assertEquals(encodeBlocks(x, name, 0).scales[1], 255);
+  Deno.test(`encode_blocks() makes the scale of a block with a NaN NaN, and its codes 0 (${name})`, () => {
+    const x = new Float32Array(64).fill(1), bits = new Uint32Array(x.buffer);
+    // The last one's bits are next to those of an infinity.
+    for (const nan of [0x7fc0_0000, 0xffff_ffff, 0x7f80_0001]) {
+      bits[40] = nan;
+      const { codes, scales } = encodeBlocks(x, name, 0);
+      assertEquals(scales[1], 255);
+      assertEquals([...codes.subarray(codes.length / 2)], new Array(codes.length / 2).fill(0));
+    }
   });
 }

@@ -51,6 +51,33 @@ Deno.test("prepare() writes no block as integers whose smallest number vanishes 
   assertEquals(fixed.data[BLOCK_BYTES], 0);
 });
 
+Deno.test("prepare() writes as integers what just fits: exponents of 80, numbers of 21 bits in three digits", () => {
+  const machine = new Machine();
+  for (const sign of [1, -1]) {
+    for (
+      const [numbers, digits] of [
+        [[2 ** 80], 1],
+        [[1.5 * 2 ** 80], 1],
+        [[2 ** 81], 0],
+        [[2 ** -80], 1],
+        [[1.5 * 2 ** -81], 0],
+        // Of one lane; a sum of 2^20 and 1 times 12 is below 2^24.
+        [[1, 2 ** -20], 3],
+        [[1, 2 ** -21], 0],
+        [[1.25, 2 ** -19, 2 ** -20], 3],
+        [[1.5, 2 ** -20], 0],
+      ] as const
+    ) {
+      const row = new Float32Array(32);
+      numbers.forEach((number, i) => row[8 * i] = sign * number);
+      const lanes = [[...numbers], [0], [0], [0]];
+      assertEquals(fixedDigits(lanes, 12), digits, `the twin's digits of ${numbers}`);
+      const { fixed } = prepare(machine, [row], [0, 0, 0], 12);
+      assertEquals(fixed.data[BLOCK_BYTES], digits, `${numbers}`);
+    }
+  }
+});
+
 for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
   for (const [name, , words] of INPUTS) {
     Deno.test(`linear() gives the bits of floats from integers (${format}, inputs ${name})`, () => {

@@ -1,4 +1,5 @@
 import { qdqRow, quantizeFp8 } from "../../src/formats/qdq.ts";
+import { assertEquals } from "../assert.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
 import { awkwardRows, INPUTS } from "./inputs.ts";
 import { preparedOrder } from "./twins.ts";
@@ -27,6 +28,45 @@ for (const width of [1, 31, 64, 72]) {
       }
     });
   }
+}
+
+/** A row of numbers beside powers of two, above and below: what rounds up to a larger power. */
+function besidePowers(width: number, largest: number): Float32Array {
+  const row = Float32Array.from({ length: width }, (_, i) => 2 ** -(i >> 2));
+  const bits = new Uint32Array(row.buffer);
+  // One or two below, on it, one above; in turns of either sign.
+  bits.forEach((number, i) => bits[i] = number + [-1, -2, 0, 1][i % 4]! | (i >> 2) % 2 << 31);
+  row[0] = largest;
+  return row;
+}
+
+for (const [name, input, words] of INPUTS) {
+  Deno.test(`prepare() rounds numbers beside powers of two as src/formats does (${name})`, () => {
+    const width = 32, machine = new Machine();
+    const rows = [1, 1.25, 1.5, 1.75, 1.9, 2, 4, 6, 7.5, 28].map((largest) => besidePowers(width, largest));
+    const x = machine.floats(rows.length * width), out = machine.floats(rows.length * width);
+    rows.forEach((row, r) => x.data.set(row, r * width));
+    machine.run("prepare", [out.address, width, x.address, width, width, ...words, 0, 0, 0, 0, 0], rows.length, [out]);
+    rows.forEach((row, r) => {
+      const expected = preparedOrder(qdqRow(row, input, false));
+      assertSameBits(out.data.subarray(r * width, (r + 1) * width), expected, `row ${r}`);
+    });
+  });
+}
+
+for (const [name, input, words] of INPUTS.filter(([, { kind }]) => kind === "mx")) {
+  Deno.test(`prepare() and qdq() know the NaN whose bits are next to an infinity's (${name})`, () => {
+    assertEquals(input.kind, "mx");
+    const machine = new Machine(), x = machine.integers(32), out = machine.floats(32);
+    for (const bits of [0x7f80_0001, 0xff80_0001]) {
+      x.data[17] = bits;
+      for (const [kernel, last] of [["prepare", [0, 0, 0, 0]], ["qdq", []]] as const) {
+        const strides = kernel === "prepare" ? [out.address, 32, x.address, 32, 32] : [out.address, x.address, 32, 32];
+        machine.run(kernel, [...strides, ...words, 0, ...last], 1, [out]);
+        assertSameBits(out.data, new Array(32).fill(NaN), kernel);
+      }
+    }
+  });
 }
 
 /** Whether place i of a prepared row holds a column. */
