@@ -68,6 +68,11 @@ async function pin(folder: string): Promise<void> {
 }
 
 if (import.meta.main) {
+  // Options of `deno install`, such as --root, would be passed over in silence.
+  if (Deno.args.length > 0) {
+    console.error("usage: deno task install, without arguments; DENO_INSTALL_ROOT says where to");
+    Deno.exit(2);
+  }
   if (!findsDeno()) {
     console.error(
       "error: PATH: expected deno, which the installed command is run by, got none; npm install --global deno puts " +

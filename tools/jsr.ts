@@ -9,6 +9,10 @@ import { inRepository } from "./package/files.ts";
 import { PACKS, packs } from "./package/packs.ts";
 
 if (import.meta.main) {
+  if (Deno.args.length > 0) {
+    console.error("usage: deno task jsr, without arguments");
+    Deno.exit(2);
+  }
   Deno.mkdirSync(inRepository(PACKS), { recursive: true });
   for (const [path, text] of packs()) {
     Deno.writeTextFileSync(inRepository(path), text);

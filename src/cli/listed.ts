@@ -98,7 +98,10 @@ function belowOf(dir: string, depth: number): Listed[] {
   const further = entries.filter((name) => !name.startsWith(".") && isDirectory(joined(dir, name)))
     .flatMap((name) => below(joined(dir, name), depth - 1));
   // A file that has nothing to do with them, such as what mxoss logits writes, may lie beside folders of checkpoints.
-  return own.length === 0 ? further : [...own, ...further.filter(({ problem }) => problem === null)];
+  const models = further.filter(({ problem }) => problem === null);
+  if (own.length === 0) return further;
+  // What has a row of its own is not counted a second time.
+  return models.length === 0 ? own : [...own.map((row) => ({ ...row, file_bytes: bytesBeside(dir) })), ...models];
 }
 
 type Place = Pick<Listed, "name" | "path" | "repository" | "commit" | "refs">;
@@ -143,6 +146,11 @@ function fileBytes(path: string, depth = DEPTH): number {
   } catch {
     return 0;
   }
+}
+
+/** Bytes of the files in a directory, without those in folders of it. */
+function bytesBeside(dir: string): number {
+  return names(dir).reduce((sum, name) => sum + fileBytes(joined(dir, name), -1), 0);
 }
 
 /** Names in a directory, in their order. */

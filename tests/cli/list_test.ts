@@ -87,6 +87,10 @@ Deno.test("mxoss list shows checkpoints below a directory that has a stray file 
   ) {
     dir.write(stray, "0123456789");
     assertEquals(await listed(), [["", problem], ["/org/name", null], ["/quantized", null]]);
+    // Its ten bytes alone: the checkpoints have rows of their own.
+    const [own] = await list(`${dir.path}/none`, dir.path);
+    assertEquals(own?.file_bytes, 10);
+    Deno.removeSync(`${dir.path}/${stray}`);
   }
 });
 
