@@ -24,6 +24,7 @@ mod combine;
 mod decode;
 mod digits;
 mod dot;
+mod eight_rows;
 mod element;
 mod embed;
 mod encode;

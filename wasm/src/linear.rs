@@ -5,6 +5,7 @@
 
 use crate::bf16::Bf16;
 use crate::dot::BLOCK;
+use crate::eight_rows::eight_rows;
 use crate::few::{MOST_PAIRS, few};
 use crate::few_floats::few_floats;
 use crate::few_panels::{by_panels, few_panels};
@@ -69,6 +70,7 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
         match r.weights.format {
             format::MXFP4 if r.has_fixed() => matvec_fixed::direct::<Fp4>(r, from, to, scratch),
             format::MXFP6_E2M3 if r.has_fixed() => matvec_fixed::direct::<Fp6<E2m3>>(r, from, to, scratch),
+            format::BF16 if r.pairs == 1 => eight_rows(r, from, to, scratch),
             _ => by_format!(r.weights.format, direct(r, from, to, scratch)),
         }
     }
