@@ -23,7 +23,7 @@ Deno.test("linear() multiplies every bfloat16 by one, exactly", () => {
   }
 });
 
-Deno.test("linear() sums one row by bfloat16 in the order of all sums, whatever rows and columns eight and 32 leave", () => {
+Deno.test("linear() sums one row by bfloat16 in the order of all sums, whatever rows eight leave", () => {
   for (const rows of [1, 7, 8, 9, 15, 16, 23, 40]) {
     for (const cols of [31, 32, 33, 64, 96, 205]) {
       const machine = new Machine(), numbers = matrixRows(rows, cols, rows + cols);

@@ -1,7 +1,8 @@
-//! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded
-//! (`matvec.rs`, on integers `matvec_fixed.rs`; of a few input rows up to four together on integers, `few.rs`, or in
-//! float32 up to six, `few_floats.rs`, or twelve, `few_panels.rs`). For more, and for transposed matrices, a tile of 8
-//! output rows is decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
+//! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded:
+//! `matvec.rs`, and `eight_rows.rs` one row by bfloat16; on integers `matvec_fixed.rs`; of a few input rows up to four
+//! together on integers, `few.rs`, or in float32 up to six, `few_floats.rs`, or twelve, `few_panels.rs`. For more, and
+//! for transposed matrices, a tile of 8 output rows is decoded once for many (`gemm.rs`). All sum in the order of
+//! `dot.rs`.
 
 use crate::bf16::Bf16;
 use crate::dot::BLOCK;
