@@ -1,13 +1,16 @@
 /**
  * The formats of strings as regular expressions: those of OpenAI's structured outputs, and uri. They take the usual
- * part of what the formats' RFCs allow: no leap seconds, which only some minutes have; no quoted names and no IP
- * addresses in emails; of uris those with `://` and the name of a host.
+ * part of what the formats' RFCs allow, which is what the types of Python's clients read: no leap seconds, which only
+ * some minutes have; no quoted names and no IP addresses in emails; of uris those with `://` and the name of a host.
  */
 
 const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
 const IPV4 = String.raw`${OCTET}(?:\.${OCTET}){3}`;
 const LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
 const HOST = String.raw`${LABEL}(?:\.${LABEL})*`;
+/** Readers of URLs take what ends in a number for an address of IPv4; top names begin with letters (RFC 1123). */
+const HOST_OF_URI = String.raw`(?:${IPV4}|(?:${LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)`;
+const PORT = String.raw`(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|\d{1,4})`;
 
 /** Days that there are, as `2024-02-29`. The year 0, of which RFC 3339 speaks, is none to Python and databases. */
 const DATE = (() => {
@@ -22,14 +25,17 @@ const TIME = String.raw`${HOUR}:[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-]${HOUR}:[0
 
 /**
  * Durations by the grammar in appendix A of RFC 3339, which JSON Schema names: between the largest unit and the
- * smallest none is left out (`PT1H0M5S`, not `PT1H5S`), and weeks stand alone.
+ * smallest none is left out (`PT1H0M5S`, not `PT1H5S`), and weeks stand alone. All together are less than
+ * 999,999,999 days, and those of the time less than 2 ** 32 seconds: more is too much for Python's timedelta, or for
+ * pydantic, which makes one of a text.
  */
 const DURATION = (() => {
-  const part = (letter: string) => String.raw`\d{1,9}${letter}`;
-  const [year, month, day, hour, minute, second] = ["Y", "M", "D", "H", "M", "S"].map(part);
+  const part = (most: number, letter: string) => String.raw`\d{1,${most}}${letter}`;
+  const year = part(6, "Y"), month = part(6, "M"), day = part(8, "D");
+  const hour = part(6, "H"), minute = part(6, "M"), second = part(8, "S");
   const time = `T(?:${hour}(?:${minute}(?:${second})?)?|${minute}(?:${second})?|${second})`;
   const date = `(?:${year}(?:${month}(?:${day})?)?|${month}(?:${day})?|${day})`;
-  return `P(?:${part("W")}|${date}(?:${time})?|${time})`;
+  return `P(?:${part(8, "W")}|${date}(?:${time})?|${time})`;
 })();
 
 const IPV6 = (() => {
@@ -44,7 +50,16 @@ const IPV6 = (() => {
   return forms.join("|");
 })();
 
-const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
+/**
+ * Emails: the domain's labels have no two hyphens at their third place, which are reserved, but for `xn--` (RFC 5890),
+ * and its last one ends with a letter, as all that there are do.
+ */
+const EMAIL = (() => {
+  const atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]", a = "[A-Za-z0-9]", x = "[A-Za-z0-9-]";
+  const label = (end: string) =>
+    `(?:${end}|${a}(?:${end}|${x}(?:-?${end}|(?:-${a}|${a}${x})${x}{0,58}${end}))|[Xx][Nn]--${x}{0,58}${end})`;
+  return String.raw`${atom}+(?:\.${atom}+)*@(?:${label(a)}\.)+${label("[A-Za-z]")}`;
+})();
 
 /** Patterns by format; each is of the whole text. */
 export const FORMATS: ReadonlyMap<string, string> = new Map(
@@ -53,12 +68,12 @@ export const FORMATS: ReadonlyMap<string, string> = new Map(
     "time": TIME,
     "date-time": `${DATE}T${TIME}`,
     "duration": DURATION,
-    "email": String.raw`${ATOM}(?:\.${ATOM})*@(?:${LABEL}\.)+${LABEL}`,
+    "email": EMAIL,
     "hostname": HOST,
     "ipv4": IPV4,
     "ipv6": IPV6,
     "uuid": "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-    "uri": String.raw`[A-Za-z][A-Za-z0-9+.-]*://${HOST}(?::\d{1,5})?` +
+    "uri": String.raw`[A-Za-z][A-Za-z0-9+.-]*://${HOST_OF_URI}(?::${PORT})?` +
       String.raw`(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*` +
       String.raw`(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?` +
       String.raw`(?:#(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?`,

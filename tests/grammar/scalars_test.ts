@@ -46,3 +46,56 @@ Deno.test("multiples of numbers with many decimals are told exactly", () => {
     }
   }
 });
+
+Deno.test("what pydantic does not read is no email, uri or duration, and what is usual is one", () => {
+  // Each was given to EmailStr, HttpUrl and timedelta of pydantic 2.14.4 with email-validator.
+  const long = (count: number) => "x".repeat(count);
+  const cases: readonly [format: string, taken: readonly string[], refused: readonly string[]][] = [
+    ["email", [
+      "a@b.c",
+      "a@b--d.de",
+      "a@bcd--e.de",
+      "a@xn--mnchen-3ya.de",
+      "a@x.xn--p1ai",
+      "a@b.1c",
+      "a@b2.3.de",
+      `${long(64)}@b.de`,
+      `a@${long(63)}.de`,
+    ], [
+      "a@bc--d.de",
+      "a@b.de--f",
+      "a@b.1",
+      "a@b.c1",
+      `a@${long(64)}.de`,
+      ...["a", "ab", "abc", "abcd", "abcde"].map((label) => `a@${label}-.de`),
+      "a@-a.de",
+    ]],
+    ["uri", [
+      "http://1.2.3.4/",
+      "http://localhost:8080/x",
+      "http://3com.com",
+      ...[0, 9999, 10000, 59999, 60000, 64999, 65000, 65499, 65500, 65529, 65535].map((port) => `http://a:${port}`),
+    ], [
+      "http://1.2.3.999",
+      "http://a.1",
+      "http://09.1.1.1/",
+      "http://a.b.0x",
+      "http://a:65536",
+      "http://a:66000",
+      "http://a:70000",
+      "http://a:99999",
+    ]],
+    ["duration", ["P999999Y999999M99999999DT999999H999999M99999999S", "P99999999W"], [
+      "P9999999Y",
+      "P99999999M",
+      "P182338038W",
+      "PT131314252H",
+      "PT131314252M",
+    ]],
+  ];
+  for (const [format, taken, refused] of cases) {
+    const matcher = matcherOf({ type: "string", format });
+    for (const text of taken) assertEquals(takes(matcher, JSON.stringify(text)), true, text);
+    for (const text of refused) assertEquals(takes(matcher, JSON.stringify(text)), false, text);
+  }
+});
