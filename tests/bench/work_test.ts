@@ -50,6 +50,8 @@ Deno.test("Costs.of() counts each weight once for a batch, and keys and values f
   const position = 2 * SHAPE.kvHeads * SHAPE.headDim * 2, row = 2 * SHAPE.hidden;
   assertEquals(two - one, (8 + 21) * position + row);
   assertEquals(of([{ start: 21, count: 1 }]) - one, position);
+  // The first of four tokens sees the window before it, and the others one position more each.
+  assertEquals(of([{ start: 20, count: 4 }]) - one, 3 * (2 * position + row));
   assertEquals(of([{ start: 20, count: 1 }], 1) - one, SHAPE.vocab * row);
   const expert = of([{ start: 20, count: 1 }], 0, [8, 8]) - of([{ start: 20, count: 1 }], 0, [8, 7]);
   const { gateUp, down } = source.tree.layers[1]!;

@@ -6,6 +6,7 @@ import type { RunKey } from "../../src/parallel/handshake.ts";
 import { lendThreads } from "../../src/parallel/lend_threads.ts";
 import { meet, type MeetingLimits } from "../../src/parallel/meeting.ts";
 import { ownDevices } from "../../src/parallel/own_devices.ts";
+import { ownRanks } from "../../src/parallel/own_ranks.ts";
 import type { Downward } from "../../src/parallel/process_messages.ts";
 import { Processes } from "../../src/parallel/processes.ts";
 import type { RankReply } from "../../src/parallel/messages.ts";
@@ -66,6 +67,12 @@ Deno.test("processes of whose number ranks are no multiple are refused, wherever
     const expected = /^2 processes: expected .* to be a multiple of 2, so that each has as many ranks, got [13]$/;
     assertMatch(assertThrows(() => sharingOf(models, reading(TORCHRUN)), InputError).message, expected);
   }
+});
+
+Deno.test("each process has as many ranks as any other, in the order of processes", () => {
+  const shared = (size: number, ranks: number) => Array.from({ length: size }, (_, i) => ownRanks(i, size, ranks));
+  assertEquals(shared(3, 6), [{ first: 0, count: 2 }, { first: 2, count: 2 }, { first: 4, count: 2 }]);
+  assertEquals(shared(2, 2), [{ first: 0, count: 1 }, { first: 1, count: 1 }]);
 });
 
 Deno.test("a process takes the devices that are named in its place, or those of its place among what it sees", () => {

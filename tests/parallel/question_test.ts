@@ -39,6 +39,13 @@ function* questions(): Generator<Question> {
   }
 }
 
+/** The same bytes behind others, as what comes over a network may lie. */
+function within(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(8 + bytes.length).fill(255, 0, 8);
+  all.set(bytes, 8);
+  return all.subarray(8);
+}
+
 Deno.test("questions come as they were asked, in memory that held others and in bytes", () => {
   const memory = new Int32Array(100).fill(-1);
   let count = 0;
@@ -46,7 +53,7 @@ Deno.test("questions come as they were asked, in memory that held others and in 
     assert(writeQuestion(question, memory) <= mostWordsOf(question));
     assertEquals(readQuestion(memory), question);
     const down: Downward = { kind: "rank", session: 2, rank: 5, message: question };
-    assertEquals(unpacked(packed(down)), down);
+    assertEquals(unpacked(within(packed(down))), down);
     count++;
   }
   assertEquals(count, 2 + ARRAYS.length + 3 * ARRAYS.length ** 3);

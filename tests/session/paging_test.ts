@@ -188,3 +188,15 @@ Deno.test("where each sequence has a cache of its own nothing has to fit, nor go
   assertEquals(new Paging({ ...limits, rewind: 7 }, new Slots(1)).reach(0), 7);
   assert(paging.place(batch, feeds) === batch);
 });
+
+Deno.test("the ring of a sliding layer is no longer than the context, and than its window and a batch need", () => {
+  const config = { sliding: [true, false], slidingWindow: 128 };
+  const own = (context: number) => ownPages({ config, context, maxTokens: 64 });
+  // 191 positions are seen or written at once, which may begin at the end of a page.
+  assertEquals([own(64), own(100), own(256), own(4096)], [
+    { full: 1, ring: 1 },
+    { full: 2, ring: 2 },
+    { full: 4, ring: 4 },
+    { full: 64, ring: 4 },
+  ]);
+});
