@@ -51,11 +51,22 @@ Deno.test("linear() multiplies many fixed rows by pairs of bytes up to 24 of the
 });
 
 Deno.test("linear() multiplies many fixed rows in float32 where one of them has three digits, or does not fit", () => {
-  for (const smallest of [2 ** -9, 2 ** -30]) {
+  // The first one, one in the middle, the last one.
+  for (const [smallest, row] of [2 ** -9, 2 ** -30].flatMap((smallest) => [0, 11, 19].map((r) => [smallest, r]))) {
     const machine = new Machine(64), rows = rowsOf(20, 9);
+    rows.forEach((numbers, r) => r % 3 === 0 && numbers.set(rowsOf(20, 10)[1]!));
     // Columns 0 and 8 are of one lane, whose other numbers are smaller than 2^14.
-    rows[11]!.set([2 ** 9, 0, 0, 0, 0, 0, 0, 0, smallest]);
-    assertEquals(bothWays(machine, matrixIn(machine), prepare(machine, rows, [0, 0, 0], OFFSET), 20), 0, `${smallest}`);
+    rows[row!]!.set([2 ** 9, 0, 0, 0, 0, 0, 0, 0, smallest!]);
+    const x = prepare(machine, rows, [0, 0, 0], OFFSET);
+    assertEquals(bothWays(machine, matrixIn(machine), x, 20), 0, `${smallest} in ${row}`);
+  }
+});
+
+Deno.test("linear() multiplies the columns after the last whole block of many fixed rows", () => {
+  for (const width of [33, 77, 95]) {
+    const machine = new Machine(64), weights = Array.from({ length: OUT_ROWS }, (_, r) => normals(60 + r, width));
+    const rows = prepare(machine, rowsOf(24, 7).map((row) => row.slice(0, width)), [0, 0, 0], OFFSET);
+    bothWays(machine, storeMatrix(machine, weights, { format: "mxfp4" }), rows, 24);
   }
 });
 
