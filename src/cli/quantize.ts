@@ -57,6 +57,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   const sources = await readSources(checkpoint, interrupt);
   if (sources === null) return interruptedBefore();
   using journal = Journal.open(options.out, { settings, sources });
+  noteResumed(journal);
   if (text && journal.observed === null) {
     const observed = await interrupt.race(calibrate(setting, text));
     if (observed === INTERRUPTED) return interruptedBefore();
@@ -88,6 +89,16 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   }
   await writeLines([`${options.out}: ${counted(written.files.length, "file")}, ${bytesText(written.bytes)}`]);
   return 0;
+}
+
+/** Says that not all that comes out is made by this run. */
+function noteResumed({ dir, isEmpty, observed, recordedFiles }: Journal): void {
+  if (isEmpty) return;
+  const kept = [
+    ...(observed === null ? [] : ["measured scales"]),
+    ...(recordedFiles === 0 ? [] : [counted(recordedFiles, "finished weight file")]),
+  ];
+  note(`note: ${dir}: goes on from an interrupted run, which left ${kept.join(" and ")}`);
 }
 
 function interruptedBefore(): number {

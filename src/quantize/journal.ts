@@ -139,6 +139,11 @@ export class Journal implements Disposable {
     return this.observed === null && this.#finished.size === 0;
   }
 
+  /** How many weight files were finished once; each may be gone or damaged now. */
+  get recordedFiles(): number {
+    return this.#finished.size;
+  }
+
   /** Whether a weight file was finished once; it may be gone or damaged now. */
   recorded(name: string): boolean {
     return this.#finished.has(name);
