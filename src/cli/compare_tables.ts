@@ -42,6 +42,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
     ...linesOf(layerTable(d)),
     "",
     "total error: with all that came before; own: of the operation alone, on equal inputs; relative, ||B - A|| / ||A||",
+    "errors and flips: with the digits that are sure; intervals: of every operation's errors --all, of all --json",
     ...(d.largest === undefined ? [] : [orMoreNote([d])]),
     "",
     ...tableLines([

@@ -3,7 +3,16 @@ import { counted } from "../amounts.ts";
 import type { DivergenceResult } from "./divergence_schema.ts";
 import { FEWEST_SEQUENCES } from "./intervals.ts";
 import type { Estimated, PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
-import { measured, measuredShareValue, percent, pointsText, pValue, roughPercent, small } from "./report/numbers.ts";
+import {
+  bracketed,
+  measured,
+  measuredShareValue,
+  percent,
+  pointsText,
+  pValue,
+  roughPercent,
+  small,
+} from "./report/numbers.ts";
 import { type Gsm8kResults, keepsLogProbabilities } from "./results_schema.ts";
 import { atPlace, FLOAT_NOISE, type Rounding, unitsOf } from "../rounding.ts";
 import { APART } from "./statistics.ts";
@@ -196,6 +205,7 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
   const pairs = comparisons.flatMap((c) => c.pairs.filter(({ filter }) => filter === "flexible-extract"));
   const different = pairs.filter(({ p_holm }) => p_holm < APART).length;
   const widest = pairs.reduce((a, b) => Math.abs(b.difference) > Math.abs(a.difference) ? b : a);
+  const largest = { kind: "points", ...widest, value: widest.difference } as const;
   const least = pairs.reduce((a, b) => b.p < a.p ? b : a);
   const kls = divergences.map(({ predictions }) => headline(predictions).kl.log_mean)
     .filter(({ value }) => value !== null).sort((a, b) => a.value! - b.value!);
@@ -205,7 +215,7 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
   return [
     `In this run ${low === high ? `every accuracy is ${low}` : `accuracies lie between ${low} and ${high}`}, and ` +
     `${others} from the first by more than noise: the largest ` +
-    `difference is ${pointsText({ ...widest, value: widest.difference })} points, the smallest p ${pValue(least.p)} (${
+    `difference is ${pointsText(largest)} ${bracketed(largest)} points, the smallest p ${pValue(least.p)} (${
       pValue(least.p_holm)
     } corrected for ` +
     `their number)${

@@ -1,6 +1,14 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { costOf, DEVICE_BANDWIDTHS, paretoFront, tokensPerSecond } from "../../src/eval/cost.ts";
-import { type CostedSetting, costedSettings, notBeaten, onFront, sizeText } from "../../src/eval/report/cost_tables.ts";
+import {
+  type CostedSetting,
+  costedSettings,
+  costTable,
+  notBeaten,
+  onFront,
+  sizeText,
+} from "../../src/eval/report/cost_tables.ts";
+import { PAGE, TERMINAL } from "../../src/eval/report/table.ts";
 import { APART } from "../../src/eval/statistics.ts";
 import { BANDWIDTH_OPTION } from "../../src/cli/eval/options.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
@@ -49,6 +57,24 @@ Deno.test("paretoFront() keeps what nothing beats in both", () => {
   const settings = costedSettings({ cells, divergences: [], ranking: null });
   assertEquals(settings.map(({ kl }) => kl), [0, null]);
   assertEquals([...onFront(settings)], [settings[0]]);
+});
+
+Deno.test("costTable() gives typical KL with its interval, and with the digits that this leaves sure", () => {
+  const typicals = [
+    { value: 0, low: 0, high: 0 },
+    { value: 0.0123456, low: 0.0101, high: 0.0149 },
+    { value: 0, low: 0, high: null },
+    { value: null, low: null, high: null },
+    null,
+  ];
+  const settings = typicals.map((typical, i): CostedSetting => ({
+    ...{ key: `${i}`, label: `${i}`, cost: cost(null), kl: typical?.value ?? null, typical, like: new Set([`${i}`]) },
+  }));
+  for (const medium of [TERMINAL, PAGE]) {
+    const { heads, rows } = costTable(settings, null, medium), at = heads.indexOf("typical KL");
+    const expected = ["0", "0.012 [0.010, 0.015]", "0 (none seen)", "- [-, -]", "-"];
+    assertEquals(rows.map((row) => row[at]), expected);
+  }
 });
 
 Deno.test("settings that paired tests do not tell apart are both on the front, whichever came out closer", () => {

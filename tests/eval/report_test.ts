@@ -129,7 +129,7 @@ Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a 
   assertStringIncludes(
     page,
     "every accuracy is 100%, and none of 39 settings differ from the first by more than noise: the largest " +
-      "difference is 0 points, the smallest p 1.000 (1.000 corrected for their number)",
+      "difference is 0 [-10, +10] points, the smallest p 1.000 (1.000 corrected for their number)",
   );
   assertStringIncludes(page, "typical KL lies between 0.0010 [0.0005, 0.0010] and 0.039 [0.019, 0.039] nats");
   const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));
@@ -145,7 +145,8 @@ Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a 
   assertStringIncludes(text, "none of 39 settings differ from the first by more than noise");
   assertStringIncludes(
     text,
-    "typical KL against w_mxfp4, kv bf16, tp 1, by number of ranks\n\n" +
+    "typical KL against w_mxfp4, kv bf16, tp 1, by number of ranks, with the digits that are sure (intervals: " +
+      "above)\n\n" +
       "setting                         tp 1    tp 2    tp 4    tp 8\n" +
       "w_mxfp4, kv bf16                   -  0.0010  0.0020  0.0030\n" +
       "w_mxfp4, kv fp8                0.004   0.005   0.006   0.007\n",

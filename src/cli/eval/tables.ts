@@ -101,7 +101,7 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
   const typical = ({ predictions }: (typeof divergences)[number]) => measuredValue(headline(predictions).kl.log_mean);
   const residual = ({ divergence }: (typeof divergences)[number]) => errorDigits(residualOperation(divergence)?.total);
   if (divergences.length > 0) {
-    const from = `against ${cells[0]!.label}, by number of ranks`;
+    const from = `against ${cells[0]!.label}, by number of ranks, with the digits that are sure (intervals: above)`;
     lines.push(...titled(`typical KL ${from}`, rankTable(cells, arranged, distance(typical))));
     lines.push(...titled(`residual error ${from}`, rankTable(cells, arranged, distance(residual))));
   }

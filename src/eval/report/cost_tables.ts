@@ -6,7 +6,7 @@ import type { CompareResults } from "../results_schema.ts";
 import type { Estimated, PredictionsResult, RankingResult } from "../predictions_schema.ts";
 import { APART } from "../statistics.ts";
 import { headline } from "../summary.ts";
-import { measuredValue } from "./numbers.ts";
+import { measured } from "./numbers.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";
 
 /** A setting with its cost. */
@@ -111,11 +111,7 @@ export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwid
     });
   }
   if (compared) {
-    columns.push({
-      head: "typical KL",
-      kind: "right",
-      cell: ({ typical }) => typical === null ? "-" : measuredValue(typical),
-    });
+    columns.push({ head: "typical KL", cell: ({ typical }) => typical === null ? "-" : measured(typical) });
     columns.push({ head: "front", cell: (setting) => front.has(setting) ? "*" : "" });
   }
   return makeTable(columns, settings, medium);
