@@ -73,8 +73,8 @@ export class ErrorSums {
     for (let i = 0; i < this.width; i++) {
       const x = a[atA + i]!, y = b[atB + i]!;
       const d = y - x;
-      // NaN and infinities fail this comparison; equal infinities are no error.
-      if (!(Math.abs(d) < Infinity && Math.abs(x) < Infinity)) {
+      // NaN and infinities of either fail this comparison, no others do; equal ones are no error.
+      if (!(Math.abs(d) < Infinity)) {
         if (Object.is(x, y)) continue;
         bad++;
         if (!Number.isFinite(x)) this.#nonFiniteA++;

@@ -27,6 +27,24 @@ Deno.test("ErrorSums counts NaN and infinities that are not in both", () => {
   const { nonFinite, nonFiniteIn, relativeError, maxError } = sums.summary();
   assertEquals([nonFinite, relativeError, maxError], [2, Infinity, 0]);
   assertEquals(nonFiniteIn, { a: 0, b: 2 });
+  // One is enough for a ratio that is not finite.
+  const single = new ErrorSums(2);
+  single.add(Float32Array.of(1, 1), 0, Float32Array.of(1, NaN), 0);
+  assertEquals([single.summary().relativeError, single.summary().sqnrDb], [Infinity, -Infinity]);
+});
+
+Deno.test("ErrorSums holds any difference of two numbers, and takes none for one that is not finite", () => {
+  const most = 3.4028234663852886e38, sums = new ErrorSums(1);
+  assertEquals(sums.add(Float32Array.of(-most), 0, Float32Array.of(most), 0), {
+    signal: most ** 2,
+    error: (2 * most) ** 2,
+  });
+  assertEquals([sums.summary().nonFinite, sums.summary().relativeError, sums.summary().maxError], [0, 2, 2 * most]);
+  for (const [x, y] of [[-Infinity, 1], [1, -Infinity], [-Infinity, Infinity], [NaN, NaN + 1], [NaN, -Infinity]]) {
+    const bad = Object.is(x, y) ? 0 : 1;
+    const { error } = sums.add(Float32Array.of(x!), 0, Float32Array.of(y!), 0);
+    assertEquals(error, bad === 0 ? 0 : Infinity, `${x} ${y}`);
+  }
 });
 
 Deno.test("ErrorSums.outliers() names loud channels and channels that bear the error", () => {
@@ -75,6 +93,13 @@ Deno.test("channels stand out from four times the size of the tensor, or by thei
     return sums.outliers().map(({ channel, errorShare }) => [channel, errorShare]);
   };
   assertEquals([loud(4.02), loud(3.98)], [[[7, 0]], []]);
+  // Four times the size and a twentieth are enough: 16^2 of a mean square of 16, and each of twenty equal errors.
+  const four = Float32Array.from({ length: 17 }, (_, i) => i === 2 ? 16 : 1), edge = new ErrorSums(17);
+  edge.add(four, 0, four, 0);
+  assertEquals(edge.outliers(), [{ channel: 2, magnitude: 4, errorShare: 0 }]);
+  const equal = new Float32Array(160).fill(1), twenty = new ErrorSums(160);
+  twenty.add(equal, 0, equal.map((x, i) => i < 20 ? x + 1 : x), 0);
+  assertEquals(twenty.outliers().length, 8);
   // Eight of ten, the loudest first where none has an error.
   const a = Float32Array.from({ length: 400 }, (_, i) => i < 10 ? 10 + (i * 7 % 10) : 0), sums = new ErrorSums(400);
   sums.add(a, 0, a, 0);

@@ -31,6 +31,7 @@ Deno.test("slot rows are compared with the row of the same expert, and counted w
   sums.addFree(SLOTS, CONFIG, 0);
   const { total, unmatchedRows, own } = sums.result();
   assertEquals([unmatchedRows, total.rows, total.maxError], [1, 5, 1]);
+  assertEquals(sums.observed(), { total: [[{ sum: 2, weight: 41 }], [{ sum: 2, weight: 41 }]], own: null });
   assertEquals(total.relativeError, Math.sqrt(2 / (1 + 4 + 16 + 16 + 4)));
   // Nothing was computed on equal inputs.
   assertEquals(own, null);
@@ -80,6 +81,10 @@ Deno.test("rows off by more than what is explained are found by expert, share an
   });
   const { own, unmatchedRows, explained } = sums.result();
   assertEquals([own?.rows, own?.relativeError, unmatchedRows, explained], [5, Math.sqrt(2 / 41), 0, 0.01]);
+  // A single row is one that was computed on equal inputs, too.
+  const single = new OperationSums(0, "o_proj", 1, 0, 0.3), row = { a: Float32Array.of(4), b: Float32Array.of(3) };
+  single.addForced({ ...SLOTS, operation: "o_proj", rows: 1, ...row }, CONFIG, 0);
+  assertEquals(single.observed().own, [[{ sum: 1, weight: 16 }], [{ sum: 1, weight: 16 }]]);
 
   // A piece of earlier positions that comes later moves the first position back, and rows of tokens have no experts.
   const tokens = new OperationSums(0, "o_proj", 1, 0, 0.3);

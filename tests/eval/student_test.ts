@@ -1,5 +1,5 @@
-/** Expected values from SciPy 1.17.1 (stats.t.cdf, stats.t.ppf). */
-import { studentCdf, studentP, studentQuantile } from "../../src/eval/student.ts";
+/** Expected values from SciPy 1.17.1 (stats.t.cdf, stats.t.ppf), and from mpmath 1.4.1 with 30 digits. */
+import { betaQuantile, studentCdf, studentP, studentQuantile } from "../../src/eval/student.ts";
 import { assertAlmostEquals, assertEquals } from "../assert.ts";
 
 Deno.test("studentCdf() and studentP() give SciPy's probabilities", () => {
@@ -38,4 +38,19 @@ Deno.test("studentQuantile() gives SciPy's quantiles", () => {
     [0.6, 5, 0.2671808657041451],
   ];
   for (const [p, df, t] of expected) assertAlmostEquals(studentQuantile(p, df), t, 1e-9 * t, `${p} ${df}`);
+});
+
+Deno.test("betaQuantile() gives mpmath's quantiles, of few trials and of as many as there may be", () => {
+  const expected: [p: number, a: number, b: number, x: number][] = [
+    [0.025, 1, 20, 0.0012650894979498037],
+    [0.975, 1, 20, 0.16843347098308534],
+    [0.975, 36, 15, 0.82138215433585309],
+    [0.025, 997, 4, 0.9912579767615217],
+    [0.5, 2.5, 0.75, 0.8265712681887292],
+    [0.025, 760, 241, 0.73228664165289792],
+    [0.975, 5001, 5000, 0.50984861941001951],
+    [0.025, 30000, 70001, 0.29716057540056486],
+    [1e-6, 3, 9, 0.001829905667071388],
+  ];
+  for (const [p, a, b, x] of expected) assertAlmostEquals(betaQuantile(p, a, b), x, 1e-12 * x, `${p} ${a} ${b}`);
 });
