@@ -145,7 +145,7 @@ Deno.test("a run names its largest difference, its smallest p and the ends of ty
   const said = text();
   assertMatch(
     said,
-    /, and 2 of 3 settings differ from the first by more than noise: the largest difference is -10 \[-20, \+20\] points/,
+    /, and 2 of 3 settings differ from the first by more than noise: the largest difference is -10 \[-20, \+20\] po/,
   );
   assertMatch(said, / points, the smallest p 0\.020 \(0\.041 corrected for their number\); typical KL lies between /);
   assertMatch(said, /typical KL lies between 0\.2500 and 0\.5000 nats\.$/);

@@ -85,10 +85,10 @@ Deno.test("a quarter of the experts, or one, are said to be the only ones that e
 
 Deno.test("an expert errs by more than four times what is explained, and by more than rounding", () => {
   const of = (error: number) => ({ experts: new Map([[2, error], [3, 0]]) });
-  assertEquals([hints(of(0.39), [], [0, 0], 0.1), hints(of(0.41), [], [0, 0], 0.1)], [[], ["only expert 2"]]);
+  assertEquals([hints(of(0.39), [], 0, 0.1), hints(of(0.41), [], 0, 0.1)], [[], ["only expert 2"]]);
   // Sums in another order.
   const other = side([], "bf16", "reference");
-  assertEquals([hints(of(9e-5), [], [0, 0], 0, other), hints(of(1.1e-4), [], [0, 0], 0, other)], [
+  assertEquals([hints(of(9e-5), [], 0, 0, other), hints(of(1.1e-4), [], 0, 0, other)], [
     [],
     ["only expert 2"],
   ]);
