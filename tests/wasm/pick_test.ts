@@ -109,6 +109,26 @@ Deno.test("pick() tells logits apart that differ by the last bit, and takes the 
   assertSame(new Array(100).fill(base(3)), inputs(12, 32, 3));
 });
 
+Deno.test("pick() allows for what sums of float32 round, where nothing else is left of its bound", () => {
+  // A half is left of each weight's digits, the most that there may be, and all of that in the input's direction.
+  const cols = 1024, x = [new Float32Array(cols).fill(7938)], [, first, , , missed] = digitsOf(x[0]!)!.facts;
+  assertEquals([first, missed], [126, 2 ** -126]);
+  for (let seed = 0; seed < dose(8, 60); seed++) {
+    const next = integers(seed + 40);
+    const row = Float32Array.from({ length: cols }, (_, i) => i === 0 ? 127 : 60.5 + 2 * (next() % 34));
+    // The same numbers in other orders, so that only rounding tells their sums apart.
+    const weights = Array.from({ length: 60 }, () => {
+      const turned = row.slice();
+      for (let i = cols - 1; i > 1; i--) {
+        const other = 1 + next() % i;
+        [turned[i], turned[other]] = [turned[other]!, turned[i]!];
+      }
+      return turned;
+    });
+    assertSame(weights, x, `${seed}`);
+  }
+});
+
 const base = (seed: number) => matrix(1, 32, seed)[0]!;
 
 Deno.test("pick() is right where rows are of very different sizes, have outliers, are zero or tiny", () => {
