@@ -45,8 +45,8 @@ Deno.test("a block of twice the size has another scale and the same codes", () =
 
 Deno.test("FP8 rows have a scale for each, or one for all", () => {
   const token = changesOf(TOKEN);
-  token.add(pair([[448, 1], [448, 1], [2, 448]], [[896, 2], [-448, 1], [2, -448]]), ORIGIN);
-  assertEquals(shares(token.result()), [1 / 3, 2 / 6]);
+  token.add(pair([[448, 1], [448, 1], [2, 448], [448, 1]], [[896, 2], [-448, 1], [2, -448], [432, 1]]), ORIGIN);
+  assertEquals(shares(token.result()), [2 / 4, 2 / 8]);
   for (const [scale, same] of [[0.5, 0], [0.25, 1]] as const) {
     const all = changesOf(fixed(0.5), fixed(scale));
     all.add(pair([[3, 1], [5, 7]], [[3, 1].map((x) => x * scale * 2), [5, -7].map((x) => x * scale * 2)]), ORIGIN);
