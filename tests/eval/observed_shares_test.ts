@@ -36,6 +36,21 @@ Deno.test("ObservedShares gives the intervals of each token's mean share, in wha
   assertEquals(new ObservedShares(["a"]).interval("a"), null);
 });
 
+Deno.test("ObservedShares puts a row where its token stands, by text and by 32 positions", () => {
+  const shares = new ObservedShares(["a", "b"]);
+  // Two rows for each of the tokens at positions 30 to 33 of one text, one for that at 64 of another.
+  for (let row = 0; row < 8; row++) shares.add({ sequence: 4, start: 30, perToken: 2 }, row, { a: 2 ** row, b: 1 });
+  shares.add({ sequence: 5, start: 64, perToken: 1 }, 0, { a: 3, b: 0 });
+  assertEquals(shares.groups("a"), [
+    [{ sum: 255 / 2, weight: 4 }, { sum: 3, weight: 1 }],
+    [{ sum: 15 / 2, weight: 2 }, { sum: 240 / 2, weight: 2 }, { sum: 3, weight: 1 }],
+  ]);
+  assertEquals(shares.groups("b"), [
+    [{ sum: 4, weight: 4 }, { sum: 0, weight: 1 }],
+    [{ sum: 2, weight: 2 }, { sum: 2, weight: 2 }, { sum: 0, weight: 1 }],
+  ]);
+});
+
 Deno.test("QuantizedCounter gives intervals of its shares, wider where texts differ than where tokens do", () => {
   const format = { kind: "fp8_static", scale: 1 } as const, least = 2 ** -9, width = 8;
   /** Rows of which so many elements become zero. */
