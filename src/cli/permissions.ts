@@ -138,10 +138,16 @@ export function confine({ ffi, env, write, net }: Privileges): void {
     // directory above.
     if (Deno.permissions.querySync(descriptor).state === "granted") Deno.permissions.requestSync(descriptor);
   }
-  // Takes away every granted path that contains the directory.
   for (const path of write) {
-    if (dirname(path) !== path) Deno.permissions.revokeSync({ name: "write", path: dirname(path) });
+    const above = dirname(path);
+    // Takes away every granted path that contains the directory, which one that is asked for itself may do.
+    if (!write.some((whole) => contains(whole, above))) Deno.permissions.revokeSync({ name: "write", path: above });
   }
+}
+
+/** Whether an absolute path is a directory or lies below it. */
+function contains(directory: string, path: string): boolean {
+  return path === directory || path.startsWith(directory.endsWith("/") ? directory : `${directory}/`);
 }
 
 /** Leaves addresses with a port to listen on, where they are granted, which also permits to connect to them. */

@@ -136,6 +136,30 @@ Deno.test("confine() narrows --allow-write=/ to --out", async () => {
   });
 });
 
+Deno.test("confine() leaves a directory that holds what else may be written, also that of everything", async () => {
+  const all = [
+    "/",
+    "/tmp",
+    "/tmp/out",
+    "/tmp/out/below",
+    "/tmp/out-not",
+    "/tmp/cache",
+    "/tmp/cache/mxoss-gpu",
+    "/tmp/cache/mxoss",
+    "/var",
+  ];
+  const chat = async (...args: string[]) =>
+    await confined(["--allow-write=/", "--allow-env=XDG_CACHE_HOME,MXOSS_SELF_TESTS"], "chat", args) as {
+      written: string[];
+    };
+  assertEquals((await chat("--out", "/")).written, all);
+  // The folder of self-tests lies below.
+  const below = all.filter((path) => path.startsWith("/tmp"));
+  assertEquals((await chat("--out", "/tmp", "--backend=cuda")).written, below);
+  assertEquals((await chat("--out", "/tmp/cache", "--backend=cuda")).written, all.slice(5, 8));
+  assertEquals((await chat("--out", "/tmp/out")).written, all.slice(2, 4));
+});
+
 Deno.test("confine() narrows --allow-write=/ to the folder of self-tests with a GPU", async () => {
   const flags = ["--allow-write=/", "--allow-env=XDG_CACHE_HOME,MXOSS_SELF_TESTS"];
   const left = async (...args: string[]) => (await confined(flags, "generate", args) as { written: string[] }).written;
