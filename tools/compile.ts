@@ -81,7 +81,8 @@ export function parse(args: readonly string[]): { tried: readonly Variant[]; tar
   const variant = given["variant"] ?? "auto", target = TARGETS.find((name) => name === given["target"]);
   // Windows starts what is called so.
   const out = given["out"] ?? inRepository(`dist/mxoss${target?.includes("windows") ? ".exe" : ""}`);
-  if (stranger !== undefined || typeof out !== "string") return null;
+  // A name that is missing is an empty text.
+  if (stranger !== undefined || typeof out !== "string" || out === "") return null;
   if (given["target"] !== undefined) {
     if (target === undefined || variant === "self-extracting") return null;
     return { tried: ["deno-compile"], target, out };

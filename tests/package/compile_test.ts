@@ -41,9 +41,8 @@ Deno.test("parse() reads the command line, or refuses it", () => {
     const out = target === "x86_64-pc-windows-msvc" ? `${dist}.exe` : dist;
     assertEquals(parse(["--target", target]), { tried: ["deno-compile"], target, out });
   }
-  const wrong = [["x"], ["--variant=x"], ["--target=riscv"], ["--target", TARGETS[0], "--variant=self-extracting"], [
-    "--other",
-  ]];
+  const wrong = [["x"], ["--variant=x"], ["--target=riscv"], ["--target", TARGETS[0], "--variant=self-extracting"]];
+  wrong.push(["--other"], ["--out"], ["--out="], ["--out", "--variant=auto"]);
   for (const args of wrong) assertEquals(parse(args), null, args.join(" "));
 });
 
