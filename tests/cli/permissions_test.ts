@@ -81,6 +81,13 @@ function denoDir(): Promise<string> {
     .then(({ stdout }) => JSON.parse(new TextDecoder().decode(stdout)).denoDir);
 }
 
+/** What is asked of a confined process. */
+const PATHS = [
+  ...["/", "/tmp", "/tmp/out", "/tmp/out/below", "/tmp/out-not", "/tmp/cache", "/tmp/cache/mxoss-gpu"],
+  ...["/tmp/cache/mxoss", "/var"],
+];
+type Written = { written: string[] };
+
 /** What a process with the given flags may still do once it has confined itself to what a command line needs. */
 async function confined(
   flags: readonly string[],
@@ -96,11 +103,9 @@ async function confined(
     import { confine, privileges } from ${source("permissions")};
     confine(privileges((await COMMANDS.get(${JSON.stringify(name)}).parse(${JSON.stringify(args)})).needs));
     const granted = (descriptor) => Deno.permissions.querySync(descriptor).state === "granted";
-    const paths = ["/", "/tmp", "/tmp/out", "/tmp/out/below", "/tmp/out-not", "/tmp/cache", "/tmp/cache/mxoss-gpu",
-      "/tmp/cache/mxoss", "/var"];
     console.log(JSON.stringify({
       granted: ["net", "run", "sys", "import", "ffi", "env", "read"].filter((name) => granted({ name })),
-      written: paths.filter((path) => granted({ name: "write", path })),
+      written: ${JSON.stringify(PATHS)}.filter((path) => granted({ name: "write", path })),
       ...(${hosts.length} > 0 ? { hosts: ${
       JSON.stringify(hosts)
     }.filter((host) => granted({ name: "net", host })) } : {}),
@@ -137,27 +142,13 @@ Deno.test("confine() narrows --allow-write=/ to --out", async () => {
 });
 
 Deno.test("confine() leaves a directory that holds what else may be written, also that of everything", async () => {
-  const all = [
-    "/",
-    "/tmp",
-    "/tmp/out",
-    "/tmp/out/below",
-    "/tmp/out-not",
-    "/tmp/cache",
-    "/tmp/cache/mxoss-gpu",
-    "/tmp/cache/mxoss",
-    "/var",
-  ];
-  const chat = async (...args: string[]) =>
-    await confined(["--allow-write=/", "--allow-env=XDG_CACHE_HOME,MXOSS_SELF_TESTS"], "chat", args) as {
-      written: string[];
-    };
-  assertEquals((await chat("--out", "/")).written, all);
+  const flags = ["--allow-write=/", "--allow-env=XDG_CACHE_HOME,MXOSS_SELF_TESTS"];
+  const chat = async (...args: string[]) => (await confined(flags, "chat", ["--out", ...args]) as Written).written;
+  assertEquals(await chat("/"), PATHS);
   // The folder of self-tests lies below.
-  const below = all.filter((path) => path.startsWith("/tmp"));
-  assertEquals((await chat("--out", "/tmp", "--backend=cuda")).written, below);
-  assertEquals((await chat("--out", "/tmp/cache", "--backend=cuda")).written, all.slice(5, 8));
-  assertEquals((await chat("--out", "/tmp/out")).written, all.slice(2, 4));
+  assertEquals(await chat("/tmp", "--backend=cuda"), PATHS.slice(1, 8));
+  assertEquals(await chat("/tmp/cache", "--backend=cuda"), PATHS.slice(5, 8));
+  assertEquals(await chat("/tmp/out"), PATHS.slice(2, 4));
 });
 
 Deno.test("confine() narrows --allow-write=/ to the folder of self-tests with a GPU", async () => {
