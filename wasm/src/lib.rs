@@ -25,6 +25,8 @@ mod decode;
 mod digits;
 mod dot;
 mod eight_rows;
+#[rustfmt::skip] // Text of instructions, a few a line.
+mod eight_rows_text;
 mod element;
 mod embed;
 mod encode;
