@@ -4,6 +4,9 @@ import { linear, matrixRows } from "./linear.ts";
 import { assertSameBits, Machine } from "./module.ts";
 import { storeMatrix } from "./weights.ts";
 
+/** Ways that differ where rows of MXFP4 multiply by panels, which processors without a dot product of bytes do not. */
+const WAYS = ["pairs of bytes", "dot products"] as const;
+
 /** Rows of numbers of very different sizes, which are no small integers, some of them special. */
 function inputs(pairs: number, cols: number): Float32Array[] {
   const rows = matrixRows(pairs, cols, 7).map((row) => row.map((v, i) => Math.fround(v * 2 ** -(i * 5 % 17))));
@@ -36,11 +39,13 @@ for (const format of ["mxfp4", "bf16"] as const) {
       for (const pairs of numbers as number[]) {
         const machine = new Machine(64), x = inputs(pairs, cols as number);
         const matrix = storeMatrix(machine, matrixRows(rows as number, cols as number, 3), { format });
-        const counts = { integers: 0, float32: 0 };
-        const [out] = linear(machine, [{ matrix, x, counts }]);
-        if (pairs > 2) assertEquals(counts, { integers: 0, float32: Math.ceil((rows as number) / 8) * pairs });
-        for (const i of new Set([0, 1, 2, 3, 4, 5, 6, pairs - 1].filter((i) => i < pairs))) {
-          assertSameBits(out![i]!, linear(machine, [{ matrix, x: [x[i]!] }])[0]![0]!, `row ${i} of ${pairs}`);
+        const chosen = [...new Set([0, 1, 2, 3, 4, 5, 6, pairs - 1].filter((i) => i < pairs))];
+        const alone = chosen.map((i) => linear(machine, [{ matrix, x: [x[i]!] }])[0]![0]!);
+        for (const way of WAYS) {
+          const counts = { integers: 0, float32: 0 };
+          const [out] = linear(machine, [{ matrix, x, counts, way }]);
+          if (pairs > 2) assertEquals(counts, { integers: 0, float32: Math.ceil((rows as number) / 8) * pairs });
+          chosen.forEach((i, n) => assertSameBits(out![i]!, alone[n]!, `row ${i} of ${pairs}, ${way}`));
         }
       }
     }
@@ -54,10 +59,10 @@ for (const format of ["mxfp4", "bf16"] as const) {
       for (const round of [false, true]) {
         // Out rows in another order than rows of x, one of which is read twice.
         const pairs = [[3, 0], [8, 2], [0, 1], [3, 5], [5, 4], [7, 3], [2, 6]] as const;
-        const [out] = linear(machine, [{ matrix, bias, x, pairs, xScales, round }]);
+        const outs = WAYS.map((way) => linear(machine, [{ matrix, bias, x, pairs, xScales, round, way }])[0]!);
         for (const [from, to] of pairs) {
           const alone = linear(machine, [{ matrix, bias, x, pairs: [[from, 0]], xScales, round }]);
-          assertSameBits(out![to]!, alone[0]![0]!, `row ${from} of ${rows} x ${cols}`);
+          outs.forEach((out) => assertSameBits(out[to]!, alone[0]![0]!, `row ${from} of ${rows} x ${cols}`));
         }
       }
     }
@@ -88,6 +93,9 @@ Deno.test("linear() gives rows of a panel the bits that each has alone with bloc
     ...{ values, factors: Array<number>(rows).fill(1) },
     words: [3, 0, rows, cols, codes, cols / 2, scales.address, cols / 32, 1],
   };
-  const [out] = linear(machine, [{ matrix, x }]);
-  x.forEach((row, i) => assertSameBits(out![i]!, linear(machine, [{ matrix, x: [row] }])[0]![0]!, `row ${i}`));
+  const outs = WAYS.map((way) => linear(machine, [{ matrix, x, way }])[0]!);
+  x.forEach((row, i) => {
+    const alone = linear(machine, [{ matrix, x: [row] }])[0]![0]!;
+    outs.forEach((out) => assertSameBits(out[i]!, alone, `row ${i}`));
+  });
 });

@@ -20,11 +20,14 @@ export interface Product {
   readonly pairs?: readonly (readonly [number, number])[];
   readonly xScales?: readonly number[];
   readonly round?: boolean;
-  /** Multiply nothing as integers, or do that as processors without a dot product of bytes do. */
-  readonly way?: "float32" | "pairs of bytes";
+  /** Multiply nothing as integers, or as processors without a dot product of bytes do, or as those that have one. */
+  readonly way?: "float32" | "pairs of bytes" | "dot products";
   /** Receives how many tiles of rows and input rows were multiplied as integers, and how many in float32. */
   readonly counts?: { integers: number; float32: number };
 }
+
+/** Numbers of ways ("ways" in wasm/ABI.md). */
+const WAYS = { float32: 1, "pairs of bytes": 2, "dot products": 3 };
 
 export const TILE = 8;
 export const padded = (cols: number) => Math.ceil(cols / 32) * 32;
@@ -45,9 +48,7 @@ export function linear(machine: Machine, products: readonly Product[]): Float32A
     x.forEach((row, r) => xs.data.set(preparedOrder(row), r * xStride));
     const count = pairs === undefined ? x.length : Math.max(-1, ...pairs.map(([, to]) => to)) + 1;
     const placed = machine.floats(count * stride);
-    const counter = counts || way
-      ? machine.integers([way === undefined ? 0 : way === "float32" ? 1 : 2, 0, 0])
-      : undefined;
+    const counter = counts || way ? machine.integers([way === undefined ? 0 : WAYS[way], 0, 0]) : undefined;
     counters.push(counter);
     const list = (values: number[] | undefined) => values === undefined ? 0 : machine.integers(values).address;
     records.push(

@@ -83,9 +83,10 @@ unsafe fn multiply(inputs: usize, n: usize, panel: &mut Panel) {
     }
 }
 
-/// Whether so many output rows are multiplied by panels.
+/// Whether so many output rows are multiplied by panels. Processors without a dot product of bytes are faster as
+/// `few_floats.rs` does it (docs/measurements/gemm.md, "A neighbour on the same core").
 pub fn by_panels(r: &Record, rows: usize) -> bool {
-    rows >= LEAST_ROWS && r.pairs >= LEAST && r.weights.cols >= BLOCKS * BLOCK
+    r.dots && rows >= LEAST_ROWS && r.pairs >= LEAST && r.weights.cols >= BLOCKS * BLOCK
 }
 
 /// Multiplies all input rows, at least two, with output rows `from..to` of MXFP4.
