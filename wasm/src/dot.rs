@@ -65,7 +65,7 @@ pub unsafe fn cut_block<F: Format>(at: *const u8, columns: usize) -> [v128; 8] {
     }
 }
 
-/// Where the blocks of four rows go: half of the places of eight rows, `[vector][row]` for each lane.
+/// Where the blocks of four rows go: `[vector][row]` for each lane.
 pub struct Four {
     pub lanes: [*mut v128; 4],
     /// What the rows are multiplied with.
@@ -79,10 +79,10 @@ impl Four {
         let lanes = self.scales.map_or(lanes, |scales| lanes.map(|lane| f32x4_mul(lane, scales)));
         let ([a, b, c, d], [e, f, g, h]) = (self.lanes, lanes);
         unsafe {
-            *a.add(2 * v) = e;
-            *b.add(2 * v) = f;
-            *c.add(2 * v) = g;
-            *d.add(2 * v) = h;
+            *a.add(v) = e;
+            *b.add(v) = f;
+            *c.add(v) = g;
+            *d.add(v) = h;
         }
     }
 

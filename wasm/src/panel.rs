@@ -18,7 +18,7 @@ const BLOCKS: usize = 18;
 
 /// Where a panel lies in scratch.
 pub struct Panel {
-    /// Weights: [lane][block][vector][row], of as many blocks as were decoded.
+    /// Weights: [lane][half of the rows][block][vector][row], of as many blocks as were decoded.
     pub weights: *mut v128,
     /// Scales of the blocks: [block][row].
     pub scales: *mut f32,
@@ -198,7 +198,8 @@ unsafe fn decode_rows<F: Format, const SCALED: bool>(
 /// Where a block of four rows goes, which are one half of eight; the panel has `count` blocks.
 #[inline(always)]
 unsafe fn place(panel: &Panel, count: usize, block: usize, half: usize, scales: Option<v128>) -> Four {
-    let lanes = core::array::from_fn(|lane| hidden(panel.weights.wrapping_add((lane * count + block) * 16 + half)));
+    let lanes =
+        core::array::from_fn(|lane| hidden(panel.weights.wrapping_add(((2 * lane + half) * count + block) * 8)));
     Four { lanes, scales }
 }
 

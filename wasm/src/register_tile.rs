@@ -3,8 +3,10 @@
 //! A vector holds one lane of `dot.rs`'s sums for four output rows: it is multiplied with one number of an input row,
 //! which one instruction brings from a vector of those of four input rows into all lanes; the fifth row's numbers are
 //! loaded one by one. So there are four loads for ten multiply-adds; a load is three instructions, as V8 compares its
-//! address with the end of the memory. Ten sums under way also hide the latency of a multiply-add, which eight just do
-//! where nothing else is late.
+//! address with the end of the memory, less the offset: so each half of the output rows has an address, and the inputs,
+//! and all have the same offsets, which leave one instruction out of three times three. No offset takes more than a
+//! byte: a processor keeps fewer decoded instructions that have longer ones. Ten sums under way also hide the latency
+//! of a multiply-add, which eight just do where nothing else is late.
 //!
 //! Written out because the order of instructions decides whether the sums stay in registers. LLVM would move a block's
 //! multiply-adds to where their sum is used, and all loads before them, where V8 has 15 registers. In this order 14 are
@@ -15,7 +17,7 @@ use core::arch::global_asm;
 unsafe extern "C" {
     /// Adds the products of `n` (at least 1) blocks to the sums of eight output rows and five input rows.
     ///
-    /// - `w`: `[lane][block][vector][row]` weights.
+    /// - `w`: `[lane][half of the rows][block][vector][row]` weights.
     /// - `scales`: `[block][row]`; not read by those without scales.
     /// - `sums`: `[lane][input row][row]`, of four input rows for those that multiply fewer too.
     /// - `x`: `[lane][block]`, each `[vector][input row]` of four input rows, for those that multiply fewer too, and
@@ -33,7 +35,8 @@ unsafe extern "C" {
 }
 
 // Locals: 0 n, 1 w, 2 scales, 3 sums, 4 x, 5 blocks left, 6 lanes left; then vectors: 7 and 8 weights (scales, at the
-// end), 9 inputs, 10 one of them in all lanes, 11 to 20 sums of the block, 21 to 30 sums.
+// end), 9 inputs, 10 one of them in all lanes, 11 to 20 sums of the block, 21 to 30 sums; then 31 the second half's
+// weights, 32 the numbers that are loaded one by one, and 33 the bytes of a half's weights.
 
 /// Text for tiles of at least so many input rows.
 macro_rules! from {
@@ -85,27 +88,29 @@ macro_rules! input {
 /// The fourth input row's number: of four rows loaded, so that shuffles leave time to a port that they share with
 /// multiply-adds; of five by a shuffle, as there the fifth one's is loaded.
 macro_rules! fourth {
-    (5, $z:literal, $op:tt) => { input!("12, 13, 14, 15", 17, 18, $op) };
-    (4, $z:literal, $op:tt) => {
-        concat!("local.get 4\n v128.load32_splat ", $z, "\n local.set 10\n", multiply!(17, 18, $op))
-    };
-    ($n:tt, $z:literal, $op:tt) => { "" };
+    (5, $op:tt) => { input!("12, 13, 14, 15", 17, 18, $op) };
+    (4, $op:tt) => { concat!(single!("16"), multiply!(17, 18, $op)) };
+    ($n:tt, $op:tt) => { "" };
 }
 
-/// One vector of the weights, at `$w` and `$v`, times one number of all input rows, at `$x`, that of the fifth at `$y`,
-/// of the fourth, where it is the last, at `$z`.
+/// Loads one number into all lanes; the next one is so many bytes after it.
+macro_rules! single {
+    ($bytes:literal) => { concat!("local.get 32\n v128.load32_splat 0\n local.set 10\n", advance!(32, $bytes)) };
+}
+
+/// One vector of the weights of each half times one number of all input rows, all at `$at`.
 /// Inputs are loaded first, which gains 1%.
 macro_rules! step {
-    ($n:tt, $w:literal, $v:literal, $x:literal, $y:literal, $z:literal, $op:tt) => {
+    ($n:tt, $at:literal, $op:tt) => {
         concat!(
-            "local.get 4\n v128.load ", $x, "\n local.set 9\n",
-            "local.get 1\n v128.load ", $w, "\n local.set 7\n",
-            "local.get 1\n v128.load ", $v, "\n local.set 8\n",
+            "local.get 4\n v128.load ", $at, "\n local.set 9\n",
+            "local.get 1\n v128.load ", $at, "\n local.set 7\n",
+            "local.get 31\n v128.load ", $at, "\n local.set 8\n",
             input!("0, 1, 2, 3", 11, 12, $op),
             from!(2, $n, input!("4, 5, 6, 7", 13, 14, $op)),
             from!(3, $n, input!("8, 9, 10, 11", 15, 16, $op)),
-            fourth!($n, $z, $op),
-            from!(5, $n, "local.get 4\n v128.load32_splat ", $y, "\n local.set 10\n", multiply!(19, 20, $op)),
+            fourth!($n, $op),
+            from!(5, $n, single!("4"), multiply!(19, 20, $op)),
         )
     };
 }
@@ -162,28 +167,31 @@ macro_rules! function {
             ".globl ", $name, "\n .type ", $name, ",@function\n", $name, ":\n",
             ".functype ", $name, " (i32, i32, i32, i32, i32) -> ()\n",
             ".local i32, i32, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, ",
-            "v128, v128, v128, v128, v128, v128, v128, v128, v128, v128\n",
+            "v128, v128, v128, v128, v128, v128, v128, v128, v128, v128, i32, i32, i32\n",
             "i32.const 4\n local.set 6\n",
+            "local.get 0\n i32.const 7\n i32.shl\n local.set 33\n",
+            "local.get 4\n i32.const ", five!($n, "128", "12"), "\n i32.add\n local.set 32\n",
             "loop\n",
             "local.get 0\n local.set 5\n",
+            "local.get 1\n local.get 33\n i32.add\n local.set 31\n",
             load!(0, 21), load!(16, 22), from!(2, $n, load!(32, 23), load!(48, 24)),
             from!(3, $n, load!(64, 25), load!(80, 26)), from!(4, $n, load!(96, 27), load!(112, 28)),
             from!(5, $n, load!(128, 29), load!(144, 30)),
             "loop\n",
-            step!($n, 0, 16, 0, 128, 12, "first"), step!($n, 32, 48, 16, 132, 28, "next"),
-            step!($n, 64, 80, 32, 136, 44, "next"), step!($n, 96, 112, 48, 140, 60, "next"),
-            step!($n, 128, 144, 64, 144, 76, "next"), step!($n, 160, 176, 80, 148, 92, "next"),
-            step!($n, 192, 208, 96, 152, 108, "next"), step!($n, 224, 240, 112, 156, 124, "next"),
+            step!($n, 0, "first"), step!($n, 16, "next"), step!($n, 32, "next"), step!($n, 48, "next"),
+            step!($n, 64, "next"), step!($n, 80, "next"), step!($n, 96, "next"), step!($n, 112, "next"),
             scales!($kind),
             add!($kind, 11, 12, 21, 22), from!(2, $n, add!($kind, 13, 14, 23, 24)),
             from!(3, $n, add!($kind, 15, 16, 25, 26)), from!(4, $n, add!($kind, 17, 18, 27, 28)),
             from!(5, $n, add!($kind, 19, 20, 29, 30)),
-            advance!(1, "256"), advance!(4, five!($n, "160", "128")), advance!(2, "32"),
+            advance!(1, "128"), advance!(31, "128"), advance!(2, "32"),
+            advance!(4, five!($n, "160", "128")), from!(5, $n, advance!(32, "128")),
             again!(5),
             store!(0, 21), store!(16, 22), from!(2, $n, store!(32, 23), store!(48, 24)),
             from!(3, $n, store!(64, 25), store!(80, 26)), from!(4, $n, store!(96, 27), store!(112, 28)),
             from!(5, $n, store!(128, 29), store!(144, 30)),
             advance!(3, five!($n, "160", "128")),
+            "local.get 31\n local.set 1\n",
             // The next lane has the same scales.
             "local.get 2\n local.get 0\n i32.const 5\n i32.shl\n i32.sub\n local.set 2\n",
             again!(6),
