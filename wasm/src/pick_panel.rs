@@ -1,7 +1,8 @@
 //! Products of a panel of digits of weights with rows of digits, for `pick`: six rows of weights by 36 vectors stay in
 //! locals while pairs of input rows pass over them. V8 keeps locals on its stack, where nothing is compared: with a
 //! third of the comparisons, whose branches want a port that multiplies, a pair takes less time. The text is written
-//! out for each vector, as locals have no addresses.
+//! out for each vector, as locals have no addresses. Processors without a dot product of bytes are faster from memory
+//! (docs/measurements/gemm.md, "A neighbour on the same core").
 
 use crate::pick_tile::{ROWS, STEP, TILE, multiply};
 use core::arch::global_asm;
@@ -32,7 +33,7 @@ pub unsafe fn products(
     to: *mut i32,
 ) {
     unsafe {
-        let panels = steps / STEPS;
+        let panels = if dots { steps / STEPS } else { 0 };
         let done = panels * STEPS;
         for i in 0..n {
             (*begun).rows[i] = rows(i);
@@ -45,12 +46,7 @@ pub unsafe fn products(
             for panel in 0..panels {
                 let (rows, sums) = (&raw const (*begun).rows, &raw mut (*begun).sums);
                 let at = panel * STEPS * STEP;
-                let weights = weights.add(ROWS * at);
-                if dots {
-                    pick_panel(weights, rows.cast(), n, at, sums.cast());
-                } else {
-                    pick_panel_pairs(weights, rows.cast(), n, at, sums.cast());
-                }
+                pick_panel(weights.add(ROWS * at), rows.cast(), n, at, sums.cast());
             }
             for i in 0..n {
                 let rows = (*begun).rows[i].map(|row| row.add(done * STEP));
@@ -72,14 +68,10 @@ unsafe extern "C" {
     /// Multiplies the panel of weights at `w`, [step][row], with `n` pairs of rows of digits, whose addresses are at
     /// `pairs` and `at` bytes before their vectors, and adds to the sums at `to`, [pair][row of weights][of the pair].
     fn pick_panel(w: *const u8, pairs: *const [*const u8; 2], n: usize, at: usize, to: *mut [v128; SUMS]);
-    /// The same by an instruction that multiplies pairs of bytes, for processors without one that multiplies and adds
-    /// four.
-    fn pick_panel_pairs(w: *const u8, pairs: *const [*const u8; 2], n: usize, at: usize, to: *mut [v128; SUMS]);
 }
 
 // Locals: 0 weights, 1 addresses of a pair, 2 pairs, 3 bytes to their vectors, 4 sums; 5 and 6 a pair; then vectors: 7
-// and 8 digits of the pair, 9 to 20 sums, 21 to 236 weights, 237 ones of 16 bits. zdots is 0 in the text without dot
-// products of bytes.
+// and 8 digits of the pair, 9 to 20 sums, 21 to 236 weights.
 macro_rules! six {
     ($text:expr) => {
         concat!($text, $text, $text, $text, $text, $text)
@@ -111,35 +103,27 @@ global_asm!(
 	local.set \zto
 	.endm
 
-	.macro pick_dot zw, zx, zsum, zdots
+	.macro pick_dot zw, zx, zsum
 	local.get \zw
 	local.get \zx
-	.ifne \zdots
 	local.get \zsum
 	i32x4.relaxed_dot_i8x16_i7x16_add_s
-	.else
-	i16x8.relaxed_dot_i8x16_i7x16_s
-	local.get 237
-	i32x4.dot_i16x8_s
-	local.get \zsum
-	i32x4.add
-	.endif
 	local.set \zsum
 	.endm
 
 	# The weights of zfrom, and the next ones, with a vector of both rows.
-	.macro pick_step zfrom, zat, zdots
+	.macro pick_step zfrom, zat
 	pick_load 5, \zat, 7
 	pick_load 6, \zat, 8
 	.irp zk, 0, 1, 2, 3, 4, 5
-	pick_dot %(\zfrom+\zk), 7, %(9+2*\zk), \zdots
-	pick_dot %(\zfrom+\zk), 8, %(10+2*\zk), \zdots
+	pick_dot %(\zfrom+\zk), 7, %(9+2*\zk)
+	pick_dot %(\zfrom+\zk), 8, %(10+2*\zk)
 	.endr
 	.endm
 
-	.macro pick_steps zfirst, zdots
+	.macro pick_steps zfirst
 	.irp zstep, 0, 1, 2, 3, 4, 5
-	pick_step %(21+6*(\zfirst+\zstep)), %(16*(\zfirst+\zstep)), \zdots
+	pick_step %(21+6*(\zfirst+\zstep)), %(16*(\zfirst+\zstep))
 	.endr
 	.endm
 
@@ -149,20 +133,14 @@ global_asm!(
 	.endr
 	.endm
 
-	.macro pick_function zname, zdots
-	.globl \zname
-	.type \zname,@function
-\zname:
+	.globl pick_panel
+	.type pick_panel,@function
+pick_panel:
 	.functype pick_panel (i32, i32, i32, i32, i32) -> ()
 	.local i32, i32, v128, v128, ",
         six!("v128, v128, "),
         six!(six!(six!("v128, "))),
-        r"v128, v128
-	.ifeq \zdots
-	i32.const 1
-	i16x8.splat
-	local.set 237
-	.endif
+        r"v128
 	.irp zfirst, 0, 18, 36, 54, 72, 90, 108, 126, 144, 162, 180, 198
 	pick_weights \zfirst
 	.endr
@@ -173,7 +151,7 @@ global_asm!(
 	pick_load 4, %(16*\zk), %(9+\zk)
 	.endr
 	.irp zfirst, 0, 6, 12, 18, 24, 30
-	pick_steps \zfirst, \zdots
+	pick_steps \zfirst
 	.endr
 	.irp zk, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 	pick_store %(9+\zk), %(16*\zk)
@@ -193,12 +171,8 @@ global_asm!(
 	br_if 0
 	end_loop
 	end_function
-	.endm
 
-	pick_function pick_panel, 1
-	pick_function pick_panel_pairs, 0
-
-	.irp zname, load, store, row, dot, step, steps, weights, function
+	.irp zname, load, store, row, dot, step, steps, weights
 	.purgem pick_\zname
 	.endr
 	.noaltmacro
