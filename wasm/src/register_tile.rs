@@ -2,11 +2,10 @@
 //!
 //! A vector holds one lane of `dot.rs`'s sums for four output rows: it is multiplied with one number of an input row,
 //! which one instruction brings from a vector of those of four input rows into all lanes; the fifth row's numbers are
-//! loaded one by one. So there are four loads for ten multiply-adds; a load is three instructions, as V8 compares its
-//! address with the end of the memory, less the offset: so each half of the output rows has an address, and the inputs,
-//! and all have the same offsets, which leave one instruction out of three times three. No offset takes more than a
-//! byte: a processor keeps fewer decoded instructions that have longer ones. Ten sums under way also hide the latency
-//! of a multiply-add, which eight just do where nothing else is late.
+//! loaded one by one. So there are four loads for ten multiply-adds; a load is four instructions, as V8 takes its
+//! offset from the end of the memory and compares its address with that: each half of the output rows has an address,
+//! and the inputs, so that three loads have one offset and V8 takes it off once. Ten sums under way also hide the
+//! latency of a multiply-add, which eight just do where nothing else is late.
 //!
 //! Written out because the order of instructions decides whether the sums stay in registers. LLVM would move a block's
 //! multiply-adds to where their sum is used, and all loads before them, where V8 has 15 registers. In this order 14 are
