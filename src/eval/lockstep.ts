@@ -36,7 +36,7 @@ export interface Observer {
   logits(position: number, a: Float32Array, b: Float32Array): void;
 }
 
-/** A side of the comparison; its session has two slots, unless its results cannot be replaced. */
+/** A side of the comparison; its session has two slots. */
 export interface LockstepSide {
   readonly session: Session;
 }
@@ -63,7 +63,7 @@ export async function lockstep(
 ): Promise<void> {
   for (const { session } of [a, b]) {
     session.reset(FREE);
-    if (session.limits.slots > FORCED) session.reset(FORCED);
+    session.reset(FORCED);
   }
   const size = Math.min(a.session.limits.maxTokens, b.session.limits.maxTokens);
   for (let start = 0; start < tokens.length; start += size) {

@@ -3,7 +3,7 @@ import type { LinearSource } from "../../src/checkpoint/source.ts";
 import { compareSides } from "../../src/eval/divergence.ts";
 import { operationName } from "../../src/eval/summary.ts";
 import { InputError } from "../../src/errors.ts";
-import { OPERATIONS } from "../../src/model/operations.ts";
+import { operation as operationOf, OPERATIONS } from "../../src/model/operations.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
@@ -92,8 +92,49 @@ Deno.test("compare gives the same numbers whatever the size of the pieces", asyn
   assertEquals(other.router.flipped, one.router.flipped);
   assertEquals(other.tensors, one.tensors);
   other.operations.forEach((o, i) => {
-    assertAlmostEquals(o.total.relativeError, one.operations[i]!.total.relativeError, 1e-12, operationName(o));
+    const { total, own } = one.operations[i]!;
+    assertAlmostEquals(o.total.relativeError, total.relativeError, 1e-12, operationName(o));
+    assertAlmostEquals(o.own!.relativeError, own!.relativeError, 1e-12, operationName(o));
+    const rows = SOME_TOKENS.length * (operationOf(o.operation).rows === "slot" ? 4 : 1);
+    assertEquals([o.total.rows + o.unmatchedRows, o.own!.rows], [rows, rows], operationName(o));
   });
+  // Inputs of the experts are what differs; of a layer's last part all is off that follows it.
+  const error = ({ operations }: typeof one, layer: number, name: string) =>
+    operations.find((o) => o.layer === layer && o.operation === name)!;
+  assert(error(one, 3, "mlpResidual").total.relativeError > 1e-3);
+  assertEquals([error(one, 3, "q_proj").own!.relativeError, error(one, 0, "route").total.relativeError], [0, 0]);
+});
+
+Deno.test("compare keeps both predictions wherever the likeliest token is another one", async () => {
+  const input: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
+  const { logits } = await compared(openSide(), openSide(quantized(() => input)));
+  const { agrees, differs } = logits.sequences[0]!;
+  const positions = [...agrees].flatMap((same, position) => same === "1" ? [] : [position]);
+  assert(positions.length > 0);
+  assertEquals(differs!.map(({ position }) => position), positions);
+  for (const { a, b } of differs!) assert(a[0]![0] !== b[0]![0]);
+});
+
+Deno.test("compare names the first operation that is off by more than the alarm, and tells how far it is", async () => {
+  const input: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
+  const tokens = [SOME_TOKENS.subarray(0, 9), SOME_TOKENS.subarray(9, 14)],
+    progress: (readonly [number, number])[] = [];
+  const run = (alarm: number) =>
+    compared(openSide(undefined, { maxTokens: 4 }), openSide(quantized(() => input)), tokens, {
+      alarm,
+      onProgress: (done, total) => void progress.push([done, total]),
+    });
+  const { operations, firstAboveAlarm } = await run(1e-9);
+  // Everything before the first quantized input is the same.
+  const { layer, operation, relativeError } = firstAboveAlarm!;
+  assertEquals([layer, operation], [0, "experts.gate_up_proj"]);
+  // Pieces of 4 tokens of either text.
+  assertEquals(progress, [0, 4, 8, 9, 13, 14].map((done) => [done, 14] as const));
+  // What is off by just as much is not above it.
+  const at = operations.findIndex((o) => o.total.relativeError === relativeError);
+  const next = operations.slice(at).find((o) => o.total.relativeError > relativeError)!;
+  const { firstAboveAlarm: other } = await run(relativeError);
+  assertEquals(other, { layer: next.layer, operation: next.operation, relativeError: next.total.relativeError });
 });
 
 Deno.test("compare starts every sequence afresh", async () => {
@@ -103,6 +144,14 @@ Deno.test("compare starts every sequence afresh", async () => {
   const [first, second] = twice.logits.sequences;
   assertEquals(second!.kl, first!.kl);
   assertEquals([twice.tokens, twice.sequences], [2 * length, 2]);
+  // Nor does the pass on equal inputs know of the sequence before.
+  const once = await compared(openSide(), openSide(quantized(() => input)), [SOME_TOKENS]);
+  twice.operations.forEach(({ total, own, ...o }, i) => {
+    const { total: ofOne, own: alone } = once.operations[i]!;
+    assertAlmostEquals(total.relativeError, ofOne.relativeError, 1e-12, operationName(o));
+    assertAlmostEquals(own!.relativeError, alone!.relativeError, 1e-12, operationName(o));
+    assertEquals([total.rows, own!.rows], [2 * ofOne.rows, 2 * alone!.rows]);
+  });
 });
 
 Deno.test("compare lists router flips with their margins", async () => {

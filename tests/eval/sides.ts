@@ -1,7 +1,7 @@
 /** Opened settings for tests of comparisons. */
 import type { Divergence, Side } from "../../src/eval/comparison.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { compareSides } from "../../src/eval/divergence.ts";
+import { compareSides, type DivergenceOptions } from "../../src/eval/divergence.ts";
 import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { integers, readGolden } from "../golden.ts";
@@ -44,10 +44,12 @@ export async function compared(
   a: Promise<Side>,
   b: Promise<Side>,
   sequences: readonly Int32Array[] = [TWO_TURNS],
+  options: Partial<DivergenceOptions> = {},
 ): Promise<Divergence> {
   const sides = await Promise.all([a, b]);
   try {
-    return await compareSides(...sides, sequences.map((tokens) => ({ tokens, replyFrom: null })), { alarm: 1e-2 });
+    const all = sequences.map((tokens) => ({ tokens, replyFrom: null }));
+    return await compareSides(...sides, all, { alarm: 1e-2, ...options });
   } finally {
     for (const { session } of sides) await session.close();
   }
