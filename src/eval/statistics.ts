@@ -94,7 +94,6 @@ function leastOfMore({ lost, gained }: Discordance, trials: number): number {
   const from = trials < FEW ? gained : Math.max(gained, Math.floor(LARGE * trials + lost) + 1);
   if (from > most) return own;
   const joined = Math.min(own, leastDifference(lost, from, trials));
-  if (exactBound(lost, from, trials) > 0 || exactBound(lost, most, trials) <= 0) return joined;
   // And from here on they say that there is a difference.
   let below = from, above = most;
   while (above - below > 1) {
