@@ -1,7 +1,7 @@
 /** What makes runs, and models of theirs, other ones. */
 import type { FinishedRun } from "../../src/eval/finished_run.ts";
 import { findDifference, readJournal } from "../../src/eval/journal.ts";
-import { named, sameCell } from "../../src/eval/merge.ts";
+import { type Found, inOrder, named, sameCell } from "../../src/eval/merge.ts";
 import { assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { gsm8k } from "./results.ts";
@@ -35,4 +35,30 @@ Deno.test("settings of one name are of one model only where config, weights and 
     assertEquals(named([run(cell!), run(other(change))]).length, 2, JSON.stringify(change));
     assertEquals(sameCell(cell!, { cell: other(change) }), false, JSON.stringify(change));
   }
+});
+
+Deno.test("settings of several runs stand in the order of one matrix, whatever axis the runs go along", () => {
+  const found = (key: string) => {
+    const [model, scheme, kvCacheDtype, tp, ep] = key.split(" ");
+    return { asked: { model, scheme, kvCacheDtype, tp: Number(tp), ep: Number(ep) } } as unknown as Found<never>;
+  };
+  const sorted = (...keys: string[]) => inOrder(keys.map(found)).map(({ asked }) => Object.values(asked).join(" "));
+  // Values of an axis in the order in which they come up: models first, then schemes, and so on.
+  assertEquals(
+    sorted(
+      "x s auto 1 1",
+      "y s auto 1 1",
+      "x r auto 1 1",
+      "x s fp8 1 1",
+      "x s auto 2 1",
+      "x s auto 1 4",
+      "x r auto 2 1",
+    ),
+    ["x s auto 1 1", "x s auto 1 4", "x s auto 2 1", "x s fp8 1 1", "x r auto 1 1", "x r auto 2 1", "y s auto 1 1"],
+  );
+  assertEquals(sorted("x s auto 4 1", "x r auto 2 1", "x s auto 2 1"), [
+    "x s auto 4 1",
+    "x s auto 2 1",
+    "x r auto 2 1",
+  ]);
 });

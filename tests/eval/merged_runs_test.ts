@@ -12,6 +12,12 @@ const merged = (...runs: Runs) => mergeRuns(PERPLEXITY, runs, undefined);
 const refused = (line: RegExp, ...runs: Runs) =>
   assertMatch(assertThrows(() => merged(...runs), InputError).message, line);
 
+/** A run whose comparisons have other operations, as they were made of so many tokens. */
+const layered = (one: Runs[0], tokens: number): Runs[0] => {
+  const divergences = one.results.divergences.map((d) => ({ ...d, divergence: { ...d.divergence, tokens } }));
+  return { ...one, results: { ...one.results, divergences } };
+};
+
 /** What is expected of all runs below: the numbers of the one run that has all. */
 const WHOLE = merged(run("one", ["r", "b", "c"]));
 
@@ -43,6 +49,8 @@ Deno.test("predictions of which one is missing are refused", () => {
     new RegExp(`c/results\\.json: predictions of c\\..*: expected number ${got === "none" ? 3 : 1}, got ${got}`);
   refused(gone("none"), run("a", ["r", "b"]), run("c", ["r", "c"], { predicted: { c: [0, 1, 2] } }));
   refused(gone("2"), run("a", ["r", "b"]), run("c", ["r", "c"], { predicted: { c: [0, 2, 3, 4] } }));
+  const first = /predictions of c\..*: expected number 0, got 1$/;
+  refused(first, run("a", ["r", "b"]), run("c", ["r", "c"], { predicted: { c: [1, 2, 3, 4] } }));
 });
 
 Deno.test("settings are compared on the sequences that all of them have", () => {
@@ -63,10 +71,6 @@ Deno.test("of several comparisons of a setting the one counts that leaves the mo
 });
 
 Deno.test("comparisons count that were made alike, though others are longer", () => {
-  const layered = (one: Runs[0], tokens: number): Runs[0] => {
-    const divergences = one.results.divergences.map((d) => ({ ...d, divergence: { ...d.divergence, tokens } }));
-    return { ...one, results: { ...one.results, divergences } };
-  };
   const long = layered(run("long", ["r", "b"]), 99), both = layered(run("both", ["r", "b", "c"], { sequences: 2 }), 7);
   const also = layered(run("also", ["r", "c"], { sequences: 3 }), 7);
   for (const runs of [[long, both, also], [both, long, also]] as const) {
@@ -81,6 +85,45 @@ Deno.test("comparisons count that were made alike, though others are longer", ()
   // Of two kinds the one that leaves more.
   const rest = layered(run("rest", ["r", "c"], { sequences: 3 }), 99);
   assertEquals(merged(both, rest, long).divergences.map(({ divergence }) => divergence.tokens), [99, 99]);
+  // Which is what its shortest leaves, whatever its longest would.
+  const uneven = [layered(run("b", ["r", "b"]), 7), layered(run("c", ["r", "c"], { sequences: 1 }), 7)] as const;
+  const even = layered(run("even", ["r", "b", "c"], { sequences: 2 }), 99);
+  for (const runs of [[...uneven, even], [even, ...uneven]] as const) {
+    const all = merged(...runs).divergences;
+    assertEquals(all.map(({ predictions, divergence }) => [predictions.sequences, divergence.tokens]), [
+      ...[[2, 99], [2, 99]],
+    ]);
+  }
+});
+
+Deno.test("of comparisons that leave as much those of the run count that is named first", () => {
+  const deciding = (one: Runs[0], decisions: number): Runs[0] => {
+    const divergences = one.results.divergences.map((d) => {
+      const { divergence } = d;
+      return { ...d, divergence: { ...divergence, router: { ...divergence.router, decisions } } };
+    });
+    return { ...one, results: { ...one.results, divergences } };
+  };
+  const one = deciding(run("one", ["r", "b"]), 11), other = deciding(run("other", ["r", "b"]), 12);
+  for (const [runs, decisions] of [[[one, other], 11], [[other, one], 12]] as const) {
+    assertEquals(merged(...runs).divergences.map(({ divergence }) => divergence.router.decisions), [decisions]);
+  }
+});
+
+Deno.test("the bandwidth is that of all runs, or one that is given", () => {
+  const fast = { name: "fast", bytes_per_second: 4e12 }, slow = { name: "slow", bytes_per_second: 2e12 };
+  const at = (one: Runs[0], bandwidth: typeof fast): Runs[0] => ({ ...one, results: { ...one.results, bandwidth } });
+  const [a, c] = [at(run("a", ["r", "b"]), fast), at(run("c", ["r", "c"]), slow)];
+  refused(/c\/results\.json: bandwidth\.name is "slow", not "fast" as in a/, a, c);
+  assertEquals(merged(a, at(c, fast)).bandwidth, fast);
+  assertEquals(mergeRuns(PERPLEXITY, [a, c], slow).bandwidth, slow);
+});
+
+Deno.test("why a single comparison ended is kept", () => {
+  const one = run("a", ["r", "b"]);
+  const divergences = one.results.divergences.map((d) => ({ ...d, stopped: "spent" as const }));
+  const spent = { ...one, results: { ...one.results, divergences } };
+  assertEquals([spent, one].map((only) => merged(only).divergences[0]!.stopped), ["spent", "asked"]);
 });
 
 Deno.test("scales that were measured on something else are refused, and settings without any are not", () => {
