@@ -215,6 +215,11 @@ Deno.test("compareWeights() finds that two schemes make the same of the same wei
   assertEquals(progress.at(-1)![1], linears);
   assertEquals(progress.map(([done]) => done), progress.map(([done]) => done).toSorted((a, b) => a - b));
   assertEquals(progress.length, 2 * 2 * 3, "only what differs is read");
+  // The experts of either layer come after its five other linears.
+  assertEquals(
+    progress.map(([done]) => done),
+    [0, 11].flatMap((before) => [6, 7, 8, 9, 10, 11].map((n) => before + n)),
+  );
 });
 
 Deno.test("QuantizedChanges counts as encoding both rows does, of the same experts only", () => {
