@@ -49,6 +49,11 @@ Deno.test("paretoFront() keeps what nothing beats in both", () => {
   const points = [[5, 0], [3, 0.2], [4, 0.1], [4, 0.3], [6, 0], [3, 0.2], [2, 0.9]] as const;
   const front = paretoFront(points.map(([bytes, kl]) => ({ bytes, kl })));
   assertEquals(front.map(({ bytes, kl }) => [bytes, kl]), [[2, 0.9], [3, 0.2], [3, 0.2], [4, 0.1], [5, 0]]);
+  // In whichever order they come.
+  for (let turn = 1; turn < points.length; turn++) {
+    const turned = [...points.slice(turn), ...points.slice(0, turn)].map(([bytes, kl]) => ({ bytes, kl }));
+    assertEquals([paretoFront(turned), paretoFront(turned.toReversed())], [front, front]);
+  }
   const cells = [4, 5].map((bytes, i) => ({
     key: `${i}`,
     label: `${i}`,
@@ -99,6 +104,20 @@ Deno.test("--bandwidth takes rates and devices, and nothing else", () => {
   assertEquals([rate("3.35TB/s"), rate("900 GB/s"), rate("80MB/s")], [3.35e12, 9e11, 8e7]);
   assertEquals([rate("H100"), rate("mi300x")], [DEVICE_BANDWIDTHS.get("h100"), 5.3e12]);
   for (const wrong of ["", "0TB/s", "3.35TB", "3.35", "-1GB/s", "h1000"]) assertEquals(rate(wrong), undefined, wrong);
+});
+
+Deno.test("bandwidths are those of the bus: its width in bits times the rate of a pin", () => {
+  // As the sources have them that are named beside the rates: bits, and Gbit/s of each.
+  for (
+    const [device, bits, rate] of [
+      ["l40s", 384, 18],
+      ["rtx-4090", 384, 21],
+      ["rtx-5090", 512, 28],
+      ["rx-7900-xtx", 384, 20],
+      ["a100-40gb", 5120, 2 * 1.215],
+      ["b200", 7680, 2 * 3.996],
+    ] as const
+  ) assertAlmostEquals(DEVICE_BANDWIDTHS.get(device)! / (bits * rate * 1e9 / 8), 1, 1e-3, device);
 });
 
 Deno.test("sizeText() gives three digits", () => {

@@ -1,11 +1,18 @@
 import { InputError } from "../../src/errors.ts";
 import { Scorer } from "../../src/eval/scorer.ts";
 import { BLOCK, blocksOf, FEWEST, FEWEST_SEQUENCES, groupings, rareRatio } from "../../src/eval/intervals.ts";
-import { cutSequences, lengthThatBounds, nllIncrease, perplexityOf, sequenceNll } from "../../src/eval/perplexity.ts";
+import {
+  cutSequences,
+  lengthThatBounds,
+  nllIncrease,
+  perplexityOf,
+  refuseUnknownIds,
+  sequenceNll,
+} from "../../src/eval/perplexity.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { PERPLEXITY } from "../../src/eval/tasks/perplexity.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
 import { Random } from "../../src/session/random.ts";
 import { dose } from "../soak.ts";
@@ -14,10 +21,14 @@ import { openSide, TINY, TWO_TURNS } from "./sides.ts";
 
 Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
   const golden = floats(readGolden("logits.safetensors"), "two_turns.w_mxfp4"), vocab = 1024;
-  const { session } = await openSide();
+  // As an evaluation opens it: of one sequence at a time.
+  const { session } = await openSide(undefined, { slots: 1 });
   using scorer = new Scorer(session.limits.vocab);
   const { nll, index } = await sequenceNll(session, 5, TWO_TURNS, scorer);
+  // The sequence before is forgotten.
+  assertEquals(await sequenceNll(session, 5, TWO_TURNS, scorer), { index, nll });
   await session.close();
+  assertEquals(nll.map((x) => Number(x!.toPrecision(9))), nll);
   assertEquals([index, nll.length], [5, TWO_TURNS.length - 1]);
   // The golden holds the last 64 positions; the last of them predicts nothing.
   for (let row = 0; row < 63; row++) {
@@ -38,6 +49,13 @@ Deno.test("a text with a token that the model lacks is refused by its name, what
   const message = `--text: t: token id ${end}: expected 0 to ${end - 1}, the vocabulary`;
   assertEquals(assertThrows(() => prepare(undefined), InputError).message, message);
   assertEquals(prepare(ids.length - 1).protocol.text.tokens, ids.length - 1);
+});
+
+Deno.test("refuseUnknownIds() names the first token that the model lacks", () => {
+  const line = /^t: token id 12: expected 0 to 11, the vocabulary$/;
+  const refused = (...ids: number[]) => () => refuseUnknownIds(Int32Array.from(ids), 12, "t");
+  assertMatch(assertThrows(refused(3, 12, 4, 99), InputError).message, line);
+  refused(0, 11)();
 });
 
 Deno.test("bits per byte count the bytes of the tokens, also where a limit cuts a character in two", async () => {

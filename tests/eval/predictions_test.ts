@@ -3,7 +3,7 @@ import {
   PredictionRecorder,
   predictSequence,
   ReferenceLogits,
-  SequencePredictions,
+  type SequencePredictions,
 } from "../../src/eval/predictions.ts";
 import { openPredictions, runPredictions } from "../../src/eval/prediction_run.ts";
 import { summarizePredictions } from "../../src/eval/prediction_summary.ts";
@@ -19,12 +19,20 @@ import { TINY } from "./sides.ts";
 function session(own: number, fed: number[] = []): Session {
   const limits = { slots: 1, context: 9, maxTokens: 9, vocab: 3 };
   let length = 0;
-  const feed = ({ tokens }: { tokens: ArrayLike<number> }, onLogits: (position: number, row: Float32Array) => void) => {
+  const feed = (
+    { slot, tokens }: { slot: number; tokens: ArrayLike<number> },
+    onLogits: (position: number, row: Float32Array) => void,
+  ) => {
+    assertEquals(slot, 0);
     fed.push(tokens.length);
     Array.from(tokens).forEach((token) => onLogits(length++, Float32Array.of(token, own * token, 1)));
     return Promise.resolve();
   };
-  return { limits, feed, reset: () => length = 0, close: () => Promise.resolve() } as unknown as Session;
+  const reset = (slot: number) => {
+    assertEquals(slot, 0);
+    length = 0;
+  };
+  return { limits, feed, reset, close: () => Promise.resolve() } as unknown as Session;
 }
 
 const sequence = (index: number, ...tokens: number[]) => ({ index, tokens: Int32Array.from(tokens), replyFrom: 1 });
@@ -63,57 +71,6 @@ Deno.test("ReferenceLogits hands out pieces that fit its memory, in turns with t
       assertEquals(fed.length, (most === 0 ? 4 : 3) * pieces.length);
     }
   }
-});
-
-Deno.test("a recorder gives of each position what the two predictions say, and keeps the farthest apart", () => {
-  const log = (...chances: number[]) => Float32Array.from(chances, Math.log);
-  // Of three tokens; the second column of chances is B's.
-  const rows = [
-    [log(0.5, 0.25, 0.25), log(0.25, 0.5, 0.25)],
-    [log(0.5, 0.25, 0.25), log(0.5, 0.25, 0.25)],
-    [log(0.5, 0.25, 0.25), log(0.45, 0.3, 0.25)],
-    [log(0.1, 0.8, 0.1), log(0.8, 0.1, 0.1)],
-    [log(0.5, 0.3, 0.2), log(0.5, 0.2, 0.3)],
-    [log(0.25, 0.5, 0.25), log(0.25, 0.25, 0.5)],
-    [Float32Array.of(1, NaN, 0), log(0.5, 0.25, 0.25)],
-  ] as const;
-  const given = sequence(4, 0, 2, 1, 0, 2, 2, 0);
-  const [kept, plain] = [new PredictionRecorder(given, true), new PredictionRecorder(given)];
-  for (const [a, b] of rows) for (const recorder of [kept, plain]) recorder.add(a, b);
-  const result = kept.result();
-  assertEquals([result.index, result.replyFrom, result.agrees.slice(0, 6)], [4, 1, "011010"]);
-  const kls = [
-    0.25 * Math.log(2),
-    0,
-    0.5 * Math.log(0.5 / 0.45) + 0.25 * Math.log(0.25 / 0.3),
-    0.7 * Math.log(8),
-    0.1 * Math.log(1.5),
-    0.25 * Math.log(2),
-  ];
-  kls.forEach((kl, i) => assertAlmostEquals(result.kl[i]!, kl, 1e-7));
-  assertEquals([result.kl.length, result.kl[6]], [7, null]);
-  // The tokens that follow are 2, 1, 0, 2, 2 and 0; none follows the last.
-  [0.25, 0.25, 0.5, 0.1, 0.2, 0.25].forEach((chance, i) =>
-    assertAlmostEquals(result.nllA[i]!, -Math.log(chance), 1e-6)
-  );
-  [0.25, 0.25, 0.45, 0.1, 0.3, 0.25].forEach((chance, i) =>
-    assertAlmostEquals(result.nllB[i]!, -Math.log(chance), 1e-6)
-  );
-  assertEquals([result.nllA.length, result.nllB.length], [6, 6]);
-  assertEquals(result.worst!.map(({ position, kl }) => [position, kl]), [3, 0, 5, 4].map((i) => [i, result.kl[i]]));
-  assertEquals(result.worst![0], {
-    ...{ position: 3, kl: result.kl[3] },
-    ...{ a: [[1, 0.8], [0, 0.1], [2, 0.1]], b: [[0, 0.8], [1, 0.1], [2, 0.1]] },
-  });
-  assertEquals(result.differs!.slice(0, 3), [
-    { position: 0, a: [[0, 0.5], [1, 0.25]], b: [[1, 0.5], [0, 0.25]] },
-    { position: 3, a: [[1, 0.8], [0, 0.1]], b: [[0, 0.8], [1, 0.1]] },
-    { position: 5, a: [[1, 0.5], [0, 0.25]], b: [[2, 0.5], [0, 0.25]] },
-  ]);
-  const { differs: _, ...same } = result;
-  assertEquals(plain.result(), same);
-  // Journals hold them as they are.
-  assertEquals(SequencePredictions.parse(JSON.parse(JSON.stringify(result))), result);
 });
 
 Deno.test("predictSequence() sets the logits of either side beside the other's at the same position", async () => {

@@ -35,6 +35,19 @@ Deno.test("RouterFlips counts tokens whose set of experts differs, and how near 
   ]);
 });
 
+Deno.test("RouterFlips lists the first 1,000 flips and counts all of them", () => {
+  const flips = new RouterFlips({ layers: 1, topK: 1, experts: 2 }), length = 700;
+  const tokens = Int32Array.from({ length }, (_, i) => i), logits = new Float32Array(2 * length);
+  const pair = pairOf(0, Array.from(tokens, () => [0]), Array.from(tokens, () => [1]));
+  for (const sequence of [0, 1]) flips.add(pair, logits, { sequence, start: 0, tokens });
+  const { decisions, flipped, perLayer, flips: listed } = flips.summary();
+  assertEquals([decisions, flipped, perLayer, listed.length], [1400, 1400, [1], 1000]);
+  assertEquals(listed.slice(698, 702).map(({ sequence, position }) => [sequence, position]), [
+    ...[[0, 698], [0, 699], [1, 0], [1, 1]],
+  ]);
+  assertEquals([listed.at(-1)!.sequence, listed.at(-1)!.position], [1, 299]);
+});
+
 /** Which layers of each token of a sequence choose other experts. */
 type Text = readonly (readonly boolean[])[];
 
