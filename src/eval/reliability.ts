@@ -5,7 +5,13 @@ import { exactInterval } from "./statistics.ts";
 /** Problems that the model was about equally sure of. */
 export interface ReliabilityBin {
   readonly problems: number;
-  /** Mean probability that the model gave its own reply, 0 to 1. */
+  /**
+   * Mean probability that the model gave its own reply, 0 to 1. It is of just these problems, and known: it is what
+   * their share of right ones is expected to be where the model is right as often as it is sure. So it has no interval;
+   * that of `accuracy` then holds it 95 times of 100 or more, as right replies of several probabilities vary less than
+   * as many of the mean one (W. Hoeffding, "On the distribution of the number of successes in independent trials",
+   * 1956).
+   */
   readonly confidence: number;
   /** Share of them that the flexible filter finds right, with its exact 95% interval. */
   readonly accuracy: number;

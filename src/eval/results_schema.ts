@@ -125,7 +125,9 @@ export const Gsm8kResults = z.strictObject({
     without_final: count("replies that were scored whole for lack of a final channel"),
     reliability: z.array(z.strictObject({
       problems: count("problems of the bin"),
-      confidence: z.number().describe("mean probability of the whole reply"),
+      confidence: z.number().describe(
+        "mean probability of the whole reply, of just these problems: it has no interval",
+      ),
       accuracy: share("share of them that the flexible filter finds right"),
       low: share("lower end of its exact 95% interval; files of earlier versions have none").optional(),
       high: share("upper end of it").optional(),

@@ -1,7 +1,7 @@
 /** How sure a model is of its replies, and how often it is right. */
 import type { Answer } from "../../src/eval/answers.ts";
 import { reliabilityBins } from "../../src/eval/reliability.ts";
-import { assertAlmostEquals, assertEquals } from "../assert.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
 /** Answers in no order: that of index i has this probability. */
 const answers = (count: number, probability: (i: number) => number, correct: (i: number) => boolean) =>
@@ -34,4 +34,35 @@ Deno.test("reliabilityBins() takes a reply without a probability for the least s
   const [first, second] = reliabilityBins(all as Answer[]);
   assertEquals([first!.accuracy, second!.accuracy], [19 / 20, 1 / 20]);
   assertAlmostEquals(first!.confidence, 0.5 * 19 / 20, 1e-12);
+});
+
+Deno.test("a bin's interval holds its mean probability 95 times of 100 where a model is right as often as sure", () => {
+  // How sure a model may be of 20 to 39 problems, which are one bin.
+  const shapes: readonly ((part: number) => number)[] = [
+    (part) => part,
+    (part) => part < 0.5 ? 0.02 : 0.98,
+    (part) => part ** 8,
+    (part) => 1 - part ** 8,
+    (part) => 10 ** (-12 * part),
+    (part) => part === 0 ? 0.02 : 1e-9,
+    () => 0.9,
+    () => 0.5,
+  ];
+  for (const count of [20, 27, 39]) {
+    for (const [at, shape] of shapes.entries()) {
+      const sure = (i: number) => shape(i / count);
+      // How likely it is that so many are right, one problem after the other.
+      let chances = [1];
+      for (let i = 0; i < count; i++) {
+        const p = sure(i);
+        chances = [...chances, 0].map((stay, right) => stay * (1 - p) + (chances[right - 1] ?? 0) * p);
+      }
+      let held = 0;
+      chances.forEach((chance, right) => {
+        const [bin] = reliabilityBins(answers(count, sure, (i) => i < right));
+        if (bin!.low <= bin!.confidence && bin!.confidence <= bin!.high) held += chance;
+      });
+      assert(held >= 0.95, `${count} problems of shape ${at}: ${held}`);
+    }
+  }
 });

@@ -118,7 +118,9 @@ function accuracySection(
       reliabilityPlot(artist, results, arranged),
       "Reliability",
       "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of " +
-        "each bin are right, with exact 95% intervals. On the dashed line a model is right as often as it is sure.",
+        "each bin are right, with exact 95% intervals. On the dashed line a model is right as often as it is sure; " +
+        "of such a model's bins one in twenty misses it by chance, at most. The probability is the mean of just " +
+        "these problems, and has no interval.",
     )]),
   ];
   const about = "Share of problems solved, by lm-eval's two filters, with exact (Clopper-Pearson) intervals." +
