@@ -13,6 +13,7 @@ import type { ModelConfig } from "./model_config.ts";
 import { fromOriginal, ORIGINAL_KEYS, OriginalConfig } from "./original_config.ts";
 import { checkTokens } from "./token_ids.ts";
 import { loadDtype } from "./rounded.ts";
+import { printableLine } from "../printable.ts";
 import { MAX_EXPERTS_IN_ALL, validate } from "../validate.ts";
 
 /** A validated config. */
@@ -65,6 +66,10 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   }
   const warnings: string[] = [];
   const model = fromHf(values, tokens, path, warnings);
+  const before = values.mxoss_quantized_from ?? [];
+  if (before.length > 0) {
+    warnings.push(`weights were quantized more than once: to ${printableLine(before.join(" and "))} before`);
+  }
   checkShape(model, path, { topK: "num_experts_per_tok", experts: "num_local_experts" });
   checkTokens(model, files);
   return {

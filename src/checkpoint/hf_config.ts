@@ -37,6 +37,8 @@ export const HF_KEYS = {
     num_experts: count(MAX.experts).nullish(),
     ...TOKEN_KEYS,
     ...QUANTIZATION_KEYS,
+    // Written by mxoss quantize: formats that weights had before they were quantized again.
+    mxoss_quantized_from: z.array(z.string(), { error: "a list of number formats" }).nullish(),
   },
   ...OTHER_HF_KEYS,
 } satisfies Keys<z.ZodRawShape>;

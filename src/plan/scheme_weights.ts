@@ -45,8 +45,13 @@ export function convertedBy(scheme: Scheme, linears: readonly StoredLinear[]): R
 /** Formats in which the numbers are a trained model's own: GPT-OSS was trained to be MXFP4. */
 const TRAINED: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
 
+/** The formats among those of converted linears that have changed a trained model's numbers already. */
+export function quantizedFrom(converted: Iterable<Pick<StoredLinear, "weight">>): WeightFormat[] {
+  return [...new Set([...converted].map(({ weight }) => weight).filter((format) => !TRAINED.includes(format)))];
+}
+
 /** A warning where numbers that a format has changed already are quantized once more. */
 export function furtherLoss(converted: Iterable<Pick<StoredLinear, "weight">>): string[] {
-  const other = new Set([...converted].map(({ weight }) => weight).filter((format) => !TRAINED.includes(format)));
-  return other.size === 0 ? [] : [`weights that are ${[...other].join(" and ")} already are quantized again`];
+  const other = quantizedFrom(converted);
+  return other.length === 0 ? [] : [`weights that are ${other.join(" and ")} already are quantized again`];
 }

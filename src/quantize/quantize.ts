@@ -10,6 +10,7 @@ import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { SafetensorsWriter, writtenBytes } from "../checkpoint/write_safetensors.ts";
 import { FailureError, reason } from "../errors.ts";
 import { planModel } from "../plan/planned.ts";
+import { quantizedFrom } from "../plan/scheme_weights.ts";
 import { Codec } from "../conversion/codec.ts";
 import { type Sources, TensorHashes } from "./hashes.ts";
 import { type Job, jobsOf } from "./jobs.ts";
@@ -76,6 +77,7 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   const total = shards.flatMap(tensorsOf).reduce((sum, tensor) => sum + writtenBytes(tensor), 0);
 
   const encoded = allLinears(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight);
+  const before = quantizedFrom(encoded.map(({ format }) => ({ weight: format })));
   const codec = await Codec.open(encoded);
   using reader = new RangeReader(checkpoint.source.files, checkpoint.dir);
   const breath = new Breath();
@@ -122,7 +124,7 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   refuseChanged(checkpoint.identity);
   const stored = readWrittenJson(checkpoint.files.config, MAX_CONFIG_BYTES) as Record<string, unknown>;
   const quantization = quantizationConfig(targets, kvScales === null ? "as activations" : "fp8");
-  writeWhole(`${dir}/${CONFIG}`, json(writtenConfig(stored, checkpoint.config, quantization)));
+  writeWhole(`${dir}/${CONFIG}`, json(writtenConfig(stored, checkpoint.config, quantization, before)));
   files.push(CONFIG);
   verify(request, dir);
   journal.finish();

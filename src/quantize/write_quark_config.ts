@@ -154,15 +154,31 @@ export function withFloats(config: Json): Json {
   return { ...config, ...Object.fromEntries(floats) };
 }
 
+/** Key of config.json under which formats stand that weights had been quantized to before they were again. */
+const BEFORE = "mxoss_quantized_from";
+
 /**
- * config.json of the written checkpoint.
+ * config.json of the written checkpoint. What weights were quantized to before is not to be seen in them: config.json
+ * says it, also of earlier conversions, so that nobody takes them for a trained model's own numbers in this format.
  *
  * @param stored config.json of the checkpoint that it was made of, with its numbers as they are written; OpenAI's own
  *   kind is translated.
+ * @param quantizedFrom Formats of weights that this conversion quantizes again.
  */
-export function writtenConfig(stored: Json, config: ModelConfig, quantization: Json): Json {
+export function writtenConfig(
+  stored: Json,
+  config: ModelConfig,
+  quantization: Json,
+  quantizedFrom: readonly WeightFormat[] = [],
+): Json {
   const base = Object.hasOwn(stored, "num_local_experts") ? stored : huggingFaceConfig(config);
-  return { ...withFloats(base), quantization_config: quantization };
+  const earlier = (base[BEFORE] ?? []) as readonly string[];
+  const before = [...new Set([...earlier, ...quantizedFrom])];
+  return {
+    ...withFloats(base),
+    quantization_config: quantization,
+    ...(before.length === 0 ? {} : { [BEFORE]: before }),
+  };
 }
 
 /** A model's config by Hugging Face's keys, floats as {@linkcode float} has them. */

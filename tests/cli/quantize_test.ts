@@ -80,12 +80,24 @@ Deno.test("--calibrate makes the static FP8 scales that a checkpoint lacks, in q
 
 Deno.test("mxoss quantize warns where weights were quantized before, and not where they were trained so", async () => {
   using dir = new TemporaryDirectory();
-  const quantized = (model: string[], scheme: string, out: string) =>
-    inProcess(["quantize", ...model, "--scheme", scheme, "--out", `${dir.path}/${out}`]);
+  const quantized = (model: string[], scheme: string, out: string, ...more: string[]) =>
+    inProcess(["quantize", ...model, "--scheme", scheme, "--out", `${dir.path}/${out}`, ...more]);
   const first = await quantized([], "ptpc_fp8", "a");
   assertEquals([first.stderr, first.code], ["", 0]);
   const second = await quantized(["--model", `${dir.path}/a`], "w_mxfp6_e3m2", "b");
   assertEquals([second.stderr, second.code], ["warning: weights that are fp8_e4m3 already are quantized again\n", 0]);
+
+  // The weights themselves do not show it: whoever opens them later is told, and of each conversion before.
+  const inspected = (out: string) => inProcess(["inspect", "--model", `${dir.path}/${out}`]);
+  const told = (out: string, formats: string) =>
+    `warning: ${dir.path}/${out}/config.json: weights were quantized more than once: to ${formats} before\n`;
+  assertEquals((await inspected("a")).stderr, "");
+  assertEquals((await inspected("b")).stderr, told("b", "fp8_e4m3"));
+  const third = await quantized(["--model", `${dir.path}/b`], "fp8", "c", "--calibrate", PROBLEMS);
+  assertEquals([third.code, (await inspected("c")).stderr], [0, told("c", "fp8_e4m3 and mxfp6_e3m2")]);
+  // Nor is it lost where weights are copied.
+  assertEquals((await quantized(["--model", `${dir.path}/b`], "w_mxfp6_e3m2", "d")).code, 0);
+  assertEquals((await inspected("d")).stderr, told("d", "fp8_e4m3"));
 });
 
 Deno.test("mxoss quantize warns of scales of an FP8 cache that nobody measured, once only", async () => {
