@@ -248,6 +248,8 @@ Deno.test("detectableDifference() of few problems has 80% power by all outcomes,
       for (const differ of [0, Math.floor(trials / 2), trials]) {
         const lost = Math.floor(differ / 2), pair = { lost, gained: differ - lost };
         const d = detectableDifference(pair, trials, comparisons), disagree = Math.max((differ + 1) / (trials + 2), d);
+        // Where all against none is found, some difference shows.
+        assertEquals(d === 1, pairedP({ lost: 0, gained: trials }, trials) * comparisons >= 0.05);
         if (d === 1) continue;
         let power = 0;
         binomial(trials, disagree).forEach((p, tosses) =>
