@@ -46,7 +46,7 @@ Deno.test("costOf() counts converted weights as they are computed", () => {
 });
 
 Deno.test("paretoFront() keeps what nothing beats in both", () => {
-  const points = [[5, 0], [3, 0.2], [4, 0.1], [4, 0.3], [6, 0], [3, 0.2], [2, 0.9]] as const;
+  const points = [[5, 0], [3, 0.2], [4, 0.1], [4, 0.3], [4, 0.15], [6, 0], [3, 0.2], [2, 0.9]] as const;
   const front = paretoFront(points.map(([bytes, kl]) => ({ bytes, kl })));
   assertEquals(front.map(({ bytes, kl }) => [bytes, kl]), [[2, 0.9], [3, 0.2], [3, 0.2], [4, 0.1], [5, 0]]);
   // In whichever order they come.

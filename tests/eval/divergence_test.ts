@@ -9,6 +9,7 @@ import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
 import { dose, everyNth } from "../soak.ts";
+import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { compared, openSide, TINY, TWO_TURNS } from "./sides.ts";
 
 const goldens = readGolden("logits.safetensors");
@@ -103,6 +104,30 @@ Deno.test("compare gives the same numbers whatever the size of the pieces", asyn
     operations.find((o) => o.layer === layer && o.operation === name)!;
   assert(error(one, 3, "mlpResidual").total.relativeError > 1e-3);
   assertEquals([error(one, 3, "q_proj").own!.relativeError, error(one, 0, "route").total.relativeError], [0, 0]);
+});
+
+Deno.test("compare counts cached keys and values by their tokens, whatever the size of the pieces", async () => {
+  const run = (maxTokens: number) =>
+    compared(openSide(undefined, { maxTokens }), openSide(undefined, { maxTokens, kvCacheDtype: "fp8" }), [
+      SOME_TOKENS,
+    ]);
+  const [one, other] = [await run(64), await run(5)];
+  assertEquals(one.tensors.length, 8);
+  assertEquals(other.tensors, one.tensors);
+});
+
+Deno.test("compare names the channel that alone is off", async () => {
+  using dir = new TemporaryDirectory();
+  for (const name of ["config.json", "model.safetensors"]) Deno.copyFileSync(`${TINY}/${name}`, `${dir.path}/${name}`);
+  rewrite(`${dir.path}/model.safetensors`, (tensors) => {
+    // 12 in bfloat16, of one of 64 channels.
+    tensors.get("model.layers.1.self_attn.o_proj.bias")!.bytes.set([0x40, 0x41], 2 * 40);
+  });
+  const other = openSide(openCheckpoint(dir.path));
+  const { operations } = await compared(openSide(), other, [SOME_TOKENS.subarray(0, 9)]);
+  const { outliers } = operations.find(({ layer, operation }) => layer === 1 && operation === "o_proj")!;
+  assertEquals([outliers.length, outliers[0]!.channel], [1, 40]);
+  assertAlmostEquals(outliers[0]!.errorShare, 1, 1e-6);
 });
 
 Deno.test("compare keeps both predictions wherever the likeliest token is another one", async () => {
