@@ -4,7 +4,7 @@ import type { Make } from "./template_make.ts";
 import { asGroup, attributeOf } from "./template_members.ts";
 import { areEqual, orderOf } from "./template_order.ts";
 import { testOf } from "./template_tests.ts";
-import { asView, type Covered, isList, isNumber, isText, itemsOf, type Value } from "./template_values.ts";
+import { asView, type Covered, isList, isNumber, isText, itemsOf, switched, type Value } from "./template_values.ts";
 
 /** What a filter is applied to, and with. */
 export interface FilterCall {
@@ -69,7 +69,7 @@ function plain(value: Value, withCase: Value | undefined, { make, covered }: Fil
 
 function sorted(call: FilterCall): Value {
   const { reverse, case_sensitive: withCase, attribute } = bound(call, "reverse", "case_sensitive", "attribute");
-  const { make, covered } = call, sign = flag(reverse) ? -1 : 1;
+  const { make, covered } = call, sign = switched("reverse", reverse) ? -1 : 1;
   const paths = attribute?.type === "StringValue"
     ? covered.show(attribute.value as string).split(",").map((one) => make.text(covered.cover(one)))
     : [attribute];
@@ -86,7 +86,7 @@ function dictsorted(call: FilterCall): Value {
   if (call.operand.type !== "ObjectValue" || place === null) {
     throw new Error("sorts no dictionary by its keys or values");
   }
-  const { make, covered } = call, sign = flag(reverse) ? -1 : 1;
+  const { make, covered } = call, sign = switched("reverse", reverse) ? -1 : 1;
   const pairs = [...call.operand.value as Map<string, Value>].map(([key, value]) => {
     const pair = [keyValue(key, make, covered), value] as const;
     return { pair, order: plain(pair[place], withCase, call) };

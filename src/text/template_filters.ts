@@ -4,7 +4,7 @@ import { jsonOf } from "./template_json.ts";
 import { keyValue } from "./template_keys.ts";
 import { escapedValue } from "./template_markup.ts";
 import { SHAPES } from "./template_shapes.ts";
-import { asSafe, compareTexts, type Covered, isSafe, textOf, type Value, viewOf } from "./template_values.ts";
+import { asSafe, compareTexts, type Covered, isSafe, isText, textOf, type Value, viewOf } from "./template_values.ts";
 import { capitalized, lower, titled, upper } from "./python_cases.ts";
 import { linesOf, stripped } from "./python_texts.ts";
 import { replaced } from "./template_texts.ts";
@@ -14,13 +14,13 @@ function json(call: FilterCall): Value {
   const form = bound(call, "ensure_ascii", "indent", "separators", "sort_keys");
   const { indent, separators } = form, { covered } = call;
   const given = indent === undefined || indent.type === "NullValue" ? null : indent;
-  if (given !== null && given.type !== "IntegerValue" && given.type !== "StringValue") {
+  if (given !== null && given.type !== "IntegerValue" && !isText(given, call.covered)) {
     throw new Error("indents by no number");
   }
   const between = separators === undefined || separators.type === "NullValue" ? null : separators.value as Value[];
   if (
     between !== null &&
-    (!Array.isArray(between) || between.length !== 2 || between.some(({ type }) => type !== "StringValue"))
+    (!Array.isArray(between) || between.length !== 2 || between.some((one) => !isText(one, covered)))
   ) {
     throw new Error("has separators that are not two texts");
   }
@@ -43,7 +43,8 @@ function json(call: FilterCall): Value {
 
 function indented(call: FilterCall): Value {
   const { width, first, blank } = bound(call, "width", "first", "blank"), { operand } = call;
-  if (operand.type !== "StringValue" || width !== undefined && !["IntegerValue", "StringValue"].includes(width.type)) {
+  const isWidth = width === undefined || width.type === "IntegerValue" || isText(width, call.covered);
+  if (operand.type !== "StringValue" || !isWidth) {
     throw new Error("indents no text, or by no number");
   }
   const by = typeof width?.value === "string" ? width.value : " ".repeat(Math.max(0, width?.value as number ?? 4));
@@ -62,7 +63,7 @@ function otherwise(call: FilterCall): Value {
 /** Without blanks or given characters at its ends. */
 function trimmed(call: FilterCall): Value {
   const { chars } = bound(call, "chars"), { covered } = call, text = textOf(call.operand, covered);
-  if (chars !== undefined && chars.type !== "StringValue" && chars.type !== "NullValue") {
+  if (chars !== undefined && chars.type !== "NullValue" && !isText(chars, covered)) {
     throw new Error("trims no text");
   }
   const given = chars?.type === "StringValue" ? covered.show(chars.value as string) : undefined;

@@ -3,7 +3,7 @@ import { floatForm } from "./template_exact.ts";
 import { entryOf } from "./template_keys.ts";
 import type { Make } from "./template_make.ts";
 import { firstOf, padded } from "./template_widths.ts";
-import { type Covered, isNumber, isSafe, literalOf, textOf, type Value } from "./template_values.ts";
+import { type Covered, isNumber, isSafe, literalOf, textOf, type Value, viewOf } from "./template_values.ts";
 
 const DIRECTIVE = /%(?:\(([^()]*)\))?([-+ 0]*)(\d*)(?:\.(\d*))?[hlL]?([diuxXoeEfFgGsr%])?/g;
 
@@ -13,7 +13,7 @@ export function percentFormatted(format: Value, values: Value, make: Make, cover
   const text = format.value as string, shown = covered.show(text);
   const list = values.type === "TupleValue" ? values.value as Value[] : [values];
   const names = values.type === "ObjectValue" ? values.value as ReadonlyMap<string, Value> : null;
-  let result = "", at = 0, used = 0;
+  let result = "", at = 0, used = 0, isNamed = false;
   for (const found of shown.matchAll(DIRECTIVE)) {
     const [all, name, flags, width, digits, type] = found;
     result += text.slice(at, found.index);
@@ -22,6 +22,9 @@ export function percentFormatted(format: Value, values: Value, make: Make, cover
     if (type === "%") result += text[found.index];
     else {
       if (name !== undefined && names === null) throw new Error("formats by names what has none");
+      // A name leaves nothing for what has none; before it, that is the dictionary.
+      if (name === undefined && isNamed) throw new Error("formats by a name, and then without");
+      isNamed ||= name !== undefined;
       const value = name === undefined ? list[used++] : entryOf(names!, name, covered);
       if (value === undefined) throw new Error("formats more values than there are");
       const precision = digits === undefined ? undefined : Number(digits);
@@ -29,7 +32,8 @@ export function percentFormatted(format: Value, values: Value, make: Make, cover
     }
     make.room(result.length);
   }
-  const canBeLeft = ["ObjectValue", "ArrayValue"].includes(values.type);
+  const canBeLeft = ["ObjectValue", "ArrayValue"].includes(values.type) &&
+    [undefined, "range"].includes(viewOf(values)?.name);
   if (used < list.length && !canBeLeft) throw new Error("formats fewer values than there are");
   return make.text(result + text.slice(at));
 }

@@ -6,7 +6,7 @@ import { capitalized, lower, titleCased, upper } from "./python_cases.ts";
 import { BLANKS, lastWordsOf, linesOf, stripped, wordsOf } from "./python_texts.ts";
 import type { Make } from "./template_make.ts";
 import { escapedValue } from "./template_markup.ts";
-import { asSafe, type Covered, isList, isSafe, itemsOf, type Value } from "./template_values.ts";
+import { asSafe, type Covered, isList, isSafe, itemsOf, switched, type Value } from "./template_values.ts";
 import { centered, charactersIn, padded } from "./template_widths.ts";
 
 /** What a method is called of, and with; arguments that are named stand in their places. */
@@ -89,7 +89,7 @@ function methodOf(call: MethodCall): Value {
       return cut([0, shown.endsWith(part) ? length - part.length : length]);
     }
     case "splitlines":
-      return make.list(linesOf(covered.show(text), first !== undefined && truth(first)).map(cut));
+      return make.list(linesOf(covered.show(text), switched("keepends", first)).map(cut));
     case "split":
     case "rsplit":
       return make.list(split(call).map(cut));
@@ -151,8 +151,6 @@ function filledUp(call: MethodCall): string {
     ? centered(text, to, fill, make)
     : padded(text, to, name === "ljust" ? "<" : ">", fill, make);
 }
-
-const truth = (value: Value): boolean => (value as unknown as { __bool__(): { value: boolean } }).__bool__().value;
 
 /** The text that an argument is. */
 function textIn({ name, covered }: MethodCall, value: Value | undefined): string {

@@ -117,6 +117,14 @@ export function asView(list: Value, view: View): Value {
   return list;
 }
 
+/** A truth where Python has a C function take it: of what is no whole number, versions of Python differ. */
+export function switched(name: string, value: Value | undefined): boolean {
+  if (value === undefined) return false;
+  const held = value.type === "BooleanValue" || value.type === "IntegerValue" ? Number(value.value) : NaN;
+  if (held !== (held | 0)) throw new Error(`has ${name} of a ${value.type}, expected true or false`);
+  return held !== 0;
+}
+
 /** The items of a list or view, to go through. */
 export function itemsOf(list: Value): readonly Value[] {
   const view = views.get(list);

@@ -86,6 +86,16 @@ Deno.test("a template writes what Jinja2 writes: tests/goldens/text/make_templat
   }
 });
 
+Deno.test("what else of a format and of switches Python takes is taken", async () => {
+  // What Jinja2 3.1.6 writes.
+  const source =
+    "{{ '%s%(a)s%%' % {'a': 1} }} {{ 'a' % range(2) }} {{ 'a\\nb'.splitlines(1) }} {{ [1, 2]|sort(-1) }} " +
+    "{{ [1, 2]|sort(0) }}";
+  const template = await ChatTemplate.parse("t", source);
+  const segments = template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
+  assertEquals(segments, [{ text: "{'a': 1}1% a ['a\\n', 'b'] [2, 1] [1, 2]" }]);
+});
+
 Deno.test("a jump in a loop's else is one of the loop around, and what its turns wrote stays", async () => {
   // What Jinja2 3.1.6 writes.
   const skips =

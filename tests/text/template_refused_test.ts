@@ -1,5 +1,6 @@
 /** Chat templates that Python would not render, or that would be rendered otherwise here: refused with their line. */
 import { InputError } from "../../src/errors.ts";
+import { parseAsPython } from "../../src/json_numbers.ts";
 import { ChatTemplate } from "../../src/text/chat_template.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assertRejects, assertThrows } from "../assert.ts";
@@ -94,9 +95,35 @@ Deno.test("an expression that Python would not render, or this would render othe
       "self is defined",
       "1|bool",
       "['x']|map(attribute='0' + '.0' * 16)|list",
+      "'a'.splitlines(2.5)",
+      "'a'.splitlines(keepends='x')",
+      "'a'.splitlines(none)",
+      "[2, 1]|sort(2.5)",
+      "[2, 1]|sort(reverse=missing)",
+      "[2, 1]|sort(4294967296)",
+      "{'b': 1}|dictsort(reverse='x')",
+      "'%(a)s%s' % {'a': 1}",
+      "'%s%(a)s%s' % {'a': 1}",
+      "'a' % {'b': 1}.items()",
     ]
   ) {
     const render = await rendering(`{{ ${expression} }}`);
+    assertThrows(render, InputError, "t: cannot be rendered: ", expression);
+  }
+});
+
+Deno.test("a number of a message that is beyond 2^53 is no text where Python expects one", async () => {
+  for (
+    const expression of [
+      "[1]|tojson(indent=big)",
+      "[1]|tojson(separators=(big, big))",
+      "'a\\nb'|indent(big)",
+      "'a1'|trim(big)",
+    ]
+  ) {
+    const template = await ChatTemplate.parse("t", `{{ ${expression} }}`);
+    const untrusted = { big: parseAsPython("12345678901234567890") };
+    const render = () => template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
     assertThrows(render, InputError, "t: cannot be rendered: ", expression);
   }
 });
