@@ -3,6 +3,7 @@ import { reason } from "../errors.ts";
 import { refuseDeep } from "./template_depth.ts";
 import { expression, filter, primary, sequence, tuple, variable } from "./template_expressions.ts";
 import { type Frames, framesOf } from "./template_frames.ts";
+import { readsOf } from "./template_reads.ts";
 import type { Node } from "./template_make.ts";
 import { Reader } from "./template_reader.ts";
 import { TagError, tagsOf } from "./template_tags.ts";
@@ -142,7 +143,10 @@ class Statements {
     // Blocks of transformers have variables of their own, and are called like macros.
     generation: () => {
       const filters = [{ type: "Filter", value: "string", args: [] }];
-      return { type: "FilterStatement", body: this.#inLoops(0, () => this.#whole("endgeneration")), filters };
+      const body = this.#inLoops(0, () => this.#whole("endgeneration")), [own] = readsOf([], body);
+      // They would be those of the block, not of the macro around it.
+      if (own !== undefined) this.reader.fail(`reads ${own} in a block of generation`);
+      return { type: "FilterStatement", body, filters };
     },
     print: () => {
       const { reader } = this, nodes: Node[] = [];

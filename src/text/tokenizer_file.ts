@@ -163,11 +163,7 @@ function readAdded(path: string, list: unknown, pieceOf: PieceOf): AddedToken[] 
     const { id, content } = entry as { id: unknown; content: unknown };
     if (!isId(id)) throw InputError.of("wrong_value", { name: `${where}: id` }, "an id", show(id));
     checkContent(where, content);
-    for (const flag of ["lstrip", "rstrip", "single_word"]) {
-      if (entry[flag] === true) {
-        throw InputError.of("wrong_value", { name: `${where} (${printable(content)}): ${flag}` }, "false", "true");
-      }
-    }
+    const flags = flagsOf(`${where} (${printable(content)})`, entry, ["special", "normalized"]);
     if (contents.has(content) || ids.has(id)) {
       throw InputError.saying(
         "contradiction",
@@ -185,12 +181,28 @@ function readAdded(path: string, list: unknown, pieceOf: PieceOf): AddedToken[] 
     }
     contents.add(content);
     ids.add(id);
-    return { id, content, ...flagsOf(entry) };
+    return { id, content, ...flags };
   });
 }
 
-/** Kinds of an added token; what is left out as transformers has it. */
-function flagsOf({ special, normalized }: JsonObject): { readonly special: boolean; readonly normalized: boolean } {
+/**
+ * Kinds of an added token; what is left out as transformers has it.
+ *
+ * @param needed Those that are not to be left out: Hugging Face's tokenizers reads no tokenizer.json without them.
+ */
+function flagsOf(
+  name: string,
+  entry: JsonObject,
+  needed: readonly string[] = [],
+): { readonly special: boolean; readonly normalized: boolean } {
+  for (const flag of ["lstrip", "rstrip", "single_word", "special", "normalized"]) {
+    const value = entry[flag], key = { name: `${name}: ${flag}` };
+    if (value === undefined) {
+      if (needed.includes(flag)) throw InputError.saying("missing", key, "not there, expected true or false");
+    } else if (typeof value !== "boolean") throw InputError.of("wrong_value", key, "true or false", show(value));
+    else if (value && /strip|word/.test(flag)) throw InputError.of("wrong_value", key, "false", "true");
+  }
+  const { special, normalized } = entry;
   return { special: special === true, normalized: (normalized ?? special !== true) === true };
 }
 
@@ -228,10 +240,11 @@ function addFromConfig(
     const content = entry["content"];
     if (typeof content !== "string" || content === "") continue;
     if (ids.has(id) || contents.has(content)) continue;
-    checkContent(`${path}: added_tokens_decoder.${id}`, content);
+    const where = `${path}: added_tokens_decoder.${id}`;
+    checkContent(where, content);
     ids.add(id);
     contents.add(content);
-    added.push({ id, content, ...flagsOf(entry) });
+    added.push({ id, content, ...flagsOf(`${where} (${printable(content)})`, entry) });
   }
 }
 

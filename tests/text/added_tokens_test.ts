@@ -37,17 +37,18 @@ for (const { normalizer, added, texts } of goldens) {
   });
 }
 
-const token = (id: number, content: string, normalized: boolean | undefined, special = false): Json => ({
+const token = (id: number, content: string, normalized: boolean, special = false): Json => ({
   id,
   content,
   special,
-  ...(normalized === undefined ? {} : { normalized }),
+  normalized,
 });
 
-Deno.test("an added token that does not say so is normalized where it is not special, in a config too", async () => {
-  const lower = { type: "Lowercase" }, said = await tokenizerOf(lower, [token(1024, "SEP", undefined)]);
-  assertEquals([...said.encode("sep")], [1024]);
-  const special = await tokenizerOf(lower, [token(1024, "<|S|>", undefined, true)]);
+Deno.test("an added token of a config that does not say so is normalized where it is not special", async () => {
+  const lower = { type: "Lowercase" };
+  const special = await tokenizerOf(lower, [], {
+    added_tokens_decoder: { "1024": { content: "<|S|>", special: true } },
+  });
   assertEquals([...special.encode("<|S|>", { allowSpecial: true })], [1024]);
   assertNotEquals([...special.encode("<|s|>", { allowSpecial: true })], [1024]);
   const entries = { "1024": { content: "SEP" }, "1025": { content: "RAW", normalized: false } };
@@ -55,6 +56,40 @@ Deno.test("an added token that does not say so is normalized where it is not spe
   assertEquals([...config.encode("sep")], [1024]);
   assertEquals([...config.encode("RAW")], [1025]);
   assertNotEquals([...config.encode("raw")], [1025]);
+});
+
+Deno.test("an added token whose kinds Hugging Face's tokenizers 0.23 does not read is refused", async () => {
+  for (
+    const [flags, message] of [
+      [{ special: undefined }, "special: not there, expected true or false"],
+      [{ normalized: undefined }, "normalized: not there, expected true or false"],
+      [{ special: 1 }, "special: expected true or false, got 1"],
+      [{ special: "true" }, 'special: expected true or false, got "true"'],
+      [{ normalized: null }, "normalized: expected true or false, got null"],
+      [{ lstrip: "no" }, 'lstrip: expected true or false, got "no"'],
+      [{ rstrip: 0 }, "rstrip: expected true or false, got 0"],
+      [{ single_word: null }, "single_word: expected true or false, got null"],
+    ] as const
+  ) {
+    const added = { ...token(1024, "SEP", false), ...flags };
+    const { message: said } = await assertRejects(() => tokenizerOf(null, [added]), InputError);
+    assert(said.includes(`tokenizer.json: added_tokens[`) && said.endsWith(`(SEP): ${message}`), said);
+  }
+});
+
+Deno.test("an added token that only a config has is refused where it takes blanks, or is no truth", async () => {
+  for (
+    const [flags, message] of [
+      [{ lstrip: true }, "lstrip: expected false, got true"],
+      [{ rstrip: true }, "rstrip: expected false, got true"],
+      [{ single_word: true }, "single_word: expected false, got true"],
+      [{ special: "true" }, 'special: expected true or false, got "true"'],
+    ] as const
+  ) {
+    const config = { added_tokens_decoder: { "1024": { content: "SEP", ...flags } } };
+    const { message: said } = await assertRejects(() => tokenizerOf(null, [], config), InputError);
+    assert(said.endsWith(`tokenizer_config.json: added_tokens_decoder.1024 (SEP): ${message}`), said);
+  }
 });
 
 Deno.test("added tokens are refused that are nothing, the same or special once they are normalized", async () => {

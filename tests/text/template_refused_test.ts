@@ -180,6 +180,9 @@ Deno.test("statements that Python would read otherwise are refused", async () =>
       "{{ \u00e9 }}",
       "{% for i in [1] %}{{ loop.cycle() }}{% endfor %}",
       "{% for i in [1] %}{{ loop.cycle }}{% endfor %}",
+      "{% generation %}{{ varargs }}{% endgeneration %}",
+      "{% macro f() %}{% generation %}{{ kwargs }}{% endgeneration %}{% endmacro %}{{ f(a=1) }}",
+      "{% macro f() %}{% generation %}{{ caller() }}{% endgeneration %}{% endmacro %}{% call f() %}a{% endcall %}",
     ]
   ) {
     assertThrows(await rendering(source), InputError, "t: ", source);

@@ -202,8 +202,11 @@ Deno.test("fromDirectory() refuses garbled added tokens", async () => {
   await refuse(withAdded({ id: -2, content: "<x>" }), "added_tokens[0]: id: expected an id, got -2");
   await refuse(withAdded({ id: 2000, content: "" }), 'added_tokens[0]: content: expected a text, got ""');
   await refuse(withAdded({ id: 2000, content: "<x>", lstrip: true }), "added_tokens[0] (<x>): lstrip: expected false");
-  await refuse(withAdded({ id: 0, content: "<x>" }), 'added_tokens[0] (<x>): id 0 belongs to "!" in model.vocab');
-  const twice = { id: 2000, content: "<x>", special: true };
+  await refuse(
+    withAdded({ id: 0, content: "<x>", special: true, normalized: false }),
+    'added_tokens[0] (<x>): id 0 belongs to "!" in model.vocab',
+  );
+  const twice = { id: 2000, content: "<x>", special: true, normalized: false };
   await refuse({ ...tinyJson(), added_tokens: [twice, twice] }, "added_tokens[1] (<x>, id 2000): is there twice");
 });
 
