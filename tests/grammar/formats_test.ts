@@ -76,6 +76,7 @@ Deno.test("labels of hosts have letters and digits, hyphens within, and 63 chara
       // These end the host.
       if (!"/?#".includes(c)) assertEquals(isUri(`x://${text}.example/`), good, text);
     }
+    if (outer) { for (const text of [c, `${c}a`, `a${c}`]) assertEquals(isEmail(`a@${text}.de`), true, text); }
     // A top name begins with a letter.
     if (outer) assertEquals(isUri(`x://b.a${c}/`), true, c);
   }
@@ -94,8 +95,10 @@ Deno.test("labels of hosts have letters and digits, hyphens within, and 63 chara
   }
 });
 
-Deno.test("characters of uris are written with a percent sign and two digits", () => {
-  const isUri = reader("uri");
+Deno.test("parts of uris may be empty, units have digits, and characters have a percent sign and two digits", () => {
+  const isUri = reader("uri"), isDuration = reader("duration");
+  for (const text of ["http://a.b?", "http://a.b/#", "http://a.b/?#"]) assertEquals(isUri(text), true, text);
+  for (const text of ["PY", "P1YM", "PTS", "PT1HM"]) assertEquals(isDuration(text), false, text);
   for (const start of ["http://a.b/", "http://a.b/c?", "http://a.b/c?d#"]) {
     for (
       const [code, good] of [["%2F", true], ["%aF%09", true], ["%2", false], ["%g0", false], ["%", false]] as const
