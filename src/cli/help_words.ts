@@ -20,6 +20,8 @@ export const ENVIRONMENT: readonly (readonly [names: string, means: string])[] =
     "where the Hugging Face cache is, in which --model org/name is looked for; without them ~/.cache/huggingface/hub",
   ],
   ["ROCM_PATH, HIP_PATH", "where the libraries of AMD GPUs are looked for"],
+  ["NCCL_HOME, NCCL_ROOT", "where the library is looked for by which several GPUs exchange"],
+  ["MXOSS_SHARDS", "how many shards there are, in an Indexed Job of Kubernetes, which does not say that itself"],
   ["MXOSS_API_KEY", "a key that lets in who brings it to mxoss serve"],
   [
     "MXOSS_RUN_SECRET",

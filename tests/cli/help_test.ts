@@ -96,10 +96,10 @@ Deno.test("README and docs/shell.md have every exit code, and no other", () => {
   assertEquals([...table].map(([, code]) => Number(code)), codes);
 });
 
-Deno.test("the environment is documented: every variable that the program may read, but those of shards", () => {
+Deno.test("the environment is documented: every variable that the program may read, but those of launchers", () => {
   const said = ENVIRONMENT.map(([names, means]) => `${names} ${means}`).join(" ");
-  const own = VARIABLES.filter((name) => /^(?:MXOSS_(?!SHARD)|HF_|HUGGING|XDG|ROCM|HIP|TERM)/.test(name));
-  assert(own.length >= 9, own.join());
+  const own = VARIABLES.filter((name) => /^(?:MXOSS_|HF_|HUGGING|XDG|ROCM|HIP|NCCL|TERM)/.test(name));
+  assert(own.length >= 12, own.join());
   assertEquals(own.filter((name) => !said.includes(name)), []);
 });
 
