@@ -1,24 +1,11 @@
 /** Weights of which parts are the same on both sides, in the same format or in several. */
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { type Layout, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import type { MatrixSource, ModelSource } from "../../src/checkpoint/source.ts";
-import { compareWeights, type WeightDivergence } from "../../src/eval/weight_errors.ts";
+import { compareWeights } from "../../src/eval/weight_errors.ts";
 import { missingScales, planModel } from "../../src/plan/planned.ts";
-import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { Decoder } from "../checkpoint/decode.ts";
-
-const SHAPE = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 96, experts: 3, topK: 2, vocab: 40 };
-const FORMATS = { dtype: "bf16", kvCacheDtype: "auto" } as const;
-
-function open(dir: TemporaryDirectory, layout: Layout, seed: number) {
-  writeRandomCheckpoint(dir.path, { shape: SHAPE, layout, seed });
-  return openCheckpoint(dir.path);
-}
-
-const find = (all: readonly WeightDivergence[], layer: number, operation: string) =>
-  all.find((one) => one.layer === layer && one.operation === operation)!;
+import { find, FORMATS, open } from "./small_models.ts";
 
 /** A model of which one expert's second projection is another model's. */
 function withExpert(source: ModelSource, expert: number, { files, tree }: ModelSource): ModelSource {

@@ -7,23 +7,11 @@ import { compareWeights, type WeightDivergence } from "../../src/eval/weight_err
 import { encodeMxRow } from "../../src/formats/encode.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { planModel } from "../../src/plan/planned.ts";
-import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
-import { type Layout, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { Decoder } from "../checkpoint/decode.ts";
 import { run } from "../quantize/run.ts";
-
-const SHAPE = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 96, experts: 3, topK: 2, vocab: 40 };
-const FORMATS = { dtype: "bf16", kvCacheDtype: "auto" } as const;
-
-function open(dir: TemporaryDirectory, layout: Layout, seed: number) {
-  writeRandomCheckpoint(dir.path, { shape: SHAPE, layout, seed });
-  return openCheckpoint(dir.path);
-}
-
-const find = (all: readonly WeightDivergence[], layer: number, operation: string) =>
-  all.find((one) => one.layer === layer && one.operation === operation)!;
+import { find, FORMATS, open, SHAPE } from "./small_models.ts";
 
 Deno.test("compareWeights() gives the errors that plain decoding gives, of converted weights too", async () => {
   using first = new TemporaryDirectory(), second = new TemporaryDirectory(), written = new TemporaryDirectory();
