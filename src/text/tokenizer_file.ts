@@ -95,9 +95,16 @@ export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
   checkSettings(configPath, config, addsPrefixSpace(json["pre_tokenizer"]));
   const model = json["model"] as JsonObject;
   const { pieceOf, count, made } = scanned === null ? parsedWords(path, model) : scannedWords(scanned, model);
-  const added = readAdded(path, json["added_tokens"], pieceOf);
-  const own = added.length;
-  addFromConfig(configPath, config, pieceOf, added);
+  let added: AddedToken[], own: number;
+  try {
+    added = readAdded(path, json["added_tokens"], pieceOf);
+    own = added.length;
+    addFromConfig(configPath, config, pieceOf, added);
+  } catch (thrown) {
+    // What reads all of the file as JSON says first what is wrong with the vocabulary.
+    if (scanned !== null) return readTokenizerFile(dir, false);
+    throw thrown;
+  }
   // BPE must not be able to make a special token.
   const hidden = added.filter(({ id, special, content }) => special && pieceOf(id) === content).map(({ id }) => id);
   const found = made(new Set(hidden), added);
