@@ -1,6 +1,6 @@
 /** Rows as integers ("Fixed rows" in wasm/ABI.md), and their products, for the tests of them. */
 import { fixedStride } from "../../src/backends/emulate/areas.ts";
-import { padded, scratchBytes } from "./linear.ts";
+import { BY_DOTS, BY_PAIRS, padded, scratchBytes } from "./linear.ts";
 import { assertSameBits, type F32, type Machine } from "./module.ts";
 import type { Matrix } from "./weights.ts";
 
@@ -29,9 +29,6 @@ export function prepare(
   );
   return { out, fixed, width };
 }
-
-/** How bytes are multiplied ("ways" in wasm/ABI.md). */
-export const BY_PAIRS = 2, BY_DOTS = 3;
 
 /** What is multiplied beside all rows in their order, and what is told of it. */
 export interface Asked {

@@ -26,8 +26,10 @@ export interface Product {
   readonly counts?: { integers: number; float32: number };
 }
 
-/** Numbers of ways ("ways" in wasm/ABI.md). */
-const WAYS = { float32: 1, "pairs of bytes": 2, "dot products": 3 };
+/** How bytes are multiplied ("ways" in wasm/ABI.md). */
+export const BY_PAIRS = 2, BY_DOTS = 3;
+/** Numbers of ways. */
+const WAYS = { float32: 1, "pairs of bytes": BY_PAIRS, "dot products": BY_DOTS };
 
 export const TILE = 8;
 export const padded = (cols: number) => Math.ceil(cols / 32) * 32;

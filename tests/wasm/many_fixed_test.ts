@@ -1,8 +1,8 @@
 import { fixedStride } from "../../src/backends/emulate/areas.ts";
 import { integers, normals } from "../formats/seeded.ts";
 import { assert, assertEquals } from "../assert.ts";
-import { BLOCK_BYTES, BY_PAIRS, linear, linearBy, prepare } from "./fixed_rows.ts";
-import { TILE } from "./linear.ts";
+import { BLOCK_BYTES, linear, linearBy, prepare } from "./fixed_rows.ts";
+import { BY_PAIRS, TILE } from "./linear.ts";
 import { assertSameBits, Machine } from "./module.ts";
 import { type Matrix, storeMatrix } from "./weights.ts";
 
