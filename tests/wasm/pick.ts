@@ -1,8 +1,7 @@
 /** Runs the kernels `digits` and `pick` for the tests of them, and a slow twin of `digits`. */
 import { float32ToBf16 } from "../../src/formats/bf16.ts";
 import { assertEquals } from "../assert.ts";
-import { BY_DOTS, BY_PAIRS } from "./linear.ts";
-import { scratchBytes } from "./linear.ts";
+import { BY_DOTS, BY_PAIRS, scratchBytes } from "./linear.ts";
 import { Machine } from "./module.ts";
 import { preparedOrder } from "./twins.ts";
 
