@@ -20,19 +20,11 @@ export function withoutWarnings<T>(make: () => T): T {
 }
 
 /**
- * What the library is built from: the file without added tokens, without what comes after BPE, and with patterns
- * rewritten so that it reads them correctly.
+ * What the library is built from: the file without tokens, without what comes after BPE, and with patterns rewritten
+ * so that it reads them correctly.
  */
-export function forLibrary({ json, pairs, added }: TokenizerFile): JsonObject {
+export function forLibrary({ json }: TokenizerFile): JsonObject {
   const model = json["model"] as JsonObject;
-  // Where it only cuts text into words, it needs to know none.
-  let vocab = pairs === null ? model["vocab"] as JsonObject : {};
-  const specials = added.filter((a) => a.special && Object.hasOwn(vocab, a.content));
-  if (specials.length > 0) {
-    // BPE must not be able to make a special token.
-    vocab = { ...vocab };
-    for (const { content } of specials) delete (vocab as Record<string, unknown>)[content];
-  }
   return {
     ...json,
     // It is given texts that are normalized.
@@ -41,7 +33,8 @@ export function forLibrary({ json, pairs, added }: TokenizerFile): JsonObject {
     decoder: null,
     post_processor: null,
     pre_tokenizer: foldByUnicode(json["pre_tokenizer"]),
-    model: { ...model, vocab, ...(pairs === null ? {} : { merges: [] }) },
+    // It only cuts text into words, and needs to know none.
+    model: { ...model, vocab: {}, merges: [] },
   };
 }
 

@@ -7,8 +7,7 @@
  * - Rust's regular expressions fold case by Unicode: `(?i:'s)` also matches `'ſ` (U+017F) and `k` the Kelvin sign. The
  *   library folds ASCII only, so its patterns are rewritten before it sees them. So are digits, of which Rust has more.
  * - What is a blank, and lower case, differs too: normalizers.ts.
- * - Where a vocabulary lacks a part or the result of a merge, the library encodes, and drops text; that is noticed and
- *   refused.
+ * - What a part that cuts leaves out, or turns into other bytes, is noticed and refused.
  */
 import { atOnce, byTurns, type Work } from "../breath.ts";
 import { show } from "../describe.ts";
@@ -27,8 +26,7 @@ import { largest } from "../largest.ts";
 
 /** The part of the library's tokenizer that is used. */
 interface Library {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-  /** Cuts a text into words in the byte-level alphabet; null where nothing is cut. */
+  /** Cuts a text into words in the byte-level alphabet. */
   readonly pre_tokenizer: ((text: string) => string[]) | null;
 }
 
@@ -57,9 +55,9 @@ export class Tokenizer {
   /** tokenizer_config.json, or an empty object where there is none. */
   readonly config: JsonObject;
 
-  readonly #library: Library;
+  readonly #cut: (text: string) => string[];
   readonly #pieces: Pieces;
-  readonly #pairs: BytePairs | null;
+  readonly #pairs: BytePairs;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
   readonly #addedByName: ReadonlyMap<string, AddedToken>;
   /** Finds added tokens, and normalizes what is between them. */
@@ -76,7 +74,7 @@ export class Tokenizer {
     const { path, pieces, pairs, added, config, json } = file;
     this.path = path;
     this.config = config;
-    this.#library = library;
+    this.#cut = library.pre_tokenizer!;
     this.#pieces = pieces;
     this.#pairs = pairs;
     this.#addedById = new Map(added.map((a) => [a.id, a]));
@@ -118,7 +116,7 @@ export class Tokenizer {
   /**
    * Token ids of a text. No token is added at the start or the end. Lone surrogates become U+FFFD.
    *
-   * @throws {InputError} if the tokenizer's merges and vocabulary contradict each other.
+   * @throws {InputError} if the text comes out of the tokenizer's parts as other bytes.
    */
   encode(text: string, options: EncodeOptions = {}): Int32Array {
     return atOnce(this.#encoded(text, options));
@@ -213,7 +211,10 @@ export class Tokenizer {
    */
   bytes(id: number): Uint8Array<ArrayBuffer> {
     const added = this.#addedById.get(id);
-    if (added !== undefined) return new TextEncoder().encode(added.content);
+    // An entry of the vocabulary stays what it was before it was added too: `é` is also how one byte is spelt.
+    if (added !== undefined && (added.special || !this.#pieces.has(id))) {
+      return new TextEncoder().encode(added.content);
+    }
     return this.#pieces.has(id) ? this.#pieces.bytes(id) : new TextEncoder().encode(`<|reserved_${id}|>`);
   }
 
@@ -242,11 +243,9 @@ export class Tokenizer {
 
   /** Ids of a normalized text without added tokens, some at a time. */
   *#idsOf(text: string): Generator<readonly number[], void> {
-    const pairs = this.#pairs, { pre_tokenizer: cut } = this.#library;
-    if (pairs === null || cut === null) return yield this.#library.encode(text, { add_special_tokens: false }).ids;
     for (const piece of this.#cutsSafely ? safePieces(text) : [text]) {
-      for (const word of cut(piece)) {
-        const steps = pairs.steps(word, bytesOfPiece);
+      for (const word of this.#cut(piece)) {
+        const steps = this.#pairs.steps(word, bytesOfPiece);
         let step = steps.next();
         for (; !step.done; step = steps.next()) yield [];
         yield step.value;
@@ -268,8 +267,8 @@ export class Tokenizer {
     if (this.#lossless && bytes !== utf8Length(text)) {
       throw InputError.of(
         "contradiction",
-        { file: this.path, key: "model.merges" },
-        `every merge to make an entry of model.vocab, but ${show(text.slice(0, 40))} comes out as ${bytes} of ${
+        { file: this.path, key: "pre_tokenizer" },
+        `one that keeps every byte of a text, but ${show(text.slice(0, 40))} comes out as ${bytes} of ${
           utf8Length(text)
         } bytes`,
       );

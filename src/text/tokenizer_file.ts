@@ -17,7 +17,7 @@ import { addsPrefixSpace, checkParts, checkSettings } from "./tokenizer_parts.ts
 export interface TokenizerFile extends Encoding {
   /** Path of tokenizer.json, for messages. */
   readonly path: string;
-  /** The whole file, for the library; perhaps without vocabulary and merges where `pairs` has them. */
+  /** The whole file, for the library; perhaps without vocabulary and merges. */
   readonly json: JsonObject;
   readonly added: readonly AddedToken[];
   /** tokenizer_config.json, or an empty object where there is none. */

@@ -25,8 +25,7 @@ export type PieceOf = (id: number) => string | undefined;
 export interface Encoding {
   /** BPE entries by id. */
   readonly pieces: Pieces;
-  /** null: the library has to, as merges and vocabulary do not fit together. */
-  readonly pairs: BytePairs | null;
+  readonly pairs: BytePairs;
 }
 
 /** Vocabulary and merges, before it is known which entries are special tokens. */
@@ -76,17 +75,20 @@ export function parsedWords(path: string, model: JsonObject): Words {
   list.forEach((merge, i) => checkEntries(path, i, partsOf(merge), model["vocab"] as JsonObject));
   const made = (hidden: ReadonlySet<number>, added: readonly AddedToken[]): Encoding => {
     checkPieces(path, vocab, added);
+    const specials = added.filter(({ id, special, content }) => special && vocab[id] === content);
+    checkReached(path, list, new Set(specials.map(({ content }) => content)));
     const bytes = Array.from(
       vocab,
       (piece) => piece !== undefined && isByteLevel(piece) ? bytesOfPiece(piece) : undefined,
     );
     const pieces = new Pieces(pack(bytes), hidden), ids = new Map<string, number>();
     vocab.forEach((piece, id) => piece !== undefined && bytes[id] !== undefined && ids.set(piece, id));
+    // Parts of what has the alphabet only have no other characters, and were found to be entries.
     const merges = PairMerges.of(pieces, list.length, (i) => {
       const [left, right] = partsOf(list[i]!);
-      return [ids.get(left) ?? -1, ids.get(right) ?? -1];
+      return [ids.get(left)!, ids.get(right)!];
     });
-    return { pieces, pairs: merges && new BytePairs(pieces, merges, model["ignore_merges"] === true) };
+    return { pieces, pairs: new BytePairs(pieces, merges!, model["ignore_merges"] === true) };
   };
   return { pieceOf: (id) => vocab[id], count: Object.keys(model["vocab"] as JsonObject).length, made };
 }
@@ -164,6 +166,29 @@ function checkPieces(path: string, pieces: readonly (string | undefined)[], adde
       "byte-level characters only",
     );
   });
+}
+
+/**
+ * Refuses merges and bytes that are special tokens: texts would become these, or could not be written.
+ *
+ * @param specials Texts of those that are entries of the vocabulary.
+ */
+function checkReached(
+  path: string,
+  merges: readonly (string | readonly string[])[],
+  specials: ReadonlySet<string>,
+): void {
+  for (const special of specials) {
+    if (special.length > 1 || !isByteLevel(special)) continue;
+    const what = `no special token to be the only one of a byte, ${bytesOfPiece(special)[0]}`;
+    throw InputError.of("contradiction", { file: path, key: "added_tokens" }, what, show(special));
+  }
+  for (const [i, merge] of merges.entries()) {
+    const result = partsOf(merge).join("");
+    if (!specials.has(result) && isByteLevel(result)) continue;
+    const what = "to make an entry that texts become, and no special one";
+    throw InputError.of("contradiction", { file: path, key: `model.merges[${i}]` }, what, show(result));
+  }
 }
 
 /** Whether a value is an id. */

@@ -16,7 +16,7 @@ function outcome(dir: string, scans: boolean): unknown {
     const { pieces, pairs, added } = readTokenizerFile(dir, scans);
     const entries = Array.from({ length: pieces.count }, (_, id) => pieces.has(id) ? [...pieces.bytes(id)] : null);
     const words = ["the", " apples", "<|end|>", "\xff\x00a", "aaaa", "12 34"];
-    return [entries, words.map((word) => pairs === null ? null : [...pairs.encode(word, latin)]), added];
+    return [entries, words.map((word) => [...pairs.encode(word, latin)]), added];
   } catch (thrown) {
     assert(thrown instanceof InputError, `${thrown}`);
     return thrown.message;

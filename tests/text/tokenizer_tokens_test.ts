@@ -1,7 +1,8 @@
 /** What is asked of a tokenizer besides the tokens of a text: their bytes, their number, where special ones stand. */
 import { InputError } from "../../src/errors.ts";
+import { decode } from "../../src/text/stream_decoder.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { path, TINY } from "./goldens.ts";
 
@@ -83,6 +84,35 @@ Deno.test("a text that comes out of a tokenizer as other bytes is refused", asyn
   const twice = await changed((json) => json["pre_tokenizer"] = { type: "Sequence", pretokenizers: [bytes, bytes] });
   assertEquals(twice.encode("ab").length, 2);
   assertThrows(() => twice.encode("\u00e9"), InputError, "comes out as 4 of 2 bytes");
+});
+
+/** Added tokens that are entries of the vocabulary. */
+function addedEntry(content: string, special: boolean): Promise<Tokenizer> {
+  return changed((json) => {
+    const { vocab } = json["model"] as { vocab: Record<string, number> };
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+    (json["added_tokens"] as unknown[]).push({ id: vocab[content], content, special, ...flags });
+  });
+}
+
+Deno.test("a special token that texts become without it is refused when the tokenizer is read", async () => {
+  for (
+    const [content, said] of [
+      ["!", 'added_tokens: expected no special token to be the only one of a byte, 33, got "!"'],
+      ["\u0130", "added_tokens: expected no special token to be the only one of a byte, 142, got"],
+      [" the", 'expected to make an entry that texts become, and no special one, got "\u0120the"'],
+    ] as const
+  ) {
+    await assertRejects(() => addedEntry(content.replace(" ", "\u0120"), true), InputError, said);
+  }
+});
+
+Deno.test("an entry of the vocabulary that is added too stays the byte that it spells", async () => {
+  // U+0130 spells the byte 0x8e; what tokenizers 0.23.3 makes of both.
+  const tokenizer = await addedEntry("\u0130", false);
+  const ids = [...tokenizer.encode("\u00ce\u0130\u010e \u0130")];
+  assertEquals(ids, [127, 236, 236, 128, 236, 220, 236]);
+  assertEquals(decode(tokenizer, ids, "keep"), "\u00ce\ufffd\u010e \ufffd");
 });
 
 Deno.test("ignore_merges gives a word its own entry, where merges would not, however the file is written", async () => {
