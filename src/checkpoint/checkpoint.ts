@@ -6,6 +6,7 @@ import { joined } from "../paths.ts";
 import { entriesStored, type FileFacts, statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";
+import type { Conversion } from "./conversions.ts";
 import { refuseNanScales, refuseNanScalesBeside, scaleTensors } from "./e8m0.ts";
 import { fileIn, hasWeightFiles, openWeightFiles } from "./files.ts";
 import { foreignDirectory, foreignFile } from "../foreign.ts";
@@ -46,6 +47,8 @@ export interface Checkpoint {
   readonly config: ModelConfig;
   /** `quantization_config` as it stands in config.json; null where there is none. */
   readonly quantization: Readonly<Record<string, unknown>> | null;
+  /** What `mxoss quantize` has made of its weights, as config.json says; the first one first. */
+  readonly conversions: readonly Conversion[];
   readonly layout: LayoutName;
   /** The weights. Every linear has its `module`, and `input` is NO_QDQ everywhere. */
   readonly source: ModelSource;
@@ -129,7 +132,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const files = findFiles(root, weightsDir);
   const companions = Object.values<string | null>({ ...files }).filter((path) => path !== null).map(identify);
   const json = (path: string) => ({ path, json: readJson(path, MAX_CONFIG_BYTES) });
-  const { model: config, quantization, hasDrafts, loadDtype, warnings: oddities } = readConfig(
+  const { model: config, quantization, conversions, hasDrafts, loadDtype, warnings: oddities } = readConfig(
     json(files.config),
     files.generationConfig === null ? null : json(files.generationConfig),
   );
@@ -171,6 +174,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
     files,
     config,
     quantization,
+    conversions,
     layout,
     source: { files: sourceFiles, ...source },
     warnings,

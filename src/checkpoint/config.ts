@@ -4,6 +4,7 @@
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
+import { type Conversion, CONVERSIONS_KEY, quantizedBefore } from "./conversions.ts";
 import { GenerationConfig, notApplied, refuseUnknownGeneration } from "./generation_keys.ts";
 import { fromHf, HF_KEYS, HfConfig } from "./hf_config.ts";
 import { hasDraftHeads } from "./hf_keys.ts";
@@ -21,6 +22,8 @@ export interface ReadConfig {
   readonly model: ModelConfig;
   /** `quantization_config` as it stands in config.json; null where there is none. */
   readonly quantization: Readonly<Record<string, unknown>> | null;
+  /** What `mxoss quantize` has made of its weights; the first one first. */
+  readonly conversions: readonly Conversion[];
   /** Whether config.json says that the model has heads that draft tokens. */
   readonly hasDrafts: boolean;
   /** The dtype in which config.json has others load plain tensors; null: none. */
@@ -56,7 +59,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
     checkShape(model, path, { topK: "experts_per_token", experts: "num_experts" });
     checkTokens(model, files);
     const quantization = values.quantization_config ?? null;
-    return { model, quantization, hasDrafts: false, loadDtype: null, warnings: oddities };
+    return { model, quantization, conversions: [], hasDrafts: false, loadDtype: null, warnings: oddities };
   }
   checkArchitecture(json, path);
   const values = validate(HfConfig, json, path);
@@ -66,7 +69,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   }
   const warnings: string[] = [];
   const model = fromHf(values, tokens, path, warnings);
-  const before = values.mxoss_quantized_from ?? [];
+  const conversions = values[CONVERSIONS_KEY] ?? [], before = quantizedBefore(conversions);
   if (before.length > 0) {
     warnings.push(`weights were quantized more than once: to ${printableLine(before.join(" and "))} before`);
   }
@@ -75,6 +78,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   return {
     model,
     quantization: values.quantization_config ?? null,
+    conversions,
     hasDrafts: hasDraftHeads(json),
     loadDtype: loadDtype(json),
     warnings: [...warnings.map((line) => `${path}: ${line}`), ...oddities],

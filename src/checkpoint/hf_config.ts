@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
+import { CONVERSIONS, CONVERSIONS_KEY } from "./conversions.ts";
 import { readRope, ROPE_KEYS } from "./hf_rope.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, TOKEN_KEYS, type TokenValues } from "./token_ids.ts";
@@ -37,8 +38,7 @@ export const HF_KEYS = {
     num_experts: count(MAX.experts).nullish(),
     ...TOKEN_KEYS,
     ...QUANTIZATION_KEYS,
-    // Written by mxoss quantize: formats that weights had before they were quantized again.
-    mxoss_quantized_from: z.array(z.string(), { error: "a list of number formats" }).nullish(),
+    [CONVERSIONS_KEY]: CONVERSIONS.nullish(),
   },
   ...OTHER_HF_KEYS,
 } satisfies Keys<z.ZodRawShape>;

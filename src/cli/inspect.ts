@@ -2,6 +2,7 @@
 import { Costs } from "../model/work.ts";
 import { ownPages, PAGE_POSITIONS } from "../model/pages.ts";
 import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { conversionsText } from "../checkpoint/conversions.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { linearBytes, matrixBytes, weightBytes } from "../checkpoint/weight_bytes.ts";
@@ -24,6 +25,7 @@ import { partsOf, processLines, rankLines } from "./inspect_ranks.ts";
 import { modelDirectory } from "./open_model.ts";
 import type { Parsed } from "./options.ts";
 import { formatChoices, planOnce, refuseLonger } from "./settings.ts";
+import { printableLine } from "../printable.ts";
 import { tableLines } from "./table.ts";
 import { said } from "./spelling.ts";
 import { note, writeLines, writeOut } from "./terminal.ts";
@@ -85,6 +87,7 @@ async function summarize(
     file_bytes: checkpoint.source.files.reduce((sum, { bytes }) => sum + bytes, 0),
     weight_bytes: weightBytes(source),
     scheme: plan.scheme,
+    conversions: checkpoint.conversions,
     scale_rule: plan.scaleRule,
     kv_cache: {
       format: plan.kvFormat,
@@ -179,6 +182,9 @@ function textLines(report: Report): string[] {
     ["files", `${report.files.length}, ${bytesText(report.file_bytes)} (weights ${bytesText(report.weight_bytes)})`],
     ["fingerprint", `${report.fingerprint} (${report.fingerprint_covers})`],
     ["scheme", report.scheme],
+    ...(report.conversions.length === 0
+      ? []
+      : [["quantized", `${printableLine(conversionsText(report.conversions))}, by mxoss quantize`]]),
     ["KV cache", `${report.kv_cache.format} (by ${report.kv_cache.decided_by}); ${pagesText(report.kv_cache)}`],
     ["layers", `${config.layers}, hidden size ${config.hidden}, vocabulary ${config.vocab}`],
     ["attention", `${config.heads} heads of ${config.headDim}, ${config.kvHeads} key/value heads, ${windows(config)}`],

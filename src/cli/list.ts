@@ -7,6 +7,7 @@ import type { LIST } from "./list_options.ts";
 import { listDirectory, type Listed, listHub } from "./listed.ts";
 import type { Parsed } from "./options.ts";
 import { refuseAbsent } from "./places.ts";
+import { printableLine } from "../printable.ts";
 import { COMMAND_LINE } from "./spelling.ts";
 import { tableLines } from "./table.ts";
 import { note, writeLines, writeOut } from "./terminal.ts";
@@ -51,14 +52,19 @@ function cacheFolder(): string | null {
 
 function lines(rows: readonly Row[]): string[] {
   const heads = ["model", "revision", "layout", "scheme", "weights", "in memory", ""];
-  const cells = rows.map(({ name, commit, refs, layout, scheme, weight_bytes, file_bytes, fits, problem }) => [
+  const cells = rows.map(({ name, commit, refs, layout, scheme, ...row }) => [
     name,
     [...refs, ...(commit === null ? [] : [commit.slice(0, 8)])].join(" "),
     layout ?? "-",
     scheme ?? "-",
-    bytesText(weight_bytes ?? file_bytes),
-    fits === null ? "-" : fits ? "yes" : "no",
-    problem ?? "",
+    bytesText(row.weight_bytes ?? row.file_bytes),
+    row.fits === null ? "-" : row.fits ? "yes" : "no",
+    row.problem ?? remark(row),
   ]);
   return tableLines([heads, ...cells], [4]);
+}
+
+/** What is to be known of weights that look like others. */
+function remark({ quantized_before: before }: Pick<Row, "quantized_before">): string {
+  return before === null || before.length === 0 ? "" : `quantized before, to ${printableLine(before.join(" and "))}`;
 }

@@ -1,6 +1,7 @@
 /** What `mxoss list` finds in a cache and in directories. */
 import { joined } from "../paths.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { quantizedBefore } from "../checkpoint/conversions.ts";
 import { commitsOf, isDirectory, MAIN, refsOf, repositoryOf } from "../checkpoint/hub/repository.ts";
 import { weightBytes } from "../checkpoint/weight_bytes.ts";
 import { InputError } from "../errors.ts";
@@ -22,6 +23,8 @@ export interface Listed {
   readonly refs: readonly string[];
   readonly layout: string | null;
   readonly scheme: string | null;
+  /** Formats that `mxoss quantize` had found weights in, which were no longer the trained ones; the first one first. */
+  readonly quantized_before: readonly string[] | null;
   /** Weights with their scales, as they are stored. */
   readonly weight_bytes: number | null;
   /** Keys and values of a conversation. */
@@ -33,7 +36,7 @@ export interface Listed {
 }
 
 /** What is not known of a model that cannot be opened. */
-const UNKNOWN = { layout: null, scheme: null, weight_bytes: null, cache_bytes: null } as const;
+const UNKNOWN = { layout: null, scheme: null, quantized_before: null, weight_bytes: null, cache_bytes: null } as const;
 /** Tokens of a conversation that memory has to hold. */
 const CONTEXT = 4096;
 /** How deep directories are looked into: DIR/org/name. */
@@ -117,6 +120,7 @@ function look(place: Place): Listed {
       ...place,
       layout: checkpoint.layout,
       scheme: plan.scheme,
+      quantized_before: quantizedBefore(checkpoint.conversions),
       weight_bytes: weightBytes(source),
       cache_bytes: costs.cacheBytes(1, Math.min(CONTEXT, checkpoint.config.maxPositions), promptChunk),
       ...files,

@@ -48,7 +48,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   // Whatever does not fit is refused before anything is computed or written.
   const intended = targetsWith(file === undefined ? null : "later");
   if (file !== undefined) refuseNeedless(intended, plan);
-  warnOfFurtherLoss(intended);
+  warnOfFurtherLoss(intended, checkpoint);
   const text = file === undefined ? null : await calibrationText(file, checkpoint, options["calibrate-tokens"]);
 
   const settings = await identity(checkpoint, recipe, plan, options, text);
@@ -128,11 +128,10 @@ function refuseNeedless(targets: Targets, { kvFormat }: Plan): void {
 }
 
 /** Warns where the numbers to quantize are no longer a trained model's own. */
-function warnOfFurtherLoss(targets: Targets): void {
+function warnOfFurtherLoss(targets: Targets, { conversions }: Checkpoint): void {
   const encoded = allLinears(targets).filter(({ copied }) => !copied);
-  for (const line of furtherLoss(encoded.map(({ source }) => ({ weight: source.weight.format })))) {
-    note(`warning: ${line}`);
-  }
+  const weights = encoded.map(({ module, source }) => ({ module, weight: source.weight.format }));
+  for (const line of furtherLoss(weights, conversions)) note(`warning: ${line}`);
 }
 
 /** Scales of the cache, or null where the written checkpoint has a cache like its activations. */

@@ -115,7 +115,7 @@ export function makePlan(request: PlanRequest): Plan {
   refuseOutputs(configured, configPath);
   refuseUnclearInputScales(configured, request);
   warnings.push(...contradictions(configured, request), ...attention(configured, request, config));
-  if (scheme?.weightScale !== "none") warnings.push(...furtherLoss(converted));
+  if (scheme?.weightScale !== "none") warnings.push(...furtherLoss(converted, request.conversions ?? []));
 
   const wanted = configured.map((linear): Wanted => {
     const { stored, spec, byScheme, fake } = linear;

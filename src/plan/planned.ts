@@ -40,6 +40,7 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
   const plan = makePlan({
     linears: storedLinears(checkpoint.source),
     quantization: checkpoint.quantization,
+    conversions: checkpoint.conversions,
     hasQuarkNames: checkpoint.layout === "quark",
     configPath: checkpoint.files.config,
     dtype,

@@ -1,6 +1,7 @@
 /** What a plan is made of, and how messages name it. */
 import type { Dtype } from "../formats/format.ts";
 import type { Fp8Scales } from "./static_scales.ts";
+import type { Conversion } from "../checkpoint/conversions.ts";
 import type { AttentionScales } from "../checkpoint/source.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 
@@ -10,6 +11,8 @@ export interface PlanRequest {
   readonly linears: readonly StoredLinear[];
   /** `quantization_config` as it stands in config.json; null where there is none. */
   readonly quantization: Readonly<Record<string, unknown>> | null;
+  /** What `mxoss quantize` has made of the weights; absent: nothing is known. */
+  readonly conversions?: readonly Conversion[];
   /** Whether weights are stored by AMD Quark's names, of which a config says what happens to inputs. */
   readonly hasQuarkNames?: boolean;
   /** Path of config.json, for messages. */

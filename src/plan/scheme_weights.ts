@@ -1,4 +1,5 @@
 /** Whether linears are stored as the weights of a scheme are. */
+import { type Conversion, type ConvertedKind, isTrained } from "../checkpoint/conversions.ts";
 import { EXPERT } from "../checkpoint/quark/module_names.ts";
 import { InputError } from "../errors.ts";
 import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
@@ -42,16 +43,19 @@ export function convertedBy(scheme: Scheme, linears: readonly StoredLinear[]): R
   return new Set(converted);
 }
 
-/** Formats in which the numbers are a trained model's own: GPT-OSS was trained to be MXFP4. */
-const TRAINED: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
-
-/** The formats among those of converted linears that have changed a trained model's numbers already. */
-export function quantizedFrom(converted: Iterable<Pick<StoredLinear, "weight">>): WeightFormat[] {
-  return [...new Set([...converted].map(({ weight }) => weight).filter((format) => !TRAINED.includes(format)))];
+/**
+ * A warning where numbers that a format has changed already are quantized once more.
+ *
+ * @param conversions What the checkpoint's config.json says of them.
+ */
+export function furtherLoss(
+  converted: Iterable<Pick<StoredLinear, "module" | "weight">>,
+  conversions: readonly Conversion[],
+): string[] {
+  const lossy = [...converted].filter(({ module, weight }) => !isTrained(weight, kindOf(module), conversions));
+  const formats = [...new Set(lossy.map(({ weight }) => weight))];
+  return formats.length === 0 ? [] : [`weights that are ${formats.join(" and ")} already are quantized again`];
 }
 
-/** A warning where numbers that a format has changed already are quantized once more. */
-export function furtherLoss(converted: Iterable<Pick<StoredLinear, "weight">>): string[] {
-  const other = quantizedFrom(converted);
-  return other.length === 0 ? [] : [`weights that are ${other.join(" and ")} already are quantized again`];
-}
+/** Of linears that are converted: the router and the head never are. */
+export const kindOf = (module: string): ConvertedKind => EXPERT.test(module) ? "experts" : "attention";

@@ -10,12 +10,11 @@ import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { SafetensorsWriter, writtenBytes } from "../checkpoint/write_safetensors.ts";
 import { FailureError, reason } from "../errors.ts";
 import { planModel } from "../plan/planned.ts";
-import { quantizedFrom } from "../plan/scheme_weights.ts";
 import { Codec } from "../conversion/codec.ts";
 import { type Sources, TensorHashes } from "./hashes.ts";
 import { type Job, jobsOf } from "./jobs.ts";
 import type { Journal } from "./journal.ts";
-import { quantizationConfig, writtenConfig } from "./write_quark_config.ts";
+import { conversionOf, quantizationConfig, writtenConfig } from "./write_quark_config.ts";
 import { RangeReader } from "../conversion/range_reader.ts";
 import type { Targets } from "./targets.ts";
 
@@ -76,9 +75,8 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   const tensorsOf = (shard: readonly Job[]) => shard.flatMap(({ tensors }) => tensors);
   const total = shards.flatMap(tensorsOf).reduce((sum, tensor) => sum + writtenBytes(tensor), 0);
 
-  const encoded = allLinears(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight);
-  const before = quantizedFrom(encoded.map(({ format }) => ({ weight: format })));
-  const codec = await Codec.open(encoded);
+  const encoded = allLinears(targets).filter(({ copied }) => !copied);
+  const codec = await Codec.open(encoded.map(({ source }) => source.weight));
   using reader = new RangeReader(checkpoint.source.files, checkpoint.dir);
   const breath = new Breath();
   let done = 0;
@@ -124,7 +122,7 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   refuseChanged(checkpoint.identity);
   const stored = readWrittenJson(checkpoint.files.config, MAX_CONFIG_BYTES) as Record<string, unknown>;
   const quantization = quantizationConfig(targets, kvScales === null ? "as activations" : "fp8");
-  writeWhole(`${dir}/${CONFIG}`, json(writtenConfig(stored, checkpoint.config, quantization, before)));
+  writeWhole(`${dir}/${CONFIG}`, json(writtenConfig(stored, checkpoint.config, quantization, conversionOf(encoded))));
   files.push(CONFIG);
   verify(request, dir);
   journal.finish();

@@ -1,9 +1,11 @@
 /** The `quantization_config` that AMD Quark writes, key for key, and the config.json around it. */
 import { asFloat, float } from "../json_numbers.ts";
+import { type Conversion, CONVERSIONS_KEY } from "../checkpoint/conversions.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { MX_DTYPE } from "../checkpoint/quark/mx_dtypes.ts";
 import { isMxFormat, type MxElement, mxElementOf, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { InputFormat } from "../formats/input.ts";
+import { kindOf } from "../plan/scheme_weights.ts";
 import type { LayerTargets, LinearTarget, Targets } from "./targets.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -154,30 +156,37 @@ export function withFloats(config: Json): Json {
   return { ...config, ...Object.fromEntries(floats) };
 }
 
-/** Key of config.json under which formats stand that weights had been quantized to before they were again. */
-const BEFORE = "mxoss_quantized_from";
+/** What is to be known of a run of which these linears were converted, not copied. */
+export function conversionOf(encoded: readonly LinearTarget[]): Conversion {
+  const groups = Map.groupBy(encoded, ({ module }) => kindOf(module));
+  const distinct = (formats: readonly string[]) => [...new Set(formats)];
+  return Object.fromEntries([...groups].map(([kind, linears]) => [kind, {
+    from: distinct(linears.map(({ source }) => source.weight.format)),
+    to: distinct(linears.map(({ weight }) => weight)),
+  }]));
+}
 
 /**
- * config.json of the written checkpoint. What weights were quantized to before is not to be seen in them: config.json
- * says it, also of earlier conversions, so that nobody takes them for a trained model's own numbers in this format.
+ * config.json of the written checkpoint. That weights were converted, and of what, is not to be seen in them:
+ * config.json says it, also of earlier conversions, so that nobody takes them for a trained model's own numbers.
  *
  * @param stored config.json of the checkpoint that it was made of, with its numbers as they are written; OpenAI's own
  *   kind is translated.
- * @param quantizedFrom Formats of weights that this conversion quantizes again.
+ * @param conversion What this run has converted; empty: all was copied.
  */
 export function writtenConfig(
   stored: Json,
   config: ModelConfig,
   quantization: Json,
-  quantizedFrom: readonly WeightFormat[] = [],
+  conversion: Conversion = {},
 ): Json {
   const base = Object.hasOwn(stored, "num_local_experts") ? stored : huggingFaceConfig(config);
-  const earlier = (base[BEFORE] ?? []) as readonly string[];
-  const before = [...new Set([...earlier, ...quantizedFrom])];
+  const earlier = (base[CONVERSIONS_KEY] ?? []) as readonly Conversion[];
+  const conversions = Object.keys(conversion).length === 0 ? earlier : [...earlier, conversion];
   return {
     ...withFloats(base),
     quantization_config: quantization,
-    ...(before.length === 0 ? {} : { [BEFORE]: before }),
+    ...(conversions.length === 0 ? {} : { [CONVERSIONS_KEY]: conversions }),
   };
 }
 

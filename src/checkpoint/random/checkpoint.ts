@@ -41,6 +41,7 @@ export function randomCheckpoint({ shape, layout, quark = {} }: RandomModel): Ch
     files: { config: PATH, generationConfig: null, tokenizer: null, tokenizerConfig: null, chatTemplate: null },
     config,
     quantization,
+    conversions: [],
     layout,
     source: { files: [{ path: PATH, bytes, random }], ...tree },
     warnings: [],
