@@ -3,7 +3,7 @@ import { repeatedProblemsNote, repeatedTextNote } from "../../src/eval/summary.t
 import { Random } from "../../src/session/random.ts";
 import { exactInterval } from "../../src/eval/statistics.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
-import { dose } from "../soak.ts";
+import { dose, SOAK } from "../soak.ts";
 
 /** The same by comparing windows as texts. */
 function slowly(ids: Int32Array): number {
@@ -43,6 +43,18 @@ Deno.test("repeatedShare() finds what comes again, 32 tokens in a row and more, 
     const ids = join(...Array.from({ length: 25 }, () => parts[Math.floor(6 * random.fraction())]!));
     assertAlmostEquals(repeatedShare(ids), slowly(ids), 1e-12);
   }
+});
+
+Deno.test({
+  name: "repeatedShare() takes more tokens than a Set has room for",
+  ignore: !SOAK,
+  fn() {
+    const ids = new Int32Array(2 ** 24 + 164);
+    for (let i = 0; i < ids.length; i++) ids[i] = i;
+    assertEquals(repeatedShare(ids), 0);
+    for (let i = 0; i < 64; i++) ids[ids.length - 64 + i] = 1000 + i;
+    assertEquals(repeatedShare(ids), 64 / ids.length);
+  },
 });
 
 Deno.test("repeatedAmong() counts those after the first", () => {
