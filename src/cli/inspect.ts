@@ -22,6 +22,7 @@ import type { PlannedLinear } from "../plan/plan.ts";
 import type { INSPECT } from "./inspect_options.ts";
 import { gpuLines, type GpuMemory, gpuMemory } from "./inspect_memory.ts";
 import { partsOf, processLines, rankLines } from "./inspect_ranks.ts";
+import { findTemplate, type TemplateFound } from "./inspect_text.ts";
 import { modelDirectory } from "./open_model.ts";
 import type { Parsed } from "./options.ts";
 import { formatChoices, planOnce, refuseLonger } from "./settings.ts";
@@ -59,8 +60,13 @@ export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>
   // Which of the GPU backends makes no difference.
   const choices = { ...formatChoices(options), backend: "hip", chunk: options.chunk } as const;
   const setting = planOnce({ checkpoint, ...choices }, warn);
+  const template = await findTemplate(checkpoint), { problem } = template;
+  if (problem !== null) warn(problem);
+  const summary = await summarize(checkpoint, setting.planned, { tp: options.tp, ep: options.ep });
   const report = {
-    ...await summarize(checkpoint, setting.planned, { tp: options.tp, ep: options.ep }),
+    ...summary,
+    chat_template: template,
+    warnings: [...summary.warnings, ...(problem === null ? [] : [problem])],
     gpu_memory: gpuMemory(setting, slots, context),
   };
   // Only headers were read of what it tells about.
@@ -170,10 +176,13 @@ function formatText(input: InputFormat): string {
   }
 }
 
-type Report = Awaited<ReturnType<typeof summarize>> & { readonly gpu_memory: GpuMemory };
+type Report = Awaited<ReturnType<typeof summarize>> & {
+  readonly chat_template: TemplateFound;
+  readonly gpu_memory: GpuMemory;
+};
 
 function textLines(report: Report): string[] {
-  const { config, layers, parallel } = report;
+  const { config, layers, parallel, chat_template: template } = report;
   const { yarn, theta } = config.rope;
   const rope = yarn === null ? "plain" : `YaRN x${yarn.factor} from ${yarn.originalMaxPositions} positions`;
   const facts = [
@@ -192,6 +201,10 @@ function textLines(report: Report): string[] {
     ["rotary", `theta ${theta}, ${rope}`],
     ["positions", `${config.maxPositions}`],
     ["stop tokens", config.eosTokenIds.join(", ")],
+    [
+      "chat template",
+      template.source === null ? `cannot be used: ${template.problem}` : printableLine(template.source),
+    ],
   ];
   const lines = [...tableLines(facts), ""];
   const rows: string[][] = [["layers", "linear", "weight", "input", "scales", "decided by", "shape", "count", "bytes"]];

@@ -1,15 +1,14 @@
 /**
  * From messages to the token ids of a prompt: by the checkpoint's chat template, or in harmony where it brings none.
  */
-import { joined } from "../paths.ts";
 import { InputError } from "../errors.ts";
 import { isWrittenNumber, parseInOrder } from "../json_numbers.ts";
-import { ChatTemplate } from "./chat_template.ts";
+import type { ChatTemplate } from "./chat_template.ts";
+import { templatesIn } from "./checkpoint_template.ts";
 import { isoDay } from "./day.ts";
 import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
 import { BROWSER, type FunctionTool, PYTHON } from "./harmony_tools.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
-import { readText } from "./tokenizer_file.ts";
 import { isObject } from "../json_object.ts";
 
 /** A call that the model made. */
@@ -95,19 +94,8 @@ export class ChatRenderer {
    * @throws {InputError} if a template is there but is not Jinja.
    */
   static async fromDirectory(dir: string, tokenizer: Tokenizer): Promise<ChatRenderer> {
-    const path = joined(dir, "chat_template.jinja");
-    const text = readText(path);
-    if (text !== null) return new ChatRenderer(tokenizer, await parse(path, text), null);
-    const where = `${joined(dir, "tokenizer_config.json")}: chat_template`;
-    const templates = templatesOf(where, tokenizer.config["chat_template"]);
-    const main = templates.get("default") ?? templates.get("tool_use");
-    if (main === undefined) return new ChatRenderer(tokenizer, null, null);
-    const forTools = templates.get("tool_use");
-    return new ChatRenderer(
-      tokenizer,
-      await parse(where, main),
-      forTools === undefined || forTools === main ? null : await parse(where, forTools),
-    );
+    const { template, toolTemplate } = await templatesIn(dir, tokenizer.config);
+    return new ChatRenderer(tokenizer, template, toolTemplate);
   }
 
   /**
@@ -168,27 +156,6 @@ export class ChatRenderer {
       now,
     });
   }
-}
-
-async function parse(path: string, text: string): Promise<ChatTemplate> {
-  if (text.trim() === "") throw InputError.of("malformed", { file: path }, "a Jinja template", "nothing");
-  return await ChatTemplate.parse(path, text);
-}
-
-/** Templates by name: tokenizer_config.json holds one text, or a list of named ones. */
-function templatesOf(where: string, value: unknown): Map<string, string> {
-  const templates = new Map<string, string>();
-  if (value === undefined || value === null) return templates;
-  if (typeof value === "string") return templates.set("default", value);
-  if (!Array.isArray(value)) throw InputError.of("wrong_value", { name: where }, "a text or a list of templates");
-  for (const entry of value as unknown[]) {
-    const { name, template } = isObject(entry) ? entry as { name?: unknown; template?: unknown } : {};
-    if (typeof name !== "string" || typeof template !== "string") {
-      throw InputError.of("wrong_value", { name: where }, "a name and a template in each entry of the list");
-    }
-    templates.set(name, template);
-  }
-  return templates;
 }
 
 /** A message with the keys that templates look for; absent ones must be absent. */

@@ -49,6 +49,15 @@ function objectOf(bytes: Uint8Array<ArrayBuffer>, path: string): JsonObject {
 }
 
 /**
+ * What tokenizer_config.json of a directory holds; nothing where there is none.
+ *
+ * @throws {InputError} if it cannot be read, is too large, or is not a JSON object.
+ */
+export function readTokenizerConfig(dir: string): JsonObject {
+  return readJsonObject(joined(dir, "tokenizer_config.json")) ?? {};
+}
+
+/**
  * Reads a text file of the checkpoint.
  *
  * @returns null if there is no such file.
