@@ -16,6 +16,8 @@ export const SettingProtocol = z.strictObject({
   converted_from: z.string().nullable().describe(
     "formats that the experts' weights are stored in and converted from while they are loaded; null where none are",
   ),
+  converted_before: text("conversions of the stored weights that config.json names; absent where it names none")
+    .optional(),
   formats_sha256: text("SHA-256 of the list of all linears with their weight and input formats"),
   calibrated_on: z.string().nullable().describe(
     "what static input scales were measured on, where the checkpoint has none",

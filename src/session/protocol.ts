@@ -1,7 +1,9 @@
 /** What made a result: the block that goes with every reported number. */
 import { createHash } from "../node_crypto.ts";
+import { conversionsText } from "../checkpoint/conversions.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { snapshotName } from "../checkpoint/hub/repository.ts";
+import { printableLine } from "../printable.ts";
 import type { Session } from "./session.ts";
 import type { PlannedSetting, Setting } from "./setting.ts";
 
@@ -31,6 +33,8 @@ export interface FullProtocol extends Protocol {
   readonly weights_sha256: string;
   /** Formats that experts are stored in, where they are converted while they are loaded; joined by " + ". */
   readonly converted_from: string | null;
+  /** Conversions of the stored weights that config.json names, in words; absent where it names none. */
+  readonly converted_before?: string;
   /** SHA-256 of the list of all linears with their weight and input formats. */
   readonly formats_sha256: string;
   /** What static input scales were measured on, where the checkpoint has none. */
@@ -85,7 +89,7 @@ export async function unhashedProtocolOf(setting: PlannedSetting): Promise<FullP
 }
 
 async function protocolWith(weights: string, setting: PlannedSetting): Promise<FullProtocol> {
-  const { planned: { plan }, inputScales } = setting;
+  const { checkpoint: { conversions }, planned: { plan }, inputScales } = setting;
   const storedFormats = new Set(plan.linears.flatMap(({ storedAs }) => storedAs === null ? [] : [storedAs.format]));
   const formats = plan.linears.map(({ module, weight, weightScale, input }) => [module, weight, weightScale, input]);
   const { model, snapshot, layout, fingerprint, scheme, scale_rule, ...computed } = await protocolOf(setting);
@@ -100,6 +104,7 @@ async function protocolWith(weights: string, setting: PlannedSetting): Promise<F
       scale_rule,
     },
     converted_from: storedFormats.size === 0 ? null : [...storedFormats].join(" + "),
+    ...(conversions.length === 0 ? {} : { converted_before: printableLine(conversionsText(conversions)) }),
     formats_sha256: createHash("sha256").update(JSON.stringify(formats)).digest("hex"),
     calibrated_on: plan.linears.some((l) => l.inputScaleFrom === "calibration") ? inputScales!.from : null,
     ...computed,

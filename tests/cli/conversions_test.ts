@@ -50,6 +50,20 @@ Deno.test("MXFP4 that quantize made of bfloat16 counts as quantized, and OpenAI'
   assertEquals(config(`${dir.path}/copied`).mxoss_quantized, config(made).mxoss_quantized);
 });
 
+Deno.test("Results name earlier conversions of the weights, in tables, files and pages", async () => {
+  using dir = new TemporaryDirectory();
+  const made = `${dir.path}/made`, out = `${dir.path}/out`;
+  await quantize(TINY, "ptpc_fp8", made);
+  const text = dir.write("text.txt", "Ann has 12 pears. She buys 30 more.");
+  const sides = ["--a", `model=${TINY}`, "--b", `model=${made}`, "--text", text, "--out", out];
+  const { code, stdout, stderr } = await inProcess(["compare", ...sides]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^stored weights converted before, by config\.json: experts mxfp4 to fp8_e4m3$/m);
+  const { protocol } = JSON.parse(Deno.readTextFileSync(`${out}/results.json`));
+  assertEquals([protocol.a.converted_before, protocol.b.converted_before], [undefined, "experts mxfp4 to fp8_e4m3"]);
+  assertMatch(Deno.readTextFileSync(`${out}/report.html`), />none<\/td>[^]*>experts mxfp4 to fp8_e4m3<\/td>/);
+});
+
 Deno.test("Attention that quantize made MXFP4 leaves experts that were trained so as they are", async () => {
   using dir = new TemporaryDirectory();
   const attention = `${dir.path}/attention`;

@@ -62,6 +62,9 @@ export function protocolLines(version: string, settings: readonly SettingProtoco
     ...distinct((setting) => setting.converted_from).map((from) =>
       `experts' weights converted while loading, from ${from}`
     ),
+    ...distinct((setting) => setting.converted_before).map((steps) =>
+      `stored weights converted before, by config.json: ${steps}`
+    ),
     ...distinct((setting) => setting.calibrated_on).map((on) =>
       `static input scales from ${String(on).replace(/([0-9a-f]{16})[0-9a-f]{48}/, "$1")}`
     ),
