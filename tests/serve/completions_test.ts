@@ -78,7 +78,7 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
   [{ prompt: "a", stream_options: {} }, 400, "stream_options", /^stream_options: expected with stream$/],
   // Before a token is made of them.
   [{ prompt: ["a", "y".repeat(60_000)] }, 400, "prompt", /^prompt: expected at most \d+ tokens, got at least \d{4};/],
-  [{ prompt: "a", stop: "" }, 400, "stop", /^stop: expected a text of at least 1/],
+  [{ prompt: "a", stop: ["b", ""] }, 400, "stop.1", /^stop.1: expected a text of at least 1/],
   [{ prompt: ["a", "b\ud83d"] }, 400, "prompt.1", /^prompt.1: expected a text of whole characters, got "b/],
   ...["\ude42", ["a", "\ude42"]].map((stop) =>
     [

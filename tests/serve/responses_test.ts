@@ -269,7 +269,7 @@ Deno.test("responses: what cannot be done is refused by name", async () => {
       "input.0.content.0",
       "images, audio and files",
     ],
-    [{ input: "x", truncation: "auto" }, "truncation", 'expected "disabled"'],
+    [{ input: "x", truncation: "old" }, "truncation", 'expected "auto" or "disabled", got "old"'],
     [{ input: [{ type: "reasoning", summary: [] }] }, "input", "input: expected at least one message"],
     [
       { input: "x", text: { format: { type: "json_schema", name: "a", schema: { unevaluatedProperties: {} } } } },

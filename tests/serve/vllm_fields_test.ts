@@ -199,7 +199,6 @@ Deno.test("vLLM's fields are refused by name where they are wrong or mean nothin
     [{ enable_response_messages: true }, "enable_response_messages: is not supported; expected false, or none"],
     [{ previous_input_messages: [{}] }, "previous_input_messages: is not supported"],
     [{ structured_outputs: { json_object: true } }, "structured_outputs: is not supported; text.format is"],
-    [{ chat_template_kwargs: { a: 1 } }, "chat_template_kwargs: is not supported; reasoning.effort is"],
     ...chats.slice(2),
   ];
   for (const [path, body] of bodies) {

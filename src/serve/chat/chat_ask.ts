@@ -1,6 +1,7 @@
 /** What a request of chat completions asks for. */
 import { wrongField } from "../api_error.ts";
 import type { ChatRequest, GivenTool, NamedTool, ToolChoice } from "../endpoints/chat_schema.ts";
+import type { ReasoningEffort } from "../../text/harmony_render.ts";
 import { customTool } from "./custom_tools.ts";
 import { chatMessages } from "./messages.ts";
 import type { Ask, Choice } from "./plan.ts";
@@ -16,9 +17,11 @@ export type ChatAskFields = Pick<ChatRequest, "messages"> & Partial<ChatRequest>
  * @throws {ApiError} if fields contradict each other.
  */
 export function chatAsk(body: ChatAskFields): Ask {
-  const { messages, tools, tool_choice, parallel_tool_calls, response_format, reasoning_effort } = body;
+  const { messages, tools, tool_choice, parallel_tool_calls, response_format } = body;
   if (body.stream_options != null && body.stream !== true) throw wrongField("stream_options", "expected with stream");
-  if (body.top_logprobs != null && body.logprobs !== true) throw wrongField("top_logprobs", "expected with logprobs");
+  if ((body.top_logprobs ?? 0) > 0 && body.logprobs !== true) {
+    throw wrongField("top_logprobs", "expected with logprobs");
+  }
   if (body.max_tokens != null && body.max_completion_tokens != null && body.max_tokens !== body.max_completion_tokens) {
     throw wrongField("max_tokens", "expected the same as max_completion_tokens, its newer name, or none");
   }
@@ -32,10 +35,28 @@ export function chatAsk(body: ChatAskFields): Ask {
     manyCalls: parallel_tool_calls ?? undefined,
     format,
     told: json === null || schema === null ? null : { name: json.name, description: json.description ?? null, schema },
-    reasoning: reasoning_effort ?? body.chat_template_kwargs?.reasoning_effort ?? undefined,
+    reasoning: effortOf("reasoning_effort", body.reasoning_effort, body.chat_template_kwargs?.reasoning_effort),
     endless: body.ignore_eos === true,
     field: "messages",
   };
+}
+
+/**
+ * The effort of a request that may say it in two places.
+ *
+ * @param field What the first is called.
+ * @param argument What the chat template is given.
+ * @throws {ApiError} if they differ.
+ */
+export function effortOf(
+  field: string,
+  effort: ReasoningEffort | null | undefined,
+  argument: ReasoningEffort | null | undefined,
+): ReasoningEffort | undefined {
+  if (effort != null && argument != null && effort !== argument) {
+    throw wrongField("chat_template_kwargs.reasoning_effort", `expected ${field}, which is ${effort}, or none`);
+  }
+  return effort ?? argument ?? undefined;
 }
 
 /** A tool with what is absent left out. */

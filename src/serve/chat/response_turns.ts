@@ -7,6 +7,7 @@ import {
   type ResponseRequest,
   type ResponseToolChoice,
 } from "../endpoints/responses_schema.ts";
+import { effortOf } from "./chat_ask.ts";
 import { textOf } from "./content.ts";
 import { customArguments } from "./custom_tools.ts";
 import { joinTurns, type Turn } from "./messages.ts";
@@ -121,7 +122,7 @@ export function responseAsk(
         ? { type: "schema", schema: json.schema, where: "text.format.schema" }
         : { type: format.type === "json_object" ? "object" : "text" },
       told: json && { name: json.name, description: json.description ?? null, schema: json.schema },
-      reasoning: reasoning?.effort ?? undefined,
+      reasoning: effortOf("reasoning.effort", reasoning?.effort, body.chat_template_kwargs?.reasoning_effort),
       endless: body.ignore_eos === true,
       field: "input",
     },

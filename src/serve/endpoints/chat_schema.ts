@@ -106,6 +106,15 @@ export type ToolChoice = z.infer<typeof ToolChoice>;
 /** How long the model is asked to reason. */
 export const Effort = z.enum(["low", "medium", "high"]);
 
+/** Whether a model reasons before it answers; gpt-oss does, whatever is asked for. */
+const thinking = only(true);
+/** As vLLM and llama.cpp have it; of what they hand to templates those of gpt-oss know the effort. */
+export const TemplateArguments = z.strictObject({
+  reasoning_effort: Effort.nullish(),
+  enable_thinking: thinking,
+  thinking,
+});
+
 /** The body of a request. */
 export const ChatRequest = z.strictObject({
   model: z.string().nullish(),
@@ -123,8 +132,13 @@ export const ChatRequest = z.strictObject({
   tool_choice: ToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   reasoning_effort: Effort.nullish(),
-  /** As vLLM has it; the effort is what templates of gpt-oss know. */
-  chat_template_kwargs: z.strictObject({ reasoning_effort: Effort.nullish() }).nullish(),
+  chat_template_kwargs: TemplateArguments.nullish(),
+  enable_thinking: thinking,
+  /** Ollama's. */
+  think: thinking,
+  /** SGLang's, as the next: reasoning has a field of its own. */
+  separate_reasoning: only(true),
+  stream_reasoning: only(true),
   /** Whether reasoning is part of the answer. */
   include_reasoning: z.boolean().nullish(),
   /** vLLM's: whether the answer has the text of the prompt. */

@@ -12,6 +12,7 @@ import { scoresOf } from "../chat/scores.ts";
 import type { Outcome } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { type Call, type Endpoint, endpoint, type EventAnswer, type ServerEvent } from "../http/endpoint.ts";
+import type { ReasoningEffort } from "../../text/harmony_render.ts";
 import { badWordsOf } from "../text/bad_words.ts";
 import type { FunctionFields } from "./chat_schema.ts";
 import { ResponseAnswer, ResponseRequest, type ResponseTool } from "./responses_schema.ts";
@@ -78,7 +79,7 @@ export function responseEndpoints(store: ResponseStore = new ResponseStore()): E
       response: ResponseAnswer,
       streams: true,
       handle: async (call) => {
-        const started = await start(call, store);
+        const started = await start(call, store).catch((thrown) => Promise.reject(notCut(call.body, thrown)));
         if (call.body.stream === true) return numbered(eventsOf(started, store));
         let last: ResponseEvent | undefined;
         for await (const event of eventsOf(started, store)) last = event;
@@ -153,11 +154,23 @@ async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise
     badWords: await badWordsOf(body.bad_words, model.tokenizer, true),
     salt: body.cache_salt ?? undefined,
   });
-  return { call, model, reply: reply!, answer: emptyAnswer(body, model), items, scores };
+  return { call, model, reply: reply!, answer: emptyAnswer(body, model, ask.reasoning), items, scores };
+}
+
+/** What is said of a conversation that is too long where the request lets its beginning be left out. */
+function notCut({ truncation }: ResponseRequest, thrown: unknown): unknown {
+  if (truncation !== "auto" || !(thrown instanceof ApiError)) return thrown;
+  const { code, param, message } = thrown;
+  if (code !== "context_length_exceeded" || param !== "input") return thrown;
+  return wrongField("truncation", `auto is not supported where something would be left out: ${message}`, code);
 }
 
 /** A response before its first token. */
-function emptyAnswer(body: ResponseRequest, model: ServedModel): ResponseAnswer {
+function emptyAnswer(
+  body: ResponseRequest,
+  model: ServedModel,
+  effort: ReasoningEffort | undefined,
+): ResponseAnswer {
   return {
     id: newId("resp"),
     object: "response",
@@ -172,7 +185,7 @@ function emptyAnswer(body: ResponseRequest, model: ServedModel): ResponseAnswer 
     output: [],
     parallel_tool_calls: body.parallel_tool_calls ?? true,
     previous_response_id: body.previous_response_id ?? null,
-    reasoning: { effort: body.reasoning?.effort ?? null, summary: null },
+    reasoning: { effort: effort ?? null, summary: null },
     store: body.store ?? true,
     temperature: body.temperature ?? 1,
     text: { format: body.text?.format ?? { type: "text" }, verbosity: "medium" },
@@ -180,7 +193,7 @@ function emptyAnswer(body: ResponseRequest, model: ServedModel): ResponseAnswer 
     tools: (body.tools ?? []).map(shownTool),
     top_logprobs: body.top_logprobs ?? 0,
     top_p: body.top_p ?? 1,
-    truncation: "disabled",
+    truncation: body.truncation ?? "disabled",
     usage: null,
     metadata: body.metadata ?? {},
   };

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Content } from "../chat/content.ts";
 import { ignored, only, unsupported } from "../http/fields.ts";
-import { ChatLogProbs, Effort, FunctionFields } from "./chat_schema.ts";
+import { ChatLogProbs, Effort, FunctionFields, TemplateArguments } from "./chat_schema.ts";
 import { MAX_LOGPROBS } from "./completions_schema.ts";
 import { AnyObject, CustomFields, Name } from "./format_fields.ts";
 import { SAMPLING_FIELDS } from "./sampling_fields.ts";
@@ -115,7 +115,8 @@ export const ResponseRequest = z.strictObject({
   /** Reasoning is never encrypted here: its text goes back as it came. */
   include: z.array(z.enum(["message.output_text.logprobs", "reasoning.encrypted_content"])).nullish(),
   background: only(false),
-  truncation: only("disabled"),
+  /** `auto` leaves out the beginning of a conversation that is too long, which is refused here. */
+  truncation: z.enum(["auto", "disabled"]).nullish(),
   conversation: unsupported(),
   context_management: unsupported(),
   prompt: unsupported(),
@@ -127,7 +128,7 @@ export const ResponseRequest = z.strictObject({
   enable_response_messages: only(false),
   previous_input_messages: unsupported(),
   structured_outputs: unsupported("is not supported; text.format is"),
-  chat_template_kwargs: unsupported("is not supported; reasoning.effort is"),
+  chat_template_kwargs: TemplateArguments.nullish(),
   media_io_kwargs: unsupported(),
   mm_processor_kwargs: unsupported(),
   ...SAMPLING_FIELDS,
@@ -220,7 +221,7 @@ export const ResponseAnswer = z.strictObject({
   tools: z.array(Tool),
   top_logprobs: z.int(),
   top_p: z.number(),
-  truncation: z.literal("disabled"),
+  truncation: z.enum(["auto", "disabled"]),
   usage: z.strictObject({
     input_tokens: z.int(),
     input_tokens_details: z.strictObject({ cached_tokens: z.int(), cache_write_tokens: z.int() }),

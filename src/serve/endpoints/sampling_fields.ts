@@ -20,6 +20,38 @@ const LARGE_SEED = z.custom<WrittenNumber>((value) => {
   return BigInt.asIntN(64, seed) === seed;
 }).meta({ type: "integer" });
 
+/** llama.cpp's ways to choose tokens, which its clients send where they are off as well, and what it says beside. */
+const LLAMA_FIELDS = {
+  /** Looks at the last tokens only; Open WebUI hands it on. */
+  repeat_penalty: only(1),
+  typical_p: only(1),
+  typ_p: only(1),
+  mirostat: only(0),
+  dry_multiplier: only(0),
+  xtc_probability: only(0),
+  dynatemp_range: only(0),
+  top_n_sigma: only(-1),
+  n_probs: only(0),
+  /** What a prompt begins with as another does is not computed again; a `cache_salt` keeps requests apart. */
+  cache_prompt: only(true),
+  ...ignored(
+    // Without what they belong to they say nothing.
+    "mirostat_tau",
+    "mirostat_eta",
+    "dry_base",
+    "dry_allowed_length",
+    "dry_penalty_last_n",
+    "dry_sequence_breakers",
+    "xtc_threshold",
+    "dynatemp_exponent",
+    // How long it took, and how far it is.
+    "timings_per_token",
+    "return_progress",
+    // Ollama's: how long a model stays loaded.
+    "keep_alive",
+  ),
+};
+
 /** How tokens are chosen. Null is as good as absent, as clients send it. */
 export const SAMPLING_FIELDS = {
   temperature: z.number().min(0).max(100).nullish(),
@@ -28,7 +60,8 @@ export const SAMPLING_FIELDS = {
   top_k: z.int().min(-1).nullish(),
   /** Absent, or -1 as vLLM and llama.cpp have it: other tokens each time. */
   seed: z.union([z.int(), LARGE_SEED], { error: "an integer of up to 64 bits" }).nullish(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)]).nullish(),
+  /** An empty text is none, as forms send it where nothing was filled in; in a list it is a mistake, as vLLM has it. */
+  stop: z.union([z.string(), z.array(z.string().min(1)).max(MAX_STOPS)]).nullish(),
   stop_token_ids: z.array(z.int().min(0)).max(MAX_STOPS).nullish(),
   /** Whether the model's own end of a reply is no end. */
   ignore_eos: z.boolean().nullish(),
@@ -51,8 +84,7 @@ export const SAMPLING_FIELDS = {
   bad_words: z.array(z.string().min(1).max(MAX_BAD_WORD)).max(MAX_BAD_WORDS).nullish(),
   /** vLLM's: what was computed for a request is used by those with the same salt alone. */
   cache_salt: z.string().min(1).max(MAX_SALT).nullish(),
-  /** llama.cpp's, which looks at the last tokens only; Open WebUI hands it on. */
-  repeat_penalty: only(1),
+  ...LLAMA_FIELDS,
   /** vLLM's, as the next: tokens of a piece of a stream; each goes out as it is chosen. */
   stream_interval: only(1),
   /** No bound. By which tokens reasoning is ended, vLLM's server is told; harmony has several ways. */
@@ -155,7 +187,7 @@ export function answerId(
 
 /** The stop strings of a request. */
 export function stopsOf({ stop }: SamplingFields): readonly string[] {
-  return stop == null ? [] : typeof stop === "string" ? [stop] : stop;
+  return stop == null || stop === "" ? [] : typeof stop === "string" ? [stop] : stop;
 }
 
 /** The ids that end a reply. */
