@@ -79,7 +79,8 @@ export function refuseLong(
     thinking,
     toolCalls === undefined ? "" : JSON.stringify(toolCalls),
   ]);
-  refuseLongText(units([...said, JSON.stringify(tools), JSON.stringify(format)]), field);
+  const all = units([...said, JSON.stringify(tools), JSON.stringify(format)]);
+  refuseLongText(all, field, fits ? model.limits : undefined);
   if (!fits) return;
   const asked = messages.filter(({ role }) => role === "user").map(({ content = "" }) => content.trim());
   const told = tools.map(({ description }) => description?.trim() ?? "");

@@ -23,12 +23,13 @@ export function tooLong({ context }: ModelLimits, field: string, message: string
 /**
  * @param units UTF-16 units of the text.
  * @param field What messages call it.
+ * @param limits Of the model whose prompt it is to be; none: it is not to be one.
  * @throws {ApiError} if the text is longer than any prompt.
  */
-export function refuseLongText(units: number, field: string): void {
+export function refuseLongText(units: number, field: string, limits?: ModelLimits): void {
   if (units <= MAX_PROMPT_BYTES) return;
   const most = `expected a text of at most ${MAX_PROMPT_BYTES} characters, got ${units}`;
-  throw wrongField(field, most, "context_length_exceeded");
+  throw limits === undefined ? wrongField(field, most, "context_length_exceeded") : tooLong(limits, field, most);
 }
 
 /** @throws {ApiError} if a prompt of so many tokens is too long. */
@@ -43,7 +44,7 @@ export function refuseManyTokens(limits: ModelLimits, tokens: number, field: str
  * @throws {ApiError} if it makes more tokens than a prompt may have, however long each of them is.
  */
 export function refuseLongPrompt({ tokenizer, limits }: Model, units: number, field: string): void {
-  refuseLongText(units, field);
+  refuseLongText(units, field, limits);
   const fewest = tokenizer.fewestTokens(units), most = limits.promptTokens;
   if (fewest > most) throw tooLong(limits, field, `expected at most ${most} tokens, got at least ${fewest}`);
 }
