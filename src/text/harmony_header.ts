@@ -69,6 +69,9 @@ export function splitBroken(pieces: readonly Piece[], roleGiven: boolean): { hea
   return { head, content: [] };
 }
 
+/** What parts no words for OpenAI's parser, or ends a channel's name, or was no character. */
+const ODD = /[^\S \t\n\f\r]|[\u0085<\ufffd]/;
+
 /** Beginnings of a word, the empty one too. */
 const beginningOf = (word: string): string => [...word].reduceRight((rest, letter) => `(?:${letter}${rest})?`, "");
 const TO = "(?:\\s*t(?:o(?:=[^\\s<]*)?)?)?", TYPE = `\\s+(?:${beginningOf("json")}|${beginningOf("code")})`;
@@ -96,6 +99,7 @@ export function parseHeader(pieces: readonly Piece[], roleGiven: boolean, broken
   const seen = new Set<string>();
   for (const piece of pieces) {
     if (!piece.special) {
+      if (ODD.test(piece.text)) malformed = true;
       parts[part] += piece.text;
       continue;
     }

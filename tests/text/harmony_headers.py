@@ -50,6 +50,18 @@ def soups():
             yield f"{start}{''.join(header)}<|message|>x"
 
 
+def blanks():
+    """Replies whose words are parted by what is a blank to Unicode or to JavaScript, or that have a `<` within."""
+    odd = [*map(chr, (9, 11, 12, 13, 0x1c, 0x85, 0xa0, 0x1680, 0x180e, 0x200b, 0x2028, 0x3000, 0xfeff)), "<", "<|"]
+    first = "<|channel|>final<|message|>a<|end|><|start|>"
+    channel = "assistant<|channel|>"
+    forms = ["assistant{}to=f", channel + "final{}to=f", channel + "commentary{}code", "functions.f{}to=assistant"]
+    forms += ["assistant{}<|channel|>final", channel + "fi{}nal", "tool{}json"]
+    forms += ["assistant to=f<|channel|>commentary{}json"]
+    for form, blank in itertools.product(forms, odd):
+        yield f"{first}{form.format(blank)}<|message|>x"
+
+
 def read(reply, strict):
     """What a reply says; None: refused."""
     tokens = ENCODING.encode(reply, allowed_special="all")
@@ -68,8 +80,9 @@ def read(reply, strict):
 def rows():
     for reply in replies():
         yield [reply, read(reply, True)]
-    # Only what is refused: what is taken beside it, this project may read in another way, and then calls malformed.
-    for reply in soups():
+    # Of these only what is refused: what is taken beside it, this project may read in another way, and then calls
+    # malformed.
+    for reply in itertools.chain(soups(), blanks()):
         said = read(reply, True)
         assert said == read(reply, False), reply
         if said is None:

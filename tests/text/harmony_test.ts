@@ -159,6 +159,11 @@ Deno.test("parseReply() finds the recipient on both sides of the channel, types 
   says(" to=functions.f<|channel|>commentary json<|message|>{}<|call|>", CALL);
 });
 
+Deno.test("parseReply() finds a header malformed whose bytes are no characters, as OpenAI's parser refuses it", () => {
+  const { messages } = parse("<|channel|>final\ufffd<|message|>a");
+  assertEquals(messages.map(({ channelName, malformed }) => [channelName, malformed]), [["final\ufffd", true]]);
+});
+
 Deno.test("parseReply() takes the role from messages after the first", () =>
   says(
     "<|channel|>analysis<|message|>a<|end|><|start|>assistant to=python<|channel|>analysis " +
