@@ -6,9 +6,8 @@ import { CALIBRATION_TOKENS } from "./calibration_text.ts";
 import { schemeName } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, FORMAT_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { type CommandSpec, integer, ofPart, option, sayingGot, text } from "./options.ts";
+import { shardSize } from "./shard_size.ts";
 
-/** Size of a weight file when none is given, as Hugging Face's tools cut. */
-const SHARD_SIZE = 5e9;
 /** Most layers that an entry of `--layers` may name; the model has fewer. */
 const MAX_LAYER = 1 << 12;
 
@@ -53,19 +52,6 @@ function layerSchemes() {
   });
 }
 
-/** Schema of a number of bytes: `5000000000`, `5GB`, `512MiB`. */
-function byteCount() {
-  return z.string().transform((size, context) => {
-    const [, number = "", letter = "", binary] = /^(\d+(?:\.\d+)?) ?(?:([kMGT])(i)?)?B?$/i.exec(size) ?? [];
-    const bytes = Number(number) * (binary ? 1024 : 1000) ** " kmgt".indexOf(letter.toLowerCase() || " ");
-    // A fraction of a byte is a size whose unit was forgotten.
-    const whole = letter !== "" || Number.isInteger(bytes);
-    if (number !== "" && whole && bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return Math.floor(bytes);
-    context.addIssue({ code: "custom", message: "expected a size such as 5GB, 512MiB or a number of bytes" });
-    return z.NEVER;
-  });
-}
-
 const OPTIONS = {
   ...MODEL_OPTIONS,
   scheme: option(
@@ -99,7 +85,7 @@ const OPTIONS = {
     `tokens of that file at most (default: ${CALIBRATION_TOKENS})`,
   ),
   out: option("DIR", text("a directory to write"), "directory to write: new, empty, or of an interrupted run"),
-  "shard-size": option("SIZE", byteCount().default(SHARD_SIZE), "size of a weight file, as in 5GB or 512MiB"),
+  "shard-size": shardSize(),
   threads: COMPUTE_OPTIONS.threads,
   weights: COMPUTE_OPTIONS.weights,
 };

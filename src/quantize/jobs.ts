@@ -5,9 +5,7 @@ import type { WrittenDtype, WrittenTensor } from "../checkpoint/write_safetensor
 import { encodeMatrix, fp8Scales, type Tools } from "../conversion/encode_matrix.ts";
 import type { RangeReader } from "../conversion/range_reader.ts";
 import type { LinearTarget, Targets } from "./targets.ts";
-
-/** Takes the data of a tensor, piece by piece in order; a piece may be overwritten after the call. */
-export type Sink = (name: string, bytes: ArrayBufferView) => void;
+import type { Sink } from "./write_shards.ts";
 
 /** Where bytes begin: `offset` bytes into one of the checkpoint's files. */
 interface Place {

@@ -4,7 +4,8 @@ import type { KvScales } from "../../src/checkpoint/source.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
 import { Journal } from "../../src/quantize/journal.ts";
-import { quantize, type Watch, type Written } from "../../src/quantize/quantize.ts";
+import { quantize } from "../../src/quantize/quantize.ts";
+import type { Watch, Written } from "../../src/quantize/write_shards.ts";
 import { type InputScales, planTargets, type Recipe, type TargetScheme } from "../../src/quantize/targets.ts";
 
 /** What tests vary. */
