@@ -7,7 +7,7 @@ const MAGIC: readonly (readonly [begins: string, is: string])[] = [
     "version https://git-lfs.github.com/spec/",
     "a git-LFS pointer, in place of the file itself (git lfs pull fetches it)",
   ],
-  ["GGUF", "a GGUF file, as llama.cpp and Ollama read"],
+  ["GGUF", "a GGUF file, as llama.cpp and Ollama read (mxoss convert makes a checkpoint of gpt-oss's)"],
   ["tjgg", "a GGML file of old versions of llama.cpp"],
   ["lmgg", "a GGML file of old versions of llama.cpp"],
   ["GPT-OSS v", "weights for Apple's Metal, as gpt-oss has them in metal/"],
@@ -46,11 +46,14 @@ export function foreignFile(path: string): string | null {
 
 /** What a directory is of, by the names of its files, the more telling first. */
 const SIGNS: readonly (readonly [name: RegExp, is: string])[] = [
-  [/^quantize\.journal\.json$/, "a part of one, as an interrupted mxoss quantize leaves; the same command goes on"],
+  [
+    /^quantize\.journal\.json$/,
+    "a part of one, as an interrupted mxoss quantize or convert leaves; the same command goes on",
+  ],
   [/^model_index\.json$/, "a pipeline of diffusers"],
   [/^adapter_config\.json$/, "an adapter of PEFT (LoRA), which is no whole model"],
   [/^mlc-chat-config\.json$|^params_shard_\d+\.bin$/, "a model of MLC LLM"],
-  [/\.gguf$/i, "GGUF files, as llama.cpp and Ollama read"],
+  [/\.gguf$/i, "GGUF files, as llama.cpp and Ollama read (mxoss convert makes a checkpoint of gpt-oss's)"],
   [/^(?:ggml|llama)-.*\.bin$/, "GGML files of old versions of llama.cpp"],
   [/\.engine$/, "an engine of TensorRT-LLM"],
   [/\.nemo$|^model_config\.yaml$/, "a model of NeMo"],

@@ -6,10 +6,12 @@ import { JOURNAL } from "../src/quantize/journal.ts";
 import { assertEquals, assertMatch, assertThrows } from "./assert.ts";
 import { container, TemporaryDirectory } from "./checkpoint/container.ts";
 
+const GGUF = "as llama.cpp and Ollama read (mxoss convert makes a checkpoint of gpt-oss's)";
+
 Deno.test("a checkpoint of another tool is named as what it is, in one line", () => {
   using dir = new TemporaryDirectory();
   const cases: [name: string, content: string, got: string][] = [
-    ["x.gguf", "GGUF\u0003\0\0\0", "expected a checkpoint directory, got a GGUF file, as llama.cpp and Ollama read"],
+    ["x.gguf", "GGUF\u0003\0\0\0", `expected a checkpoint directory, got a GGUF file, ${GGUF}`],
     ["x.bin", "PK\u0003\u0004....", "expected a checkpoint directory, got a zip archive, as PyTorch writes"],
     ["x.txt", "text", "expected a checkpoint directory, got a file"],
     ["empty", "", "expected a checkpoint directory, got an empty file"],

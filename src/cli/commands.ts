@@ -168,6 +168,15 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     }),
   ],
   [
+    "convert",
+    command(true, {
+      spec: async () => (await import("./convert_options.ts")).CONVERT,
+      needs: ({ out }) => ({ libraries: false, out }),
+      alone: "convert",
+      run: async (parsed) => await (await import("./convert.ts")).convertCommand(parsed),
+    }),
+  ],
+  [
     "bench",
     command(true, {
       spec: async () => (await import("./bench_options.ts")).BENCH,

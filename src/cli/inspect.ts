@@ -193,7 +193,7 @@ function textLines(report: Report): string[] {
     ["scheme", report.scheme],
     ...(report.conversions.length === 0
       ? []
-      : [["quantized", `${printableLine(conversionsText(report.conversions))}, by mxoss quantize`]]),
+      : [["quantized", `${printableLine(conversionsText(report.conversions))}, by config.json`]]),
     ["KV cache", `${report.kv_cache.format} (by ${report.kv_cache.decided_by}); ${pagesText(report.kv_cache)}`],
     ["layers", `${config.layers}, hidden size ${config.hidden}, vocabulary ${config.vocab}`],
     ["attention", `${config.heads} heads of ${config.headDim}, ${config.kvHeads} key/value heads, ${windows(config)}`],

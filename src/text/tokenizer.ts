@@ -21,7 +21,13 @@ import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { changesTexts } from "./tokenizer_parts.ts";
 import type { JsonObject } from "../json_object.ts";
-import { type AddedToken, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
+import {
+  type AddedToken,
+  readTokenizerFile,
+  type TokenizerFile,
+  tokenizerOf,
+  type TokenizerSource,
+} from "./tokenizer_file.ts";
 import { largest } from "../largest.ts";
 
 /** The part of the library's tokenizer that is used. */
@@ -94,6 +100,15 @@ export class Tokenizer {
    */
   static async fromDirectory(dir: string): Promise<Tokenizer> {
     return await Tokenizer.#fromFile(readTokenizerFile(dir));
+  }
+
+  /**
+   * The same of files that will be written.
+   *
+   * @throws {InputError} as {@linkcode Tokenizer.fromDirectory}.
+   */
+  static async fromSource(source: TokenizerSource): Promise<Tokenizer> {
+    return await Tokenizer.#fromFile(tokenizerOf(source));
   }
 
   /** The tokenizer of gpt-oss, for checkpoints that bring none; see o200k.ts. */

@@ -98,8 +98,24 @@ export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
   if (bytes === null) {
     throw InputError.saying("missing", { file: path }, "not found, expected the checkpoint's tokenizer");
   }
-  const scanned = scans ? scanTokenizer(bytes) : null;
-  const json = objectOf(scanned?.rest ?? bytes, path), config = readJsonObject(configPath) ?? {};
+  return tokenizerOf({ path, bytes, configPath, config: readJsonObject(configPath) ?? {} }, scans);
+}
+
+/** What a tokenizer is read from. */
+export interface TokenizerSource {
+  /** Of tokenizer.json and of tokenizer_config.json, for messages. */
+  readonly path: string;
+  readonly configPath: string;
+  /** tokenizer.json. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** tokenizer_config.json, or an empty object where there is none. */
+  readonly config: JsonObject;
+}
+
+/** The same of what was read, or will be written. */
+export function tokenizerOf(source: TokenizerSource, scans = true): TokenizerFile {
+  const { path, bytes, configPath, config } = source, scanned = scans ? scanTokenizer(bytes) : null;
+  const json = objectOf(scanned?.rest ?? bytes, path);
   checkModel(path, json);
   checkSettings(configPath, config, addsPrefixSpace(json["pre_tokenizer"]));
   const model = json["model"] as JsonObject;
@@ -111,14 +127,14 @@ export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
     addFromConfig(configPath, config, pieceOf, added);
   } catch (thrown) {
     // What reads all of the file as JSON says first what is wrong with the vocabulary.
-    if (scanned !== null) return readTokenizerFile(dir, false);
+    if (scanned !== null) return tokenizerOf(source, false);
     throw thrown;
   }
   // BPE must not be able to make a special token.
   const hidden = added.filter(({ id, special, content }) => special && pieceOf(id) === content).map(({ id }) => id);
   const found = made(new Set(hidden), added);
   // What is unusual about them is said, or done, by what reads all of the file as JSON.
-  if (found === null) return readTokenizerFile(dir, false);
+  if (found === null) return tokenizerOf(source, false);
   const idOf = (content: string) => isByteLevel(content) ? found.pieces.find(bytesOfPiece(content)) : -1;
   const where = (i: number) => i < own ? `${path}: added_tokens[${i}]` : `${configPath}: added_tokens_decoder`;
   checkIds(added, { pieceOf, idOf, count }, where);

@@ -36,13 +36,19 @@ class Workspace extends Cache {
     this.write("question.txt", "Sam has 47 marbles and gives 12 away. How many has he now?");
     const problems = Deno.readTextFileSync(`${GOLDENS}word-problems.jsonl`).split("\n").slice(0, 2).join("\n");
     this.write("problems.jsonl", problems);
+    this.write("gpt-oss-20b-mxfp4.gguf", Deno.readFileSync(`${GOLDENS}gguf/model-bf16.gguf`));
   }
 
   /** The words of a line with paths into the directory. */
   paths(words: readonly string[]): string[] {
-    const names = /^(?:text\.txt|question\.txt|problems\.jsonl|results|monday|tuesday|both|quantized|bench\.html)$/;
+    const names = /^(?:(?:text|question)\.txt|problems\.jsonl|results|monday|tuesday|both|quantized|bench\.html)$/;
+    const converted = /^(?:converted|gpt-oss-20b-mxfp4\.gguf)$/;
     return words.map((word) =>
-      names.test(word) ? `${this.path}/${word}` : word === "logits.safetensors" ? `${this.path}/${word}` : word
+      names.test(word) || converted.test(word)
+        ? `${this.path}/${word}`
+        : word === "logits.safetensors"
+        ? `${this.path}/${word}`
+        : word
     );
   }
 }
@@ -63,7 +69,7 @@ for (const [name, command] of COMMANDS) {
       assert(args[0] === name || name === "generate", `${line} is of another command`);
       await command.parse(rest);
       if (!carried) continue;
-      for (const made of ["logits.safetensors", "quantized"]) remove(`${place.path}/${made}`);
+      for (const made of ["logits.safetensors", "quantized", "converted"]) remove(`${place.path}/${made}`);
       const { code, stderr } = await inProcess(args, { env });
       assertEquals(code, 0, `${line}\n${stderr}`);
     }

@@ -110,7 +110,7 @@ Deno.test("mxoss list names other tools' files as what they are, in directories 
   dir.write("g/pytorch_model.bin", "PK\u0003\u0004");
   const models = await list(`${dir.path}/none`, dir.path);
   assertEquals(models.map(({ name, problem }) => [name.replace(`${dir.path}/`, ""), problem]), [
-    ["a/gguf", "expected a checkpoint in safetensors, got GGUF files, as llama.cpp and Ollama read"],
+    ["a/gguf", `expected a checkpoint in safetensors, got GGUF files, ${GGUF}`],
     ["b", "expected a checkpoint in safetensors, got an adapter of PEFT (LoRA), which is no whole model"],
     ["c", "expected a checkpoint in safetensors, got a model.bin, as CTranslate2 and gpt-oss's metal/ have"],
     ["d", `config.json: expected JSON, got ${LFS}`],
@@ -122,9 +122,13 @@ Deno.test("mxoss list names other tools' files as what they are, in directories 
     ],
   ]);
   const [file] = await list(`${dir.path}/none`, `${dir.path}/a/gguf/gpt-oss-20b-Q4_K_M.gguf`);
-  assertEquals(file!.problem, "a GGUF file, as llama.cpp and Ollama read");
+  assertEquals(
+    file!.problem,
+    `a GGUF file, ${GGUF}`,
+  );
 });
 
+const GGUF = "as llama.cpp and Ollama read (mxoss convert makes a checkpoint of gpt-oss's)";
 const MODEL_FILES = ["config.json", "generation_config.json", "model.safetensors"];
 const LFS = "a git-LFS pointer, in place of the file itself (git lfs pull fetches it)";
 

@@ -141,6 +141,14 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
     weights: [refuses(made, ["--weights", "read"], without("weights"))],
   };
 
+  const goldens = new URL("../goldens/gguf/", import.meta.url).pathname;
+  const gguf = ["--gguf", `${goldens}model-bf16.gguf`];
+  const convert = {
+    gguf: [changes([...gguf, "--out", "OUT/m"], ["--gguf", `${goldens}model-q8_0.gguf`])],
+    out: [changes(gguf, ["--out", "OUT/m"])],
+    "shard-size": [changes([...gguf, "--out", "OUT/m"], ["--shard-size", "20kB"])],
+  };
+
   const library = ["--hip-library", "/nowhere/libamdhip64.so"];
   const idle = (...added: readonly string[]) => [refuses([], added, /: expected with --verify$/m)];
   const devices = {
@@ -197,6 +205,7 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
     inspect,
     list,
     quantize,
+    convert,
     serve,
     devices,
     completions,

@@ -213,6 +213,7 @@ function summary(log: readonly Asked[]): { kinds: string[]; written: string[] } 
 
 const TO_ANSWER = ["--max-tokens", "2", "Tom has 3 apples."];
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+const GGUF = new URL("../goldens/gguf/model-bf16.gguf", import.meta.url).pathname;
 const TEXT = new URL("../goldens/eval/two_turns.txt", import.meta.url).pathname;
 const COMPARED = ["compare", "--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", "--limit=8", "--text", TEXT];
 
@@ -279,6 +280,7 @@ for (
     },
     { args: [...COMPARED, "--weights=read"], out: "new/a,b", files: ["new"] },
     { args: ["quantize", "--scheme=w_mxfp4_a_mxfp4"], out: "new/a,b", files: ["new"] },
+    { args: ["convert", `--gguf=${GGUF}`], out: "new/a,b", files: ["new"] },
   ])
 ) {
   Deno.test(`mxoss ${args[0]} writes --out and asks to write nothing else`, async () => {

@@ -122,7 +122,7 @@ Deno.test("mxoss quantize goes on after it was killed", async () => {
   assertThrows(
     () => openCheckpoint(out),
     InputError,
-    "got a part of one, as an interrupted mxoss quantize leaves; the same command goes on",
+    "got a part of one, as an interrupted mxoss quantize or convert leaves; the same command goes on",
   );
   const other = await inProcess(["quantize", "--scheme", "w_mxfp4", "--out", out]);
   assertMatch(other.stderr, /^error: --out: .*: holds an interrupted run with other settings/);

@@ -68,7 +68,7 @@ Deno.test("quantize() goes on after every place it can be stopped at, and the re
     assertEquals(left.filter((name) => !name.endsWith(".safetensors")), []);
     assertEquals(left.length, stopAfter);
     // Not a checkpoint yet, however many of its files are there.
-    const line = stopAfter === 0 ? "config.json: no such file" : "as an interrupted mxoss quantize leaves";
+    const line = stopAfter === 0 ? "config.json: no such file" : "as an interrupted mxoss quantize or convert leaves";
     assertThrows(() => openCheckpoint(to.path), InputError, line);
     const before = left.map((name) => Deno.statSync(`${to.path}/${name}`).ino);
     // A process that was killed leaves its temporary file, beside a note.

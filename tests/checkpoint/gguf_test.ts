@@ -1,0 +1,107 @@
+import { openGguf } from "../../src/checkpoint/gguf/header.ts";
+import { openGgufModel } from "../../src/checkpoint/gguf/split.ts";
+import { InputError } from "../../src/errors.ts";
+import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { dose } from "../soak.ts";
+import { TemporaryDirectory } from "./container.ts";
+import { gguf, type Parts } from "./gguf_files.ts";
+
+const path = (name: string) => new URL(`../goldens/gguf/${name}`, import.meta.url).pathname;
+const one = { name: "a", sizes: [32, 2], type: 0, offset: 0 };
+
+Deno.test("gguf: a header says values and where tensors lie, the outermost size first", () => {
+  using dir = new TemporaryDirectory();
+  const file = dir.write(
+    "x.gguf",
+    gguf({
+      values: [["n", [4, 7]], ["t", [8, "é"]], ["yes", [7, 1]], ["f", [6, 0.5]], ["l", [9, 8, ["a", "b"]]]],
+      tensors: [one, { name: "b", sizes: [64, 3], type: 39, offset: 256 }],
+      data: 256 + 3 * 34,
+    }),
+  );
+  const { values, tensors, bytes } = openGguf(file);
+  assertEquals(values.get("n"), { value: 7, isInteger: true });
+  assertEquals([values.get("t"), values.get("yes"), values.get("l")], ["é", true, ["a", "b"]]);
+  assertEquals(values.get("f"), { value: 0.5, isInteger: false });
+  const start = bytes - 256 - 3 * 34;
+  assertEquals(tensors.get("b"), { name: "b", shape: [3, 64], type: 39, bytes: 102, offset: start + 256 });
+});
+
+const refused: readonly (readonly [what: string, parts: Parts, message: RegExp])[] = [
+  ["another format", { magic: "GGML" }, /: expected a GGUF file, got none$/],
+  ["the first version", { version: 1 }, /: version: expected 2 or 3, got 1$/],
+  ["big-endian", { version: 3 << 24 }, /: version: expected 2 or 3, got a file of big-endian machines$/],
+  ["a count beyond reason", { counts: [1n << 60n, 0n] }, /: number of tensors: expected at most 65536, got 1152921504/],
+  ["more values than there are", { counts: [0n, 3n] }, /: ends within its header$/],
+  ["a key twice", { values: [["k", [4, 1]], ["k", [4, 2]]] }, /: k: expected each key once, got it twice$/],
+  ["lists of lists", { values: [["k", [9, 9, [8]]]] }, /: k: expected a list of plain values, got a list of lists$/],
+  ["a tensor twice", { tensors: [one, { ...one, offset: 256 }], data: 512 }, /: tensor a: expected each tensor once/],
+  ["data beyond the end", { tensors: [one], data: 255 }, /: expected \d+ bytes, up to its end, got a file of \d+$/],
+  ["an offset beyond the end", { tensors: [{ ...one, offset: 2 ** 52 }], data: 256 }, /: expected \d+ bytes, up to/],
+  [
+    "data in other data",
+    { tensors: [one, { ...one, name: "b", offset: 224 }], data: 512 },
+    /: tensor b: expected data of its own, got its data in that of a$/,
+  ],
+  ["an odd offset", { tensors: [{ ...one, offset: 8 }], data: 512 }, /: tensor a: expected an offset by 32, got 8$/],
+  [
+    "part of a block",
+    { tensors: [{ ...one, sizes: [33, 2], type: 39 }], data: 512 },
+    /: tensor a: expected rows of whole blocks of 32 \(MXFP4\), got \[2, 33\]$/,
+  ],
+  ["five dimensions", { tensors: [{ ...one, sizes: [1, 1, 1, 1, 1] }] }, /: tensor a: expected at most 4 dimensions/],
+  ["too many numbers", { tensors: [{ ...one, sizes: [2 ** 40, 2 ** 40] }] }, /: tensor a: expected fewer than 2\^53/],
+  ["an odd alignment", { values: [["general.alignment", [4, 24]]] }, /: general\.alignment: expected a power of two/],
+];
+for (const [what, parts, message] of refused) {
+  Deno.test(`gguf: refused in one line: ${what}`, () => {
+    using dir = new TemporaryDirectory();
+    const file = dir.write("x.gguf", gguf(parts));
+    const error = assertThrows(() => openGguf(file), InputError);
+    assertMatch(error.message, message);
+    assertEquals(error.message.startsWith(file), true);
+  });
+}
+
+Deno.test("gguf: whatever is cut or flipped is read or refused, and never by another error", () => {
+  using dir = new TemporaryDirectory();
+  const whole = Deno.readFileSync(path("model-q8_0.gguf")), file = `${dir.path}/x.gguf`;
+  let state = 1;
+  const next = (below: number) => (state = Math.imul(state, 1664525) + 1013904223 >>> 0) % below;
+  let refusals = 0;
+  for (let turn = 0; turn < dose(150, 5000); turn++) {
+    const bytes = whole.slice(0, turn % 3 === 0 ? next(20_000) : undefined);
+    for (let i = 0; i < 1 + turn % 4; i++) bytes[next(Math.min(bytes.length, 12_000))] = next(256);
+    Deno.writeFileSync(file, bytes);
+    try {
+      openGgufModel(file);
+    } catch (thrown) {
+      if (!(thrown instanceof InputError)) throw thrown;
+      assertMatch(thrown.message, /^[^\n]+$/);
+      refusals++;
+    }
+  }
+  assertEquals(refusals > 50, true);
+});
+
+Deno.test("gguf: the files of a split model are found from any of them, and refused where one lacks", () => {
+  using dir = new TemporaryDirectory();
+  const names = ["model-split-00001-of-00002.gguf", "model-split-00002-of-00002.gguf"];
+  const whole = [...openGgufModel(path("model-bf16.gguf")).tensors.keys()].toSorted();
+  for (const name of names) {
+    const { tensors, files, values } = openGgufModel(path(name));
+    assertEquals([...tensors.keys()].toSorted(), whole);
+    assertEquals([files.length, values.get("general.architecture")], [2, "gpt-oss"]);
+  }
+  const [first, second] = names.map((name) => dir.write(name, Deno.readFileSync(path(name))));
+  Deno.removeSync(second!);
+  assertEquals(assertThrows(() => openGgufModel(first!), InputError).message, `${second}: no such file`);
+  Deno.copyFileSync(first!, second!);
+  const { message } = assertThrows(() => openGgufModel(second!), InputError);
+  assertEquals(message, `${second}: split.no: expected 1, got 0`);
+  const renamed = dir.write("x.gguf", Deno.readFileSync(first!));
+  assertMatch(
+    assertThrows(() => openGgufModel(renamed), InputError).message,
+    /x\.gguf: expected a name that ends in -0/,
+  );
+});
