@@ -81,4 +81,7 @@ export const FORMATS: ReadonlyMap<string, string> = new Map(
 );
 
 /** Characters of the longest text of a format, where its pattern does not say so. */
-export const LONGEST: ReadonlyMap<string, number> = new Map([["hostname", 253]]);
+export const LONGEST: ReadonlyMap<string, number> = new Map([["email", 254], ["hostname", 253]]);
+
+/** Formats that any text is of: OpenAPI's `password` and `binary`, and pydantic's `path`, of which none need exist. */
+export const UNBOUND: ReadonlySet<string> = new Set(["password", "binary", "path"]);

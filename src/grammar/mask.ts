@@ -1,5 +1,5 @@
 /** Which tokens may follow: logits of all others become -Infinity. */
-import type { Dfa } from "./dfa.ts";
+import { allow, Insides, tokensOf } from "./inside.ts";
 import { type Matcher, Place, type Thread } from "./matcher.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -25,14 +25,6 @@ export interface TokenSet {
   readonly few: Int32Array | null;
 }
 
-/** What a terminal alone says of tokens, whatever comes after it. */
-interface Inside {
-  /** Tokens with which the text is still in it, or at its end. */
-  readonly bits: Uint32Array;
-  /** Nodes of the vocabulary at which it may end, while tokens go on. */
-  readonly exits: Int32Array;
-}
-
 /**
  * Masks of places, computed once and kept as long as there is room. What takes long, a walk through all tokens, is done
  * once for each state of a terminal, such as the inside of a string; then only those tokens are looked at that leave
@@ -41,8 +33,7 @@ interface Inside {
 export class TokenMasks {
   readonly #kept: Place[] = [];
   #oldest = 0;
-  #insides = new WeakMap<Dfa, (Inside | undefined)[]>();
-  #insideBytes = 0;
+  readonly #insides: Insides;
 
   /**
    * @param mostBytes Of masks of places, and of what is known of terminals.
@@ -52,7 +43,9 @@ export class TokenMasks {
     readonly vocabulary: Vocabulary,
     readonly mostBytes: number = MAX_BYTES,
     readonly mostWalks: number = MOST_WALKS,
-  ) {}
+  ) {
+    this.#insides = new Insides(vocabulary, mostBytes);
+  }
 
   /** The tokens that may follow at a place. */
   at(matcher: Matcher, place: Place): TokenSet {
@@ -79,19 +72,17 @@ export class TokenMasks {
       this.#walk(matcher, new Place(listed, false), 0, byte.length, bits);
       threads = threads.filter((thread) => !listed.includes(thread));
     }
-    const isKnown = ({ terminal: { dfa }, state }: Thread) => this.#insides.get(dfa!)?.[state] !== undefined;
+    const isKnown = (thread: Thread) => this.#insides.knows(thread.terminal, thread.state);
     const known = threads.filter(isKnown), anew = threads.filter((thread) => !isKnown(thread));
     for (const { terminal, state, stack } of [...known, ...anew.slice(0, this.mostWalks)]) {
-      const inside = this.#inside(terminal.dfa!, state);
-      for (let word = 0; word < bits.length; word++) bits[word]! |= inside.bits[word]!;
-      this.#leave(matcher, stack, inside.exits, bits);
+      this.#leave(matcher, stack, this.#insides.add(terminal, state, bits), bits);
     }
     // Alternatives, of which there may be hundreds: most of what one of them allows others allow as well.
     let missing = new Int32Array(0);
     anew.slice(this.mostWalks).forEach(({ terminal, state, stack }, i) => {
       // After 1, 2, 4 and so on.
       if ((i & (i + 1)) === 0) missing = this.#missing(bits);
-      this.#leave(matcher, stack, this.#tokensOf(terminal.dfa!, state, bits, missing), bits);
+      this.#leave(matcher, stack, tokensOf(this.vocabulary, terminal, state, bits, missing), bits);
     });
     for (const name of matcher.specials(place)) {
       const id = specials.get(name);
@@ -129,59 +120,10 @@ export class TokenMasks {
         node = skip[node]!;
         continue;
       }
-      this.#allow(node, bits);
+      allow(this.vocabulary, node, bits);
       places[depth[node]! + 1] = next;
       node++;
     }
-  }
-
-  #inside(dfa: Dfa, start: number): Inside {
-    let states = this.#insides.get(dfa);
-    if (states === undefined) this.#insides.set(dfa, states = []);
-    const known = states[start];
-    if (known !== undefined) return known;
-    const bits = new Uint32Array(Math.ceil(this.vocabulary.size / 32));
-    const inside = { bits, exits: this.#tokensOf(dfa, start, bits, null) };
-    this.#insideBytes += bits.byteLength + inside.exits.byteLength;
-    if (this.#insideBytes > this.mostBytes) {
-      this.#insides = new WeakMap([[dfa, states = []]]);
-      this.#insideBytes = bits.byteLength + inside.exits.byteLength;
-    }
-    return states[start] = inside;
-  }
-
-  /**
-   * Adds the tokens with which the text is still in a terminal, or at its end.
-   *
-   * @param missing Nodes below which no token is missing are left out; see #missing. Null: none.
-   * @returns Nodes at which the terminal may end, while tokens go on.
-   */
-  #tokensOf(dfa: Dfa, start: number, bits: Uint32Array, missing: Int32Array | null): Int32Array {
-    const { byte, depth, skip, deepest } = this.vocabulary, { next, classOf, classes, accepts } = dfa;
-    const exits: number[] = [], at = new Int32Array(deepest + 1).fill(start);
-    for (let node = 0; node < byte.length;) {
-      const after = skip[node]!;
-      const state = missing !== null && missing[node] === missing[after]
-        ? -1
-        : next[at[depth[node]!]! * classes + classOf[byte[node]!]!]!;
-      if (state < 0) {
-        node = after;
-        continue;
-      }
-      this.#allow(node, bits);
-      if (accepts[state] === 1 && after > node + 1) exits.push(node);
-      at[depth[node]! + 1] = state;
-      node++;
-    }
-    return Int32Array.from(exits);
-  }
-
-  /** Adds the tokens that end at a node. */
-  #allow(node: number, bits: Uint32Array): void {
-    const { token, twins } = this.vocabulary, id = token[node]!;
-    if (id < 0) return;
-    bits[id >>> 5]! |= 1 << (id & 31);
-    if (twins.size > 0) { for (const other of twins.get(id) ?? []) bits[other >>> 5]! |= 1 << (other & 31); }
   }
 }
 

@@ -1,13 +1,14 @@
 /** Reads a text byte by byte along a grammar, in all ways at once. */
 import { InputError } from "../errors.ts";
 import { type Dfa, step } from "./dfa.ts";
+import { isEnd, type Lengths, placeAfter } from "./lengths.ts";
 import { barren, type Node } from "./node.ts";
 import { type Stack, Stacks } from "./stack.ts";
 
 /** Where the text may be in a terminal, and what comes after it. */
 export interface Thread {
   readonly terminal: Terminal;
-  /** State of the terminal's automaton; 0 for a special token. */
+  /** State of the terminal's automaton, with lengths the place in the string; 0 for a special token. */
   readonly state: number;
   readonly stack: Stack;
 }
@@ -16,6 +17,8 @@ export interface Thread {
 export interface Terminal {
   readonly id: number;
   readonly dfa: Dfa | null;
+  /** How long the string may be; null: it is not counted. */
+  readonly lengths: Lengths | null;
   /** Name of the special token. */
   readonly special: string | null;
 }
@@ -70,7 +73,8 @@ export class Matcher {
       const found = new Found(this.#stacks);
       for (const { terminal, state, stack } of place.threads) {
         if (terminal.dfa === null) continue;
-        const to = step(terminal.dfa, state, value);
+        const { dfa, lengths } = terminal;
+        const to = lengths === null ? step(dfa, state, value) : placeAfter(lengths, state, value);
         if (to >= 0) this.#reach(terminal, to, stack, found);
       }
       this.#settle(found);
@@ -109,7 +113,12 @@ export class Matcher {
 
   /** A state of a terminal was reached: the text may go on in it, or after it where it may end. */
   #reach(terminal: Terminal, state: number, stack: Stack, found: Found): void {
-    const { next, classes, accepts } = terminal.dfa!;
+    const { lengths } = terminal, { next, classes, accepts } = terminal.dfa!;
+    if (lengths !== null) {
+      if (isEnd(lengths, state)) this.#leave(stack, found);
+      else found.add(terminal, state, stack);
+      return;
+    }
     let goesOn = false;
     for (let i = state * classes; i < (state + 1) * classes && !goesOn; i++) goesOn = next[i]! >= 0;
     if (goesOn) found.add(terminal, state, stack);
@@ -139,9 +148,16 @@ export class Matcher {
     if (this.#barren.has(node) || !found.first(this.#numberOf(node), stack)) return;
     switch (node.kind) {
       case "bytes":
-        return this.#reach(this.#terminal(node, node.dfa, null), 0, stack, found);
+        return this.#reach(this.#terminal(node, { dfa: node.dfa }), 0, stack, found);
+      case "string":
+        return this.#reach(
+          this.#terminal(node, { dfa: node.lengths.measured.dfa, lengths: node.lengths }),
+          0,
+          stack,
+          found,
+        );
       case "special":
-        return found.add(this.#terminal(node, null, node.name), 0, stack);
+        return found.add(this.#terminal(node, { special: node.name }), 0, stack);
       case "sequence":
         return this.#sequence(node, 0, stack, found);
       case "choice":
@@ -176,10 +192,11 @@ export class Matcher {
     return number;
   }
 
-  #terminal(node: Node, dfa: Dfa | null, name: string | null): Terminal {
+  #terminal(node: Node, of: Partial<Terminal>): Terminal {
     let terminal = this.#terminals.get(node);
     if (terminal === undefined) {
-      this.#terminals.set(node, terminal = { id: this.#terminals.size, dfa, special: name });
+      const id = this.#terminals.size;
+      this.#terminals.set(node, terminal = { dfa: null, lengths: null, special: null, ...of, id });
     }
     return terminal;
   }
@@ -232,7 +249,8 @@ class Found {
   }
 
   add(terminal: Terminal, state: number, stack: Stack): void {
-    // An automaton has fewer states: its table is one array of 32-bit numbers, with two for each state at least.
+    // An automaton has fewer states: its table is one array of 32-bit numbers, with two for each state at least. Of
+    // places in a string there are fewer too, by their bounds.
     const key = terminal.id * 2 ** 30 + state, known = this.#threads.get(key);
     if (known === undefined) this.#threads.set(key, { terminal, state, stacks: [stack] });
     else known.stacks.push(stack);

@@ -1,10 +1,13 @@
 /** Grammars as data: terminals over bytes and special tokens, joined by rules that may refer to themselves. */
 import { type Dfa, textsOf } from "./dfa.ts";
+import type { Lengths } from "./lengths.ts";
 
 /** A grammar, or a part of one. Nodes may be shared; only rules close circles. */
 export type Node =
   /** Bytes that an automaton accepts. */
   | { readonly kind: "bytes"; readonly dfa: Dfa }
+  /** A string whose characters are counted. */
+  | { readonly kind: "string"; readonly lengths: Lengths }
   /** One special token, by name. */
   | { readonly kind: "special"; readonly name: string }
   | { readonly kind: "sequence"; readonly items: readonly Node[] }
@@ -38,6 +41,9 @@ export const EMPTY: Node = { kind: "sequence", items: [] };
 
 /** Bytes that an automaton accepts; null: nothing fits. */
 export const bytes = (dfa: Dfa | null): Node => dfa === null ? NOTHING : { kind: "bytes", dfa };
+
+/** A string of some length; null: there is none. */
+export const counted = (lengths: Lengths | null): Node => lengths === null ? NOTHING : { kind: "string", lengths };
 
 /** Texts whose nodes are kept: those of harmony and of JSON come first. */
 const MAX_LITERALS = 256;
@@ -95,7 +101,7 @@ export function barren(root: Node): ReadonlySet<Node> {
     }
     missing.set(node, parts.length);
     const empty = (node.kind === "sequence" && parts.length === 0) || (node.kind === "repeat" && node.min === 0);
-    if (node.kind === "bytes" || node.kind === "special" || empty) open.push(node);
+    if (node.kind === "bytes" || node.kind === "string" || node.kind === "special" || empty) open.push(node);
   }
   // Each part that turns out fertile is told to what is made of it, once for each place.
   for (let node = open.pop(); node !== undefined; node = open.pop()) {

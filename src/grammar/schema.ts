@@ -12,7 +12,7 @@ import { isObject } from "../json_object.ts";
 import { ANY_VALUE, CLOSE_LIST, COMMA, list, OPEN_LIST, valuesNode } from "./json.ts";
 import { Matcher } from "./matcher.ts";
 import { all, barren, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
-import { inner, ObjectGrammar, spendOnTexts } from "./schema_objects.ts";
+import { inner, isUnlisted, ObjectGrammar, spendOnTexts } from "./schema_objects.ts";
 import { canonical } from "./same_value.ts";
 import { checkValues } from "./schema_values.ts";
 import { disjoint } from "./schema_disjoint.ts";
@@ -153,8 +153,7 @@ class SchemaGrammar {
         if (Object.keys(others).length === 0) return this.node(part, at);
         return this.node(this.#source.merges.merge(others, this.#source.resolved(part, at), this.#source.at(at)), at);
       });
-      const texts = new Set(nodes.map(inner).filter((node) => node.kind === "bytes" && node.dfa.listed !== true));
-      spendOnTexts(texts.size, this.where);
+      spendOnTexts(new Set(nodes.map(inner).filter(isUnlisted)).size, this.where);
       return oneOf(nodes);
     }
     return this.#plain(rest, path);

@@ -8,7 +8,7 @@ import type { SchemaSource } from "./schema_source.ts";
 import { countsOf } from "./schema_scalars.ts";
 import { combined, type Dfa, matches, quoted, spend, textsOf } from "./dfa.ts";
 import { patternText } from "./pattern.ts";
-import { stringifiedText } from "./strings.ts";
+import { stringifiedText, textOfLength } from "./strings.ts";
 
 /** Properties of an object; OpenAI takes as many in a schema. */
 const MAX_PROPERTIES = 5_000;
@@ -18,6 +18,11 @@ const COST_OF_TEXT = 60_000, FREE_TEXTS = 8;
 /** Counts what a mask costs where so many texts are alternatives. */
 export function spendOnTexts(count: number, where: string): void {
   spend(COST_OF_TEXT * Math.max(0, count - FREE_TEXTS), where);
+}
+
+/** Whether a node is of texts that are none of a list. */
+export function isUnlisted(node: Node): boolean {
+  return node.kind === "string" || (node.kind === "bytes" && node.dfa.listed !== true);
 }
 
 /** Names that a pattern is about. */
@@ -148,7 +153,13 @@ export class ObjectGrammar {
     if (!isObject(names)) throw this.within.source.wrong(at, "a JSON Schema of strings", names);
     const strings = this.within.source.merges.merge({ type: "string" }, this.within.source.resolved(names, at), at);
     const node = inner(this.within.node(strings, at));
-    if (node.kind === "bytes") return combined(node.dfa, quoted(stringifiedText()), "both", this.within.source.where);
+    const met = (dfa: Dfa, text: Dfa) => combined(dfa, quoted(text), "both", this.within.source.where);
+    if (node.kind === "bytes") return met(node.dfa, stringifiedText());
+    if (node.kind === "string") {
+      // Names are parted by what other names there are, which automata say.
+      const { measured, min, max } = node.lengths;
+      return met(measured.dfa, textOfLength(min, max, this.within.source.at(at)));
+    }
     throw InputError.of("unsupported", { name: this.within.source.at(at) }, "a schema of strings without alternatives");
   }
 

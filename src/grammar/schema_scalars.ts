@@ -2,15 +2,16 @@
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { combined, type Dfa, quoted } from "./dfa.ts";
-import { FORMATS, LONGEST } from "./formats.ts";
-import { bytes, type Node, NOTHING } from "./node.ts";
+import { FORMATS, LONGEST, UNBOUND } from "./formats.ts";
+import { bounded } from "./lengths.ts";
+import { bytes, counted, type Node, NOTHING } from "./node.ts";
 import { isMultiple, numbers } from "./numbers.ts";
 import { patternText } from "./pattern.ts";
 import { Patterns, type SchemaObject } from "./schema_merge.ts";
-import { anyString, stringOfLength, textOfLength } from "./strings.ts";
+import { anyMeasured, anyString, measuredText } from "./strings.ts";
 
 /** Longest text whose characters are counted. */
-const MAX_LENGTH = 5_000;
+const MAX_LENGTH = 1_000_000;
 
 /**
  * The strings that a schema takes.
@@ -19,39 +20,37 @@ const MAX_LENGTH = 5_000;
  * @throws {InputError} if its keywords are not supported.
  */
 export function stringNode(schema: SchemaObject, where: string): Node {
-  const [min, max] = countsOf(schema, "Length");
-  for (const [name, value] of [["minLength", min], ["maxLength", max]] as const) {
+  const [min, most] = countsOf(schema, "Length");
+  for (const [name, value] of [["minLength", min], ["maxLength", most]] as const) {
     if (value !== Infinity && value > MAX_LENGTH) {
       throw InputError.of("unsupported", { name: `${where}.${name}` }, `a count of at most ${MAX_LENGTH}`, value);
     }
   }
+  const { pattern, format } = schema, max = Math.min(most, LONGEST.get(format as string) ?? Infinity);
   if (min > max) return NOTHING;
-  const counts = min > 0 || max !== Infinity;
   let text: Dfa | null | undefined;
   const meet = (other: Dfa | null) => {
     text = text === undefined || other === null ? other : text && combined(text, other, "both", where);
   };
-  const { pattern, format } = schema;
   if (pattern !== undefined) {
     for (const one of Patterns.of(pattern)) meet(patternText(one, `${where}.pattern`));
   }
-  if (format !== undefined) {
+  if (format !== undefined && !UNBOUND.has(format as string)) {
     const known = FORMATS.get(format as string);
     if (known === undefined) {
       throw InputError.of(
         "unsupported",
         { name: `${where}.format` },
-        `one of ${[...FORMATS.keys()].join(", ")}`,
+        `one of ${[...FORMATS.keys(), ...UNBOUND].join(", ")}`,
         show(format),
       );
     }
     meet(patternText(known, `${where}.format`));
-    const longest = LONGEST.get(format as string);
-    if (longest !== undefined) meet(textOfLength(0, longest, where));
   }
-  if (text === undefined) return bytes(counts ? stringOfLength(min, max, where) : anyString());
-  if (counts) meet(textOfLength(min, max, where));
-  return text === null ? NOTHING : bytes(quoted(text));
+  if (text === null) return NOTHING;
+  if (min === 0 && max === Infinity) return bytes(text === undefined ? anyString() : quoted(text));
+  const string = text === undefined ? anyMeasured() : measuredText(text, where);
+  return string === null ? NOTHING : counted(bounded(string, min, max, where));
 }
 
 /**

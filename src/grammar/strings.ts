@@ -1,6 +1,7 @@
 /** The texts of JSON strings: characters as JSON spells them. */
 import { byte, choice, compile, type Expression, literal, repeat, sequence } from "./expression.ts";
 import { counted, type Dfa, quoted } from "./dfa.ts";
+import { type Measured, measured } from "./lengths.ts";
 import { complement, has, LAST, normalized, type Range, utf8Ranges } from "./utf8.ts";
 
 /** What JSON.stringify writes for these. */
@@ -66,17 +67,24 @@ export const anyString: () => Dfa = once(() => quoted(counted(anyCharacter(), 0,
 /** Any text of a string as JSON.stringify spells it, without quotes. */
 export const stringifiedText: () => Dfa = once(() => compile(repeat(character(ANY)), "string")!);
 
-/** Automata of lengths that were asked for last, as a schema often has one length many times. */
-const lengths = new Map<string, Dfa>();
-const MAX_LENGTHS = 8;
+/** Any number of characters as JSON.stringify spells them. */
+const stringifiedCharacters = once(() => counted(stringifiedCharacter(), 0, Infinity, "string"));
 
-/** A string of so many characters, with its quotes. */
-export function stringOfLength(min: number, max: number, where: string): Dfa {
-  const key = `${min} ${max}`, dfa = lengths.get(key) ?? quoted(counted(anyCharacter(), min, max, where));
-  lengths.delete(key);
-  lengths.set(key, dfa);
-  if (lengths.size > MAX_LENGTHS) lengths.delete(lengths.keys().next().value!);
-  return dfa;
+/** Any string with its quotes, of which the characters can be counted. */
+export const anyMeasured: () => Measured = once(() => {
+  const characters = counted(anyCharacter(), 0, Infinity, "string");
+  return measured(characters, characters, "string")!;
+});
+
+/**
+ * A string with its quotes, of which the characters can be counted.
+ *
+ * @param text Its text, spelled as JSON.stringify does.
+ * @returns null where there is none.
+ * @throws {InputError} if it costs too much.
+ */
+export function measuredText(text: Dfa, where: string): Measured | null {
+  return measured(text, stringifiedCharacters(), where);
 }
 
 /** Text of so many characters, spelled as JSON.stringify does, without quotes. */

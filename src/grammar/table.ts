@@ -4,6 +4,7 @@
  */
 import type { Dfa } from "./dfa.ts";
 import { ANY_OBJECT, ANY_VALUE, CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, OPEN_LIST, OPEN_OBJECT } from "./json.ts";
+import type { Lengths } from "./lengths.ts";
 import { ANYTHING, EMPTY, type Node, NOTHING } from "./node.ts";
 
 /** A grammar whose nodes are numbers; it can be sent to another thread. The first node is the grammar itself. */
@@ -11,6 +12,7 @@ export interface GrammarTable {
   /** Node by node: its kind, how many words follow, and these: numbers of nodes, or what {@linkcode KINDS} says. */
   readonly words: Int32Array;
   readonly automata: readonly Dfa[];
+  readonly lengths: readonly Lengths[];
   readonly specials: readonly string[];
 }
 
@@ -27,6 +29,8 @@ const KINDS = {
   rule: 5,
   /** Number of a node that every thread has. */
   known: 6,
+  /** Number of a string's lengths. */
+  string: 7,
 } as const;
 
 const KNOWN: readonly Node[] = [
@@ -62,12 +66,13 @@ class Numbers<T> {
 /** Writes a grammar down. */
 export function tableOf(root: Node): GrammarTable {
   const nodes = new Numbers<Node>(), automata = new Numbers<Dfa>(), specials = new Numbers<string>();
-  const words: number[] = [];
+  const lengths = new Numbers<Lengths>(), words: number[] = [];
   nodes.of(root);
   for (const node of nodes.all()) {
     const known = KNOWN.indexOf(node);
     if (known >= 0) words.push(KINDS.known, 1, known);
     else if (node.kind === "bytes") words.push(KINDS.bytes, 1, automata.of(node.dfa));
+    else if (node.kind === "string") words.push(KINDS.string, 1, lengths.of(node.lengths));
     else if (node.kind === "special") words.push(KINDS.special, 1, specials.of(node.name));
     else if (node.kind === "rule") words.push(KINDS.rule, 1, nodes.of(node.node!));
     else if (node.kind === "repeat") {
@@ -77,18 +82,24 @@ export function tableOf(root: Node): GrammarTable {
       for (const item of node.items) words.push(nodes.of(item));
     }
   }
-  return { words: Int32Array.from(words), automata: [...automata.all()], specials: [...specials.all()] };
+  return {
+    words: Int32Array.from(words),
+    automata: [...automata.all()],
+    lengths: [...lengths.all()],
+    specials: [...specials.all()],
+  };
 }
 
 /** A node whose parts are still to be filled in. */
 type Open<N> = N extends unknown ? { -readonly [K in keyof N]: N[K] } : never;
 
 /** The grammar of a table. */
-export function grammarOf({ words, automata, specials }: GrammarTable): Node {
+export function grammarOf(table: GrammarTable): Node {
+  const { words } = table;
   const nodes: Open<Node>[] = [], starts: number[] = [];
   for (let at = 0; at < words.length; at += 2 + words[at + 1]!) {
     starts.push(at);
-    nodes.push(shell(words, at, automata, specials));
+    nodes.push(shell(table, at));
   }
   starts.forEach((at, i) => {
     const node = nodes[i]!, kind = words[at];
@@ -103,18 +114,15 @@ export function grammarOf({ words, automata, specials }: GrammarTable): Node {
 }
 
 /** A node without its parts. */
-function shell(
-  words: Int32Array,
-  at: number,
-  automata: readonly Dfa[],
-  specials: readonly string[],
-): Open<Node> {
+function shell({ words, automata, lengths, specials }: GrammarTable, at: number): Open<Node> {
   const first = words[at + 2]!;
   switch (words[at]) {
     case KINDS.known:
       return KNOWN[first]!;
     case KINDS.bytes:
       return { kind: "bytes", dfa: automata[first]! };
+    case KINDS.string:
+      return { kind: "string", lengths: lengths[first]! };
     case KINDS.special:
       return { kind: "special", name: specials[first]! };
     case KINDS.rule:

@@ -29,6 +29,11 @@ const SCHEMAS: readonly (readonly [schema: unknown, texts: readonly string[]])[]
     "[2]",
   ]],
   [true, ["{}", '[1,{"a":null}]', "nul"]],
+  [{ type: "array", items: { anyOf: [{ type: "string", maxLength: 3 }, { pattern: "^(?:ab)*$", minLength: 5 }] } }, [
+    '["abc","ababab","",3]',
+    '["abcd"]',
+    '["abab"]',
+  ]],
 ];
 
 Deno.test("a grammar and its table take the same texts, and allow the same tokens", () => {

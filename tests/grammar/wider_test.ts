@@ -27,7 +27,7 @@ const CASES: readonly [schema: unknown, good: readonly string[], bad: readonly s
     ['{"tags":["c"]}', '{"tags":[]}', "{}"],
   ],
   [object({ n: { type: "integer", minimum: 3, nullable: true } }), ['{"n":3}', '{"n":null}'], ['{"n":2}', '{"n":"3"}']],
-  [object({ s: { type: "string", format: "binary" } }), ['{"s":"x"}'], ['{"s":1}', '{"s":"x","t":1}']],
+  [object({ s: { type: "string", format: "regex" } }), ['{"s":"x"}'], ['{"s":1}', '{"s":"x","t":1}']],
   [object({ s: { type: "string", pattern: "\\bword", maxLength: 9 } }), ['{"s":"a word"}'], ['{"s":3}']],
   [
     object({ x: { oneOf: [{ type: "integer", minimum: 5 }, { type: "number", maximum: 3 }] } }),
@@ -52,7 +52,7 @@ const CASES: readonly [schema: unknown, good: readonly string[], bad: readonly s
   ],
   [object({ x: { contains: { type: "string" }, type: "array", maxItems: 2 } }), ['{"x":["a"]}'], ['{"x":[1,2,3]}']],
   [object({ x: { enum: [{ a: 1 }, { b: 2 }], properties: { a: {} } } }), ['{"x":{"a":1}}'], ['{"x":{"a":2}}']],
-  [object({ x: { type: "string", minLength: 9000 } }), [`{"x":"${"x".repeat(9000)}"}`], ['{"x":1}']],
+  [object({ x: { type: "string", maxLength: 2_000_000 } }), ['{"x":"x"}'], ['{"x":1}']],
   // In a schema that others refer to, and in one that refers to itself.
   [
     {
@@ -90,7 +90,7 @@ const UNSAID: readonly Record<string, unknown>[] = [
   { minProperties: 2 },
   { if: { pattern: "a" }, then: { minLength: 1 }, else: true },
   { oneOf: [{ type: "integer", minimum: 0 }, { type: "number" }, { type: "object" }, { type: "string" }] },
-  { maxLength: 9000 },
+  { maxLength: 9_000_000 },
   { patternProperties: { "\\bq": { type: "integer" } } },
   { dependentSchemas: { a: { not: { multipleOf: 3 } } } },
   { allOf: [{ uniqueItems: true }, { contains: {} }] },

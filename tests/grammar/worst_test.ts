@@ -23,6 +23,10 @@ const SCHEMAS: readonly ((count: number) => unknown)[] = [
   (count) => ({ allOf: many(count, (i) => ({ type: "object", properties: { [`k${i}`]: { type: "string" } } })) }),
   (count) => ({ type: "object", properties: named(count) }),
   (count) => ({ anyOf: many(count, (i) => ({ type: "string", pattern: `^[a-z ]*q{${i % 40 + 1}}[a-z ]*${i}$` })) }),
+  (count) => ({
+    anyOf: many(count / 8, (i) => ({ type: "string", pattern: `^[a-z ]*${i}$`, minLength: 5, maxLength: 40 + i })),
+  }),
+  (count) => ({ type: "string", pattern: `^[a-z]{1,${3 * count}}$`, minLength: 2 * count, maxLength: 3 * count }),
   (count) => ({ type: "string", pattern: `^(\\p{L}\\p{N}\\p{L}){${Math.min(count / 50, 40)}}$` }),
   (count) => ({
     type: "object",
