@@ -58,6 +58,7 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
     { type: "object", propertyNames: { maxLength: 90_000 } },
     "schema.propertyNames: expected an automaton of at most 200000 states",
   ],
+  [{ type: "string", pattern: "^[a-z]{1,1200}$", maxLength: 1e6 }, "schema: expected shorter lengths"],
   [{ type: "string", format: "base64" }, "schema.format: expected one of date, time,"],
   [{ type: "string", format: "Password" }, "uuid, uri, password, binary, path, got"],
   [deep(300), "schema: expected schemas nested at most 200 deep"],
