@@ -27,6 +27,14 @@ Deno.test("Costs.weightBytes has four bytes for the scale of each row that has o
   assertEquals(new Costs(config, scaled, "bf16").weightBytes - costs.weightBytes, 4 * SHAPE.vocab);
 });
 
+Deno.test("Costs.weightBytes has a byte for the scale of each block of a row, the cut one at its end too", () => {
+  const { head } = source.tree, scale = { kind: "e8m0", file: 0, offset: 0, rowStride: 2 } as const;
+  const weight = { ...head.weight, format: "mxfp4", rows: 10, cols: 40, rowBytes: 20, rowStride: 20, scale } as const;
+  const bytes = 2 * SHAPE.vocab * SHAPE.hidden;
+  const scaled = { ...source, tree: { ...source.tree, head: { ...head, weight } } };
+  assertEquals(new Costs(config, scaled, "bf16").weightBytes - costs.weightBytes, 10 * (20 + 2) - bytes);
+});
+
 Deno.test("Costs.of() counts the multiply-adds of a token by the model's sizes", () => {
   const { hidden, intermediate, topK, heads, kvHeads, headDim, vocab, experts, layers } = SHAPE;
   const attention = hidden * headDim * (2 * heads + 2 * kvHeads), router = hidden * experts;

@@ -80,7 +80,8 @@ function threadsPickBy(
 ): Seen {
   const machine = new Machine(32), rows = weights.length, cols = weights[0]!.length, n = x.length;
   const rowStride = 2 * cols + 6, stride = cols + 32;
-  const stored = machine.bytes(rows * rowStride, 2), view = new DataView(stored.data.buffer, stored.address);
+  const stored = machine.last(new Uint8Array((rows - 1) * rowStride + 2 * cols)),
+    view = new DataView(stored.data.buffer, stored.address);
   const store = (row: Float32Array, r: number) =>
     row.forEach((v, i) => view.setUint16(r * rowStride + 2 * i, float32ToBf16(v), true));
   weights.forEach(store);

@@ -56,6 +56,11 @@ const inputs = (rows: number, cols: number, seed: number) =>
 Deno.test("digits() gives the digits and bounds of its slow twin", () => {
   const rows = [...inputs(3, 96, 1), new Float32Array(96), inputs(1, 96, 2)[0]!.map((v, i) => i === 5 ? 4000 : v)];
   rows.push(rows[0]!.map((v) => v * 2 ** -60), rows[0]!.map((v) => v * 2 ** 60), rows[1]!.map((v) => v * 2 ** 40));
+  // The largest in the first column, and in the last one; at the limits of sizes, and a bit beyond.
+  for (const at of [0, 95]) rows.push(rows[0]!.map((v, i) => i === at ? -4000 : v));
+  for (const size of [2 ** 50, 2 ** -50, 2 ** 50 * (1 + 2 ** -23), 2 ** -50 * (1 - 2 ** -24)]) {
+    rows.push(new Float32Array(96).map((_, i) => (i === 5 ? size : i % 2 ? size / 3 : -size / 7)));
+  }
   for (const odd of [NaN, Infinity, -Infinity]) rows.push(rows[0]!.map((v, i) => i === 77 ? odd : v));
   const machine = new Machine(), cols = 96, stride = cols + 32;
   const x = machine.floats(rows.length * stride), out = machine.bytes(rows.length * 2 * cols);
@@ -69,7 +74,7 @@ Deno.test("digits() gives the digits and bounds of its slow twin", () => {
     assertEquals([...numbers.subarray(at + 1, at + 6)], twin.facts, `${r}`);
     assertEquals([...out.data.subarray(r * 2 * cols, (r + 1) * 2 * cols)], [...twin.bytes], `${r}`);
   });
-  assertEquals(rows.map(digitsOf).filter((twin) => twin === null).length, 6);
+  assertEquals(rows.map(digitsOf).filter((twin) => twin === null).length, 8);
 });
 
 Deno.test("pick() finds the likeliest of random logits, of which it computes few", () => {
@@ -129,6 +134,9 @@ Deno.test("pick() allows for what sums of float32 round, where nothing else is l
   }
 });
 
+/** The numbers from 0 on. */
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
 const base = (seed: number) => matrix(1, 32, seed)[0]!;
 
 Deno.test("pick() is right where rows are of very different sizes, have outliers, are zero or tiny", () => {
@@ -160,7 +168,8 @@ Deno.test("pick() is right where rows are of very different sizes, have outliers
 Deno.test("pick() names the first logit that is no number, wherever its weight stands", () => {
   const cols = 64, x = inputs(12, cols, 4);
   for (const odd of [NaN, Infinity, -Infinity]) {
-    for (const places of [[0], [59], [30, 7], [58, 13, 12]]) {
+    // One of some rows, some of a tile, all of the first tiles, and all rows.
+    for (const places of [[0], [59], [30, 7], [58, 13, 12], range(24), range(60)]) {
       const weights = matrix(60, cols, 4);
       for (const row of places) weights[row]![row % cols] = odd;
       assertSame(weights, x, `${odd} in ${places}`);
@@ -198,6 +207,28 @@ Deno.test("pick() computes every logit that its bound leaves, to the last one", 
       assertEquals(byBytes(weights, x).ids[0], at);
     }
   }
+});
+
+Deno.test("pick() takes second digits of the right row, input and columns for its bound", () => {
+  // Second digits decide: first ones are small, and a weight has the sign of what they leave. Of every other input most
+  // of that is negative, so that sums that take too much of anything are too small for one of both.
+  const cols = 1024, next = integers(3), part = () => next() % 1000 / 1000;
+  // Of 16 columns of 32 half as much is left, of every other two inputs the first ones.
+  const size = (input: number, i: number) => (0.1 + 0.39 * part()) / ((i >> 4 & 1) === (input >> 1 & 1) ? 2 : 1);
+  const left = range(12).map((input) =>
+    range(cols).map((i) => (part() < 0.1 === (input % 2 === 0) ? -1 : 1) * size(input, i))
+  );
+  const x = left.map((rest) => Float32Array.from(rest, (v, i) => i === 0 ? 63 : next() % 3 - 1 + v));
+  const row = (input: number) => Float32Array.from(left[input]!, (v, i) => i === 0 ? 0 : 127 * Math.sign(v));
+  // In the tile before, of each input's row one that is a little lower.
+  const rivals = range(12).map((input) => {
+    const rival = row(input), at = rival.findIndex((w, i) => w * x[input]![i]! > 0);
+    rival[at]! *= 126.5 / 127;
+    return rival;
+  });
+  assertSame([...rivals, ...range(12).map(row)], x);
+  const { ids } = threadsPick([...rivals, ...range(12).map(row)], x, { threads: 1, digits: 1 });
+  assertEquals(ids, range(12).map((input) => 12 + input));
 });
 
 Deno.test("pick() leaves floors behind that are logits of their rows", () => {
