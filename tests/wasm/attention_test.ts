@@ -104,11 +104,17 @@ for (const cache of Object.keys(CACHES) as (keyof typeof CACHES)[]) {
 Deno.test("attention() gives the same bits however many heads are computed together", () => {
   for (const cache of Object.keys(CACHES) as (keyof typeof CACHES)[]) {
     for (const headDim of [64, 66, 24, 5]) {
-      const positions = [0, 2, 31, 36, 39, 75, 1000];
-      const alike = { cache, headDim, window: 37, capacity: 40, positions };
-      const alone = run(alike).got;
-      for (const together of [2, 3, 6]) {
-        assertSameBits(run({ ...alike, together }).got, alone, `${cache}, head_dim ${headDim}, ${together} together`);
+      for (
+        const seen of [
+          { window: 37, capacity: 40, positions: [0, 2, 31, 36, 39, 75, 1000] },
+          // Whole groups of keys after the first one.
+          { window: 0, capacity: 100, positions: [63, 64, 99] },
+        ]
+      ) {
+        const alike = { cache, headDim, ...seen }, alone = run(alike).got;
+        for (const together of [2, 3, 6]) {
+          assertSameBits(run({ ...alike, together }).got, alone, `${cache}, head_dim ${headDim}, ${together} together`);
+        }
       }
     }
   }
@@ -123,6 +129,36 @@ Deno.test("attention() reads sinks in every format, and rounds", () => {
     const bf16 = run({ cache: "bf16", headDim: 64, window: 0, capacity: 300, positions: [299], sinks, round: true });
     assertSameBits(bf16.got, plain.got.map((v) => rounded(true, v)));
   }
+});
+
+Deno.test("attention() gives all weight to what is far above the rest: a key wherever it stands, or the sink", () => {
+  const headDim = 4, count = 77;
+  const machine = new Machine(), values = machine.floats(normals(1, count * headDim));
+  const keys = machine.floats(count * headDim), query = machine.floats([1, 0, 0, 0]), out = machine.floats(headDim);
+  const sink = machine.floats(1), zeros = machine.integers([0]).address;
+  const attend = () =>
+    machine.run(
+      "attention",
+      [
+        ...[out.address, headDim, query.address, headDim, keys.address, values.address, 1, 0, 0, count, 0, 1, 1],
+        ...[headDim, zeros, machine.integers([count - 1]).address, sink.address, NUMBER_FORMATS.f32],
+        ...[new F32(1), new F32(1), new F32(1), 0, 1],
+      ],
+      1,
+      [out],
+      4 * 80 + 128 * headDim,
+    );
+  for (let far = 0; far < count; far++) {
+    keys.data.fill(0);
+    // So far that e to that power is no float32, nor its reciprocal.
+    keys.data[far * headDim] = 200;
+    attend();
+    assertSameBits(out.data, values.data.subarray(far * headDim, (far + 1) * headDim), `key ${far}`);
+  }
+  keys.data.fill(0);
+  sink.data[0] = 200;
+  attend();
+  assertSameBits(out.data, new Float32Array(headDim));
 });
 
 Deno.test("attention() gives the same bits wherever the keys lie in the ring", () => {
