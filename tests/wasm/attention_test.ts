@@ -131,7 +131,7 @@ Deno.test("attention() reads sinks in every format, and rounds", () => {
   }
 });
 
-Deno.test("attention() gives all weight to what is far above the rest: a key wherever it stands, or the sink", () => {
+Deno.test("attention() gives all weight to what is far above the rest, and none to what is far below", () => {
   const headDim = 4, count = 77;
   const machine = new Machine(), values = machine.floats(normals(1, count * headDim));
   const keys = machine.floats(count * headDim), query = machine.floats([1, 0, 0, 0]), out = machine.floats(headDim);
@@ -154,6 +154,15 @@ Deno.test("attention() gives all weight to what is far above the rest: a key whe
     keys.data[far * headDim] = 200;
     attend();
     assertSameBits(out.data, values.data.subarray(far * headDim, (far + 1) * headDim), `key ${far}`);
+  }
+  // And none to a key so far below that only the slower exponential function has it, whose exponent would wrap.
+  const sums = [0, 1, 2, 3].map((d) => values.data.reduce((sum, v, i) => i % headDim === d ? sum + v : sum, 0));
+  for (let far = 0; far < count; far++) {
+    keys.data.fill(0);
+    keys.data[far * headDim] = -100;
+    attend();
+    // The sink is as near as the other keys.
+    assertNear(out.data, sums.map((sum, d) => (sum - values.data[far * headDim + d]!) / count), `all but key ${far}`);
   }
   keys.data.fill(0);
   sink.data[0] = 200;
