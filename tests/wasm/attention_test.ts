@@ -122,14 +122,18 @@ Deno.test("attention() gives the same bits however many heads are computed toget
 
 const results = ({ got, expected }: ReturnType<typeof run>) => [got, expected] as const;
 
-Deno.test("attention() reads sinks in every format, and rounds", () => {
-  for (const sinks of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
-    const plain = run({ cache: "bf16", headDim: 64, window: 0, capacity: 300, positions: [299], sinks });
-    assertNear(plain.got, plain.expected, sinks);
-    const bf16 = run({ cache: "bf16", headDim: 64, window: 0, capacity: 300, positions: [299], sinks, round: true });
-    assertSameBits(bf16.got, plain.got.map((v) => rounded(true, v)));
-  }
-});
+for (const cache of Object.keys(CACHES) as (keyof typeof CACHES)[]) {
+  Deno.test(`attention() reads sinks in every format, and rounds (${cache})`, () => {
+    for (const sinks of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
+      for (const headDim of [64, 66, 13]) {
+        const asked = { cache, headDim, window: 0, capacity: 100, positions: [99], sinks };
+        const plain = run(asked), what = `${sinks}, head_dim ${headDim}`;
+        assertNear(plain.got, plain.expected, what);
+        assertSameBits(run({ ...asked, round: true }).got, plain.got.map((v) => rounded(true, v)), what);
+      }
+    }
+  });
+}
 
 Deno.test("attention() gives all weight to what is far above the rest, and none to what is far below", () => {
   const headDim = 4, count = 77;

@@ -27,7 +27,7 @@ function twin(w: Float32Array, x: Float32Array): number {
 }
 
 /**
- * Multiplies with integers where they fit, in both ways, in float32, and row by row; asserts that all give the same
+ * Multiplies with integers where they fit, by each way to multiply bytes, in float32, and row by row; asserts that all give the same
  * bits.
  *
  * @returns The outputs, and how many tiles times input rows were multiplied in either way.
@@ -36,11 +36,10 @@ function bothWays(machine: Machine, matrix: Matrix, x: readonly Float32Array[]) 
   const counts = { integers: 0, float32: 0 }, none = { integers: 0, float32: 0 };
   const [out] = linear(machine, [{ matrix, x, counts }]);
   const [expected] = linear(machine, [{ matrix, x, way: "float32", counts: none }]);
+  // One of them is what this processor would take.
   const [pairs] = linear(machine, [{ matrix, x, way: "pairs of bytes" }]);
-  expected!.forEach((row, i) => {
-    assertSameBits(out![i]!, row, `row ${i}`);
-    assertSameBits(pairs![i]!, row, `row ${i}`);
-  });
+  const [dots] = linear(machine, [{ matrix, x, way: "dot products" }]);
+  expected!.forEach((row, i) => [out, pairs, dots].forEach((some) => assertSameBits(some![i]!, row, `row ${i}`)));
   assertEquals(none.integers, 0);
   for (const i of [0, x.length - 1]) assertSameBits(linear(machine, [{ matrix, x: [x[i]!] }])[0]![0]!, out![i]!);
   return { out: out!, ...counts };

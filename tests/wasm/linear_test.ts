@@ -7,7 +7,7 @@ import { dot, NUMBER_FORMATS, type NumberFormat, preparedOrder, readNumber, roun
 import { type Storage, storageName, STORAGES, storeMatrix } from "./weights.ts";
 
 for (const storage of STORAGES) {
-  for (const [rows, cols] of [[8, 32], [13, 77], [21, 608], [3, 1]] as const) {
+  for (const [rows, cols] of [[8, 32], [13, 77], [21, 608], [5, 20], [3, 1]] as const) {
     Deno.test(`linear() multiplies (${storageName(storage)}, ${rows} x ${cols})`, () => {
       const machine = new Machine();
       const matrix = storeMatrix(machine, matrixRows(rows, cols), storage);
