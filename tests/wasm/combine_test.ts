@@ -3,7 +3,7 @@ import { assertSameBits, Machine } from "./module.ts";
 import { rounded } from "./twins.ts";
 
 for (const round of [false, true]) {
-  for (const [width, topK] of [[31, 4], [64, 1], [8, 6]] as const) {
+  for (const [width, topK] of [[31, 4], [64, 1], [8, 6], [5, 3], [6, 2]] as const) {
     Deno.test(`combine() sums weighted rows in order (round ${round}, width ${width}, top ${topK})`, () => {
       const machine = new Machine();
       const tokens = 3, stride = Math.ceil(width / 4) * 4;

@@ -6,7 +6,7 @@ import { assertSameBits, F32, Machine } from "./module.ts";
 import { FORMATS, storageName, STORAGES, storeMatrix } from "./weights.ts";
 
 for (const storage of STORAGES) {
-  for (const cols of [1, 30, 64, 77]) {
+  for (const cols of [1, 30, 31, 64, 77]) {
     Deno.test(`decode() dequantizes rows (${storageName(storage)}, ${cols} columns)`, () => {
       const machine = new Machine();
       const rows = Array.from({ length: 11 }, (_, r) => normals(r, cols, 3));

@@ -5,25 +5,27 @@ import { NUMBER_FORMATS, type NumberFormat, readNumber, rounded } from "./twins.
 
 for (const format of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
   for (const round of [false, true]) {
-    Deno.test(`embed() copies rows by id (${format}, round ${round})`, () => {
-      const machine = new Machine();
-      const width = 46, vocab = 9, stride = 48;
-      const size = format === "f32" ? 4 : 2;
-      const bytes = encodePlain(normals(5, vocab * width), format);
-      const table = machine.bytes(bytes, 3);
-      const next = integers(6);
-      const ids = Array.from({ length: 5 }, () => next() % vocab);
-      const out = machine.floats(ids.length * stride);
-      const words = [out.address, stride, table.address, width * size, NUMBER_FORMATS[format]];
-      machine.run("embed", [...words, machine.integers(ids).address, width, +round], ids.length, [out]);
-      for (const [t, id] of ids.entries()) {
-        const expected = Array.from(
-          { length: width },
-          (_, i) => rounded(round, readNumber(bytes, format, id * width + i)),
-        );
-        assertSameBits(out.data.subarray(t * stride, t * stride + width), expected);
-      }
-    });
+    for (const width of [45, 46, 47, 48]) {
+      Deno.test(`embed() copies rows by id (${format}, width ${width}, round ${round})`, () => {
+        const machine = new Machine();
+        const vocab = 9, stride = 48;
+        const size = format === "f32" ? 4 : 2;
+        const bytes = encodePlain(normals(5, vocab * width), format);
+        const table = machine.bytes(bytes, 3);
+        const next = integers(6);
+        const ids = Array.from({ length: 5 }, () => next() % vocab);
+        const out = machine.floats(ids.length * stride);
+        const words = [out.address, stride, table.address, width * size, NUMBER_FORMATS[format]];
+        machine.run("embed", [...words, machine.integers(ids).address, width, +round], ids.length, [out]);
+        for (const [t, id] of ids.entries()) {
+          const expected = Array.from(
+            { length: width },
+            (_, i) => rounded(round, readNumber(bytes, format, id * width + i)),
+          );
+          assertSameBits(out.data.subarray(t * stride, t * stride + width), expected);
+        }
+      });
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import { assertNear, assertSameBits, F32, Machine } from "./module.ts";
 import { NUMBER_FORMATS, type NumberFormat, readNumber, rmsNorm, rounded } from "./twins.ts";
 
 for (const format of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
-  for (const width of [5, 64, 2880]) {
+  for (const width of [5, 6, 7, 64, 2880]) {
     Deno.test(`rms_norm() normalizes rows (${format}, width ${width})`, () => {
       const machine = new Machine();
       const rows = 3, stride = Math.ceil(width / 4) * 4;
