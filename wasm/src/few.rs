@@ -29,7 +29,7 @@ pub const MOST_EXPONENT: i32 = 24;
 /// Sums of N input rows and four output rows, in the four lanes of `dot.rs`.
 pub type Sums<const N: usize> = [[v128; ROWS]; N];
 
-/// Multiplies all input rows with output rows `from..to`.
+/// Multiplies all input rows, at least two, with output rows `from..to`.
 pub unsafe fn few<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
     unsafe {
         let apart = (to - from) / ROWS;
@@ -37,7 +37,7 @@ pub unsafe fn few<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut
         let blocks = r.weights.cols / BLOCK;
         let most_digits = (0..r.pairs).map(|pair| r.fixed(pair).most_digits(blocks)).max().unwrap_or(1);
         let count = r.pairs.div_ceil(if most_digits > 2 { MOST_MIXED } else { MOST });
-        // Groups of about the same size.
+        // Groups of about the same size, so that none is one row alone.
         let first = |group: usize| group * (r.pairs / count) + min(group, r.pairs % count);
         let digits: [u8; MOST_PAIRS.div_ceil(MOST_MIXED)] = core::array::from_fn(|group| {
             let pairs = if group < count { first(group)..first(group + 1) } else { 0..0 };
@@ -54,7 +54,6 @@ pub unsafe fn few<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut
             for group in 0..count {
                 let pair = first(group);
                 match first(group + 1) - pair {
-                    1 => multiply::<F, 1>(r, &rows, pair, digits[group], scratch.cast()),
                     2 => multiply::<F, 2>(r, &rows, pair, digits[group], scratch.cast()),
                     3 => multiply::<F, 3>(r, &rows, pair, digits[group], scratch.cast()),
                     4 => multiply::<F, 4>(r, &rows, pair, digits[group], scratch.cast()),
@@ -151,7 +150,7 @@ unsafe fn add_digits<F: Integers, const N: usize, const DOTS: bool>(
 /// The sums where all blocks have one digit, if a format has a loop of its own for that.
 #[inline(always)]
 unsafe fn one_digit<F: Integers, const N: usize, const DOTS: bool>(from: &Rows<N>, blocks: usize) -> Option<Sums<N>> {
-    if blocks == 0 || N == 1 {
+    if blocks == 0 {
         return None;
     }
     unsafe { F::one_digit::<N, DOTS>(blocks, from.weights, &from.fixed, from.exponents) }
