@@ -41,9 +41,13 @@ Deno.test("likeliest() takes zeros of both signs for equal, and numbers of every
 Deno.test("likeliest() names the first logit that is no number, wherever that is", () => {
   const rows: number[][] = [];
   for (const bad of [NaN, Infinity, -Infinity]) {
-    for (let at = 0; at < 40; at++) rows.push(Array.from({ length: 40 }, (_, i) => i === at || i === 39 ? bad : i % 7));
+    for (let at = 0; at < 40; at++) {
+      // Alone, and with the last one.
+      rows.push(Array.from({ length: 40 }, (_, i) => i === at ? bad : i % 7));
+      rows.push(Array.from({ length: 40 }, (_, i) => i === at || i === 39 ? bad : i % 7));
+    }
   }
   rows.push(new Array(40).fill(-Infinity));
   assertEquals(likeliest(rows), rows.map(expected));
-  assertEquals(rows.map(expected).slice(0, 3), [~0, ~1, ~2]);
+  assertEquals(rows.map(expected).slice(0, 6), [~0, ~0, ~1, ~1, ~2, ~2]);
 });

@@ -44,6 +44,27 @@ Deno.test("route() puts NaN behind every number, wherever it stands", () => {
   }
 });
 
+Deno.test("route() weighs logits of any size, and puts several NaN in their order", () => {
+  for (const shift of [-1000, 0, 1000]) {
+    const { ids, weights } = run([1 + shift, 3 + shift, 2 + shift, 0 + shift], 4, 3),
+      expected = [1, Math.E, Math.E ** 2];
+    assertEquals(ids, [1, 2, 0]);
+    assertNear(weights, expected.reverse().map((e) => e / (1 + Math.E + Math.E ** 2)), `${shift}`);
+  }
+  assertEquals(run([NaN, 1, NaN, NaN], 4, 4).ids, [1, 0, 2, 3]);
+});
+
+Deno.test("route() reads rows of logits that lie further apart than experts", () => {
+  const machine = new Machine(), tokens = 5, experts = 6, stride = 8, topK = 3;
+  const logits = normals(9, tokens * stride, 4), rows = Array.from({ length: tokens }, (_, t) => t * stride);
+  // What lies between them is larger.
+  for (const at of rows) logits.fill(1e9, at + experts, at + stride);
+  const ids = machine.integers(tokens * topK), weights = machine.floats(tokens * topK);
+  const words = [machine.floats(logits).address, stride, experts, topK, ids.address, weights.address];
+  machine.run("route", words, tokens, [ids, weights]);
+  assertEquals([...ids.data], rows.flatMap((at) => [...route(logits.subarray(at, at + experts), topK).ids]));
+});
+
 Deno.test("route() gives the worked-out weights", () => {
   const { ids, weights } = run([-1, 2, 0.5, -7, 1], 5, 4);
   assertEquals(ids, [1, 4, 2, 0]);
