@@ -27,8 +27,8 @@ function twin(w: Float32Array, x: Float32Array): number {
 }
 
 /**
- * Multiplies with integers where they fit, by each way to multiply bytes, in float32, and row by row; asserts that all give the same
- * bits.
+ * Multiplies with integers where they fit, by each way to multiply bytes, in float32, and row by row; asserts that all
+ * give the same bits.
  *
  * @returns The outputs, and how many tiles times input rows were multiplied in either way.
  */
