@@ -40,3 +40,9 @@ export function roughDurationText(seconds: number): string {
   const number = Number((seconds / size).toPrecision(seconds / size < 9.5 ? 1 : 2));
   return `${number > 0 && number < 1 ? "below 1" : number} ${unit}`;
 }
+
+/** A rate with three digits, and without an exponent where it is large: `1760`. */
+export function rateText(rate: number): string {
+  const text = rate.toPrecision(3);
+  return text.includes("e+") ? `${Number(text)}` : text;
+}

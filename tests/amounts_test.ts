@@ -1,4 +1,4 @@
-import { bytesText, durationText, roughDurationText } from "../src/amounts.ts";
+import { bytesText, durationText, rateText, roughDurationText } from "../src/amounts.ts";
 import { assertEquals } from "./assert.ts";
 
 Deno.test("durationText() rounds up, to seconds below an hour and to minutes above", () => {
@@ -33,4 +33,9 @@ Deno.test("roughDurationText() has a digit, or two from 10 on", () => {
     [83 * 3600, "3 days"],
   ];
   for (const [seconds, text] of expected) assertEquals(roughDurationText(seconds), text);
+});
+
+Deno.test("rateText() has three digits, and no exponent where a rate is large", () => {
+  const rates = [0.01234, 4, 99.96, 999.4, 999.6, 1763.4, 638000];
+  assertEquals(rates.map(rateText), ["0.0123", "4.00", "100", "999", "1000", "1760", "638000"]);
 });

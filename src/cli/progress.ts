@@ -6,7 +6,7 @@
  * the numbers after it; it switches the terminal's line wrap off, which stays off where the process is killed; and it
  * writes to the stream itself, past what makes text printable (terminal.ts).
  */
-import { durationText } from "../amounts.ts";
+import { durationText, rateText } from "../amounts.ts";
 import { drawsOver, eraseLine, lineColumns, note, redraw } from "./terminal.ts";
 import { cutTo, widthOf } from "./width.ts";
 
@@ -113,7 +113,7 @@ export interface RateLine {
  */
 export function rateLine({ label, unit, done, total, rate, aside }: RateLine, columns = Infinity): string {
   const left = rate > 0 ? `, ${durationText((total - done) / rate)} left` : "";
-  const speed = rate > 0 ? `, ${rate.toPrecision(3)}/s${left}` : "";
+  const speed = rate > 0 ? `, ${rateText(rate)}/s${left}` : "";
   const counts = `${done}/${total} ${unit}`, asides = aside === "" ? [] : aside.split(", ");
   const beside = asides.map((_, i) => asides.slice(0, asides.length - i).map((one) => `, ${one}`).join(""));
   // What is said beside counts goes first where there is no room, the last of it before the rest, then the rate.

@@ -1,5 +1,5 @@
 /** How fast a generation was, for `--stats` and `--json`. */
-import { counted } from "../amounts.ts";
+import { counted, rateText } from "../amounts.ts";
 import { float } from "../json_numbers.ts";
 import type { FinishReason, Timings } from "../session/generate.ts";
 
@@ -45,7 +45,7 @@ export function statistics(
   loadMilliseconds: number,
   more: readonly string[],
 ): string {
-  const rate = (value: number | null) => value === null ? "-" : `${value.toPrecision(3)} tok/s`;
+  const rate = (value: number | null) => value === null ? "-" : `${rateText(value)} tok/s`;
   return [
     `load ${loadMilliseconds.toFixed(0)} ms`,
     `prefill ${counted(timings.promptTokens, "token")}, ${rate(prefill)}`,

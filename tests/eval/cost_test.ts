@@ -64,6 +64,15 @@ Deno.test("paretoFront() keeps what nothing beats in both", () => {
   assertEquals([...onFront(settings)], [settings[0]]);
 });
 
+Deno.test("costTable() writes tokens per second as a number that people read", () => {
+  const setting: CostedSetting = {
+    ...{ key: "a", label: "a", cost: { ...cost(null), active_bytes_per_token: 1_900_000_000 } },
+    ...{ kl: 0, typical: null, like: new Set(["a"]) },
+  };
+  const { heads, rows } = costTable([setting], { name: "h100", bytes_per_second: 3.35e12 }, TERMINAL);
+  assertEquals(rows[0]![heads.indexOf("tok/s")], "1760");
+});
+
 Deno.test("costTable() gives typical KL with its interval, and with the digits that this leaves sure", () => {
   const typicals = [
     { value: 0, low: 0, high: 0 },

@@ -1,4 +1,5 @@
 /** Tables of what settings cost, beside how far they are from the first. */
+import { rateText } from "../../amounts.ts";
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { SettingCost } from "../setting_schema.ts";
 import { type Bandwidth, paretoFront, tokensPerSecond } from "../cost.ts";
@@ -107,7 +108,7 @@ export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwid
       head: `tokens/s at most, ${bandwidth.name}`,
       short: "tok/s",
       kind: "right",
-      cell: ({ cost }) => tokensPerSecond(cost, bandwidth).toPrecision(3),
+      cell: ({ cost }) => rateText(tokensPerSecond(cost, bandwidth)),
     });
   }
   if (compared) {
