@@ -16,6 +16,7 @@ import { openModel } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { choicesOf, loadSetting, planOnce } from "./settings.ts";
+import { folded } from "./table.ts";
 import { note, writeLines, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -62,7 +63,7 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
     }
   } finally {
     // A disk that has no room for the page does not take with it what was measured.
-    await (options.json ? writeOut(`${JSON.stringify(results, null, 2)}\n`) : writeLines(benchLines(results)));
+    await (options.json ? writeOut(`${JSON.stringify(results, null, 2)}\n`) : writeLines(folded(benchLines(results))));
   }
   if (!interrupted) return 0;
   note(`interrupted: ${figures.length} figures were measured${out === undefined ? "" : `, ${out} was not written`}`);

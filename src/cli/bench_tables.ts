@@ -12,7 +12,7 @@ import {
   WANTED_COVERAGE,
 } from "../bench/spread.ts";
 import { cacheText } from "../session/cache_use.ts";
-import { tableLines } from "./table.ts";
+import { linesOf, tableLines } from "./table.ts";
 
 /** All of it, line by line. */
 export function benchLines(results: BenchResults): string[] {
@@ -20,7 +20,7 @@ export function benchLines(results: BenchResults): string[] {
   return [
     ...tableLines(facts(results)),
     "",
-    ...tableLines([FIGURE_HEADS, ...figures.map(figureRow)], [1, 3, 4, 5, 6, 7, 8]),
+    ...linesOf({ heads: FIGURE_HEADS, rows: figures.map(figureRow), right: [1, 3, 4, 5, 6, 7, 8] }),
     ...unsureLines(figures),
     ...limitsNote(figures),
     ...(depth === null ? [] : ["", depth]),
@@ -173,7 +173,7 @@ function shareLines(figures: readonly Figure[]): string[] {
   const { heads, rows, shown } = shareTable(figures);
   return shown.length === 0 ? [] : [
     "",
-    ...tableLines([heads, ...rows], shown.map((_, i) => i + 1)),
+    ...linesOf({ heads, rows, right: shown.map((_, i) => i + 1) }),
     // A figure's shares are of the same runs.
     ...coverageLines("shares", shown.map(({ subject, shares }) => [subject, shares![0]!.share])),
   ];

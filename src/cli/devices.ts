@@ -6,6 +6,7 @@ import { STANDALONE } from "../assets.ts";
 import { type DEVICES, refuseIdle } from "./devices_options.ts";
 import type { Parsed } from "./options.ts";
 import { said } from "./spelling.ts";
+import { folded } from "./table.ts";
 import { writeLines, writeOut } from "./terminal.ts";
 
 /** Those who run a binary give Deno no flags. */
@@ -33,6 +34,6 @@ export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>
       ? [`hip, cuda: not looked for: ${STANDALONE ? "calling libraries is not permitted" : NO_FFI}`]
       : formatReports(gpus, said)),
   ];
-  await writeLines(lines);
+  await writeLines(folded(lines));
   return 0;
 }

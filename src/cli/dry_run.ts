@@ -9,7 +9,7 @@ import { cacheSize } from "../session/cache_use.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { planForCalibration, type PlannedSetting, type Setting } from "../session/setting.ts";
 import { ProgressBar } from "./progress.ts";
-import { tableLines } from "./table.ts";
+import { folded, linesOf } from "./table.ts";
 import { writeLines, writeOut } from "./terminal.ts";
 
 /** Work of one setting. */
@@ -124,7 +124,7 @@ export async function dryRun(
     memory_bytes: Math.max(0, ...steps.map(({ memory_bytes }) => memory_bytes)),
     available_bytes: availableMemory()?.bytes ?? null,
   };
-  await (json ? writeOut(`${JSON.stringify(estimate, null, 1)}\n`) : writeLines(lines(estimate, out)));
+  await (json ? writeOut(`${JSON.stringify(estimate, null, 1)}\n`) : writeLines(folded(lines(estimate, out))));
   return 0;
 }
 
@@ -186,7 +186,11 @@ function lines(
     "nothing is evaluated: estimated from a few layers, timed on this machine as it is now",
     ...(out === null ? [] : [`what ${out} has already is left out`]),
     "",
-    ...tableLines([["step", "setting", "weights", "memory", "tokens", "time"], ...rows], [2, 3, 4, 5]),
+    ...linesOf(
+      { heads: ["step", "setting", "weights", "memory", "tokens", "time"], rows, right: [2, 3, 4, 5] },
+      undefined,
+      2,
+    ),
     "",
     `in all ${range(seconds, roughDurationText)}; memory at most ${bytesText(memory)}` +
     (available === null ? "" : `, of ${bytesText(available)} that are free here`),

@@ -21,6 +21,7 @@ import { asMessage, readPrompt } from "./prompt.ts";
 import { ChatReply, RawReply, type Reply } from "./reply.ts";
 import { choicesOf, loadSetting, planOnce } from "./settings.ts";
 import { type Ending, speeds, statistics, timingsJson } from "./speeds.ts";
+import { noteFolded } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -80,7 +81,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
     await writeOut(`${JSON.stringify(result, null, 2)}\n`);
   }
   if (options.stats) {
-    note(
+    noteFolded(
       statistics(timings, rates, loaded - started, [
         cacheUseText(cacheUse(setting, session)),
         session.engine.info.description,

@@ -1,50 +1,60 @@
 /** Help texts, from the same tables that parse the command line. */
 import { EXIT_CODES, PROGRAM } from "./help_words.ts";
 import type { CommandSpec, Option } from "./options.ts";
+import { outputColumns } from "./terminal.ts";
 import { valuesOf } from "./values.ts";
 import { VERSION } from "./version.ts";
 
-/** Width that help is wrapped at, in characters. */
+/** Width that help is wrapped at where the terminal has as much, in characters. */
 const WIDTH = 100;
+/** Where less is left beside the names of options than this, what they do stands below them. */
+const LEAST_BESIDE = 40;
 
-/** Help of the whole program. */
-export function programHelp(commands: readonly CommandSpec[]): string {
+/** Columns that help takes on this stdout. */
+export const helpColumns = (): number => Math.min(WIDTH, outputColumns());
+
+/**
+ * Help of the whole program.
+ *
+ * @param columns That a line may take; what is typed into a shell is not broken.
+ */
+export function programHelp(commands: readonly CommandSpec[], columns = WIDTH): string {
   return [
-    `mxoss ${VERSION}: ${PROGRAM}`,
+    ...wrap(`mxoss ${VERSION}: ${PROGRAM}`, columns),
     "",
     "usage: mxoss [COMMAND] [OPTIONS]",
     '       mxoss "Tom has 3 apples and buys 4 more. How many apples does he have?"',
     "",
-    ...table(commands.map((command) => [command.name, command.summary])),
+    ...table(commands.map((command) => [command.name, command.summary]), columns),
     "",
     ...table([
       ["--help", "this text; after a command: its options"],
       ["--version", "the version"],
-    ]),
+    ], columns),
     "",
-    ...wrap(`Exit codes: ${EXIT_CODES.map(([code, means]) => `${code} ${means}`).join("; ")}.`),
+    ...wrap(`Exit codes: ${EXIT_CODES.map(([code, means]) => `${code} ${means}`).join("; ")}.`, columns),
     "",
   ].join("\n");
 }
 
-/** Help of one command. */
-export function commandHelp(command: CommandSpec): string {
+/** Help of one command, likewise. */
+export function commandHelp(command: CommandSpec, columns = WIDTH): string {
   const { positional, options, notes, examples } = command;
   const rows = Object.entries(options).map(([name, option]) => [flag(name, option), describe(option)] as const);
   return [
     `usage: ${usage(command)}`,
     "",
-    sentence(command),
+    ...wrap(sentence(command), columns),
     "",
     ...table([
       ...(positional === null ? [] : [[positional.name, positional.help] as const]),
       ...rows,
       ["--help", "this text"],
-    ]),
-    ...notes.flatMap((note) => ["", ...wrap(note)]),
+    ], columns),
+    ...notes.flatMap((note) => ["", ...wrap(note, columns)]),
     "",
     examples.length === 1 ? "Example:" : "Examples:",
-    ...examples.flatMap(({ line, does }) => [`  ${line}`, ...wrap(does, WIDTH - 6).map((part) => `      ${part}`)]),
+    ...examples.flatMap(({ line, does }) => [`  ${line}`, ...wrap(does, columns - 6).map((part) => `      ${part}`)]),
     "",
   ].join("\n");
 }
@@ -82,11 +92,14 @@ function wordsText({ help, schema }: Option): string {
   return `; ${values.list ? "some" : "one"} of: ${values.words.join(", ")}`;
 }
 
-/** Two columns, the second wrapped. */
-function table(rows: readonly (readonly [string, string])[]): string[] {
+/** Two columns, the second wrapped; below the first where there is no room beside it. */
+function table(rows: readonly (readonly [string, string])[], columns: number): string[] {
   const column = Math.max(...rows.map(([left]) => left.length)) + 4;
+  if (columns - column < LEAST_BESIDE) {
+    return rows.flatMap(([left, right]) => [`  ${left}`, ...wrap(right, columns - 6).map((line) => `      ${line}`)]);
+  }
   return rows.flatMap(([left, right]) =>
-    wrap(right, WIDTH - column).map((line, i) => `  ${i === 0 ? left : ""}`.padEnd(column) + line)
+    wrap(right, columns - column).map((line, i) => `  ${i === 0 ? left : ""}`.padEnd(column) + line)
   );
 }
 

@@ -1,7 +1,7 @@
 /** `mxoss help`. */
 import { closest } from "./closest.ts";
 import type { HELP } from "./help_options.ts";
-import { commandHelp, programHelp } from "./help.ts";
+import { commandHelp, helpColumns, programHelp } from "./help.ts";
 import { manPage } from "./man_page.ts";
 import type { CommandSpec, Parsed } from "./options.ts";
 import { UsageError } from "./spelling.ts";
@@ -25,14 +25,18 @@ export async function helpCommand(
     );
   }
   await writeOut(
-    options.man ? manPage(specs) : positional === undefined ? programHelp(specs) : helpOf(positional, specs),
+    options.man
+      ? manPage(specs)
+      : positional === undefined
+      ? programHelp(specs, helpColumns())
+      : helpOf(positional, specs),
   );
   return 0;
 }
 
 function helpOf(name: string, specs: readonly CommandSpec[]): string {
   const found = specs.find((spec) => spec.name === name);
-  if (found !== undefined) return commandHelp(found);
+  if (found !== undefined) return commandHelp(found, helpColumns());
   const names = specs.map((spec) => spec.name), near = closest(name, names);
   const hint = near === undefined ? names.join(", ") : `${near}?`;
   throw UsageError.of(

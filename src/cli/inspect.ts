@@ -27,7 +27,7 @@ import { modelDirectory } from "./open_model.ts";
 import type { Parsed } from "./options.ts";
 import { formatChoices, planOnce, refuseLonger } from "./settings.ts";
 import { printableLine } from "../printable.ts";
-import { tableLines } from "./table.ts";
+import { folded, linesOf, tableLines } from "./table.ts";
 import { said } from "./spelling.ts";
 import { note, writeLines, writeOut } from "./terminal.ts";
 
@@ -71,7 +71,7 @@ export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>
   };
   // Only headers were read of what it tells about.
   refuseChanged(checkpoint.identity);
-  await (options.json ? writeOut(`${JSON.stringify(report, null, 2)}\n`) : writeLines(textLines(report)));
+  await (options.json ? writeOut(`${JSON.stringify(report, null, 2)}\n`) : writeLines(folded(textLines(report))));
   return 0;
 }
 
@@ -207,13 +207,14 @@ function textLines(report: Report): string[] {
     ],
   ];
   const lines = [...tableLines(facts), ""];
-  const rows: string[][] = [["layers", "linear", "weight", "input", "scales", "decided by", "shape", "count", "bytes"]];
+  const heads = ["layers", "linear", "weight", "input", "scales", "decided by", "shape", "count", "bytes"];
+  const rows: string[][] = [];
   for (const { first, last, linears } of runs(layers)) {
     const span = first === last ? `${first}` : `${first}-${last}`;
     linears.forEach((linear, i) => rows.push([i === 0 ? span : "", ...cells(linear)]));
   }
   rows.push(["", ...cells(report.head)]);
-  lines.push(...tableLines(rows, [7, 8]));
+  lines.push(...linesOf({ heads, rows, right: [7, 8] }, undefined, 2));
   if (parallel.ranks.length > 1) {
     lines.push("", ...rankLines(parallel.ranks), "", ...processLines(parallel.processes));
   }

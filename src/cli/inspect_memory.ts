@@ -3,7 +3,7 @@ import { neededOfRanks } from "../session/device_memory.ts";
 import { sizedRequest } from "../session/request.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { bytesText, counted } from "../amounts.ts";
-import { tableLines } from "./table.ts";
+import { linesOf } from "./table.ts";
 
 /** What each rank takes of a GPU of its own, where there are so many sequences of so many positions. */
 export function gpuMemory(setting: PlannedSetting, sequences: number, context: number) {
@@ -26,6 +26,6 @@ export function gpuLines({ sequences, context, chunk, ranks }: GpuMemory): strin
   const held = `${counted(sequences, "sequence")} of ${context} positions`;
   return [
     `memory of a GPU for ${held}, prompts by ${counted(chunk, "token")} (drivers and libraries take more on top)`,
-    ...tableLines([["rank", "weights", "KV cache", "activations", "in all"], ...rows], [1, 2, 3, 4]),
+    ...linesOf({ heads: ["rank", "weights", "KV cache", "activations", "in all"], rows, right: [1, 2, 3, 4] }),
   ];
 }

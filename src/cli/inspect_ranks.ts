@@ -6,7 +6,7 @@ import { type ParallelSizes, rankRanges, shardSource } from "../checkpoint/shard
 import { LAYER_LINEARS, linearsNamed, type MatrixSource, type ModelSource } from "../checkpoint/source.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { bytesText } from "../amounts.ts";
-import { tableLines } from "./table.ts";
+import { linesOf } from "./table.ts";
 
 /** How a model is cut: what each rank owns, and each of as many processes as there can be. */
 export function partsOf(config: ModelConfig, source: ModelSource, sizes: ParallelSizes) {
@@ -66,14 +66,13 @@ export function rankLines(ranks: Parts["ranks"]): string[] {
     ...[heads, kv_heads, vocabulary, experts, expert_columns].map(span),
     bytesText(weight_bytes),
   ]);
+  const heads = ["rank", "query heads", "KV heads", "vocabulary", "experts", "expert columns", "bytes"];
   const names = Object.keys(ranks[0]!.shapes);
   const shapes = ranks.map(({ rank, shapes }) => [`${rank}`, ...names.map((name) => shapes[name]!.join(" x "))]);
   return [
-    ...tableLines([["rank", "query heads", "KV heads", "vocabulary", "experts", "expert columns", "bytes"], ...owned], [
-      6,
-    ]),
+    ...linesOf({ heads, rows: owned, right: [6] }),
     "",
-    ...tableLines([["rank", ...names], ...shapes]),
+    ...linesOf({ heads: ["rank", ...names], rows: shapes, right: [] }),
   ];
 }
 
@@ -85,5 +84,6 @@ export function processLines(processes: Parts["processes"]): string[] {
     bytesText(most_bytes_read),
     bytesText(most_bytes_mapped),
   ]);
-  return tableLines([["processes", "ranks each", "--weights read", "--weights map"], ...rows], [0, 1, 2, 3]);
+  const heads = ["processes", "ranks each", "--weights read", "--weights map"];
+  return linesOf({ heads, rows, right: [0, 1, 2, 3] });
 }

@@ -9,7 +9,7 @@ import type { Parsed } from "./options.ts";
 import { refuseAbsent } from "./places.ts";
 import { printableLine } from "../printable.ts";
 import { COMMAND_LINE } from "./spelling.ts";
-import { tableLines } from "./table.ts";
+import { folded, linesOf } from "./table.ts";
 import { note, writeLines, writeOut } from "./terminal.ts";
 
 /** A model and whether memory holds it; null where it cannot be opened, or where the memory is not known. */
@@ -52,7 +52,7 @@ function cacheFolder(): string | null {
 
 function lines(rows: readonly Row[]): string[] {
   const heads = ["model", "revision", "layout", "scheme", "weights", "in memory", ""];
-  const cells = rows.map(({ name, commit, refs, layout, scheme, ...row }) => [
+  const texts = rows.map(({ name, commit, refs, layout, scheme, ...row }) => [
     name,
     [...refs, ...(commit === null ? [] : [commit.slice(0, 8)])].join(" "),
     layout ?? "-",
@@ -61,7 +61,7 @@ function lines(rows: readonly Row[]): string[] {
     row.fits === null ? "-" : row.fits ? "yes" : "no",
     row.problem ?? remark(row),
   ]);
-  return tableLines([heads, ...cells], [4]);
+  return folded(linesOf({ heads, rows: texts, right: [4] }));
 }
 
 /** What is to be known of weights that look like others. */

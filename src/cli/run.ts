@@ -71,8 +71,8 @@ async function dispatch(args: readonly string[]): Promise<number> {
   if (command !== undefined) {
     if (!asksForHelp(rest)) return await start(command, rest);
     confine(privileges(null));
-    const { commandHelp } = await import("./help.ts");
-    await writeOut(commandHelp(await command.spec()));
+    const { commandHelp, helpColumns } = await import("./help.ts");
+    await writeOut(commandHelp(await command.spec(), helpColumns()));
     return 0;
   }
   if (first === "--version") {
@@ -84,8 +84,8 @@ async function dispatch(args: readonly string[]): Promise<number> {
   }
   if (asksForHelp(args) || (first === undefined && Deno.stdin.isTerminal())) {
     confine(privileges(null));
-    const { programHelp } = await import("./help.ts");
-    await writeOut(programHelp(await allCommands()));
+    const { helpColumns, programHelp } = await import("./help.ts");
+    await writeOut(programHelp(await allCommands(), helpColumns()));
     return 0;
   }
   if (first !== undefined) refuseUnknownCommand(first, [...COMMANDS.keys()]);

@@ -24,27 +24,33 @@ export function tableLines(rows: readonly (readonly string[])[], right: readonly
 /** Blanks between columns. */
 const BETWEEN = 2;
 
+/** Heads of columns that belong to the one before them: an interval is not parted from what it is of. */
+const BELONGING = ["", "interval"];
+
 /**
  * A table of results as lines, with its heads. Where it is wider than the terminal, the columns that do not fit follow
- * below, each time after the first column, which says what a row is about.
+ * below, each time after the first columns, which say what a row is about.
  *
  * @param columns That a line may take.
+ * @param leading How many columns say what a row is about.
  */
-export function linesOf({ heads, rows, right }: Table, columns = outputColumns()): string[] {
+export function linesOf(
+  { heads, rows, right }: Pick<Table, "heads" | "rows" | "right">,
+  columns = outputColumns(),
+  leading = 1,
+): string[] {
   const all = [heads, ...rows];
   const widths = heads.map((_, c) => Math.max(...all.map((row) => widthOf(printableLine(row[c] ?? "")))));
-  const blocks: number[][] = [];
-  let taken = 0;
-  for (let c = 1; c < heads.length; c++) {
-    const own = BETWEEN + widths[c]!;
-    if (blocks.length === 0 || taken + own > columns) {
-      blocks.push([0]);
-      taken = widths[0]!;
-    }
-    blocks.at(-1)!.push(c);
-    taken += own;
+  const named = heads.slice(0, leading).map((_, c) => c), blocks: number[][] = [];
+  const wide = (some: readonly number[]) => some.reduce((sum, c) => sum + BETWEEN + widths[c]!, -BETWEEN);
+  for (let c = leading; c < heads.length;) {
+    const next = heads.findIndex((head, i) => i > c && !BELONGING.includes(head));
+    const together = heads.map((_, i) => i).slice(c, next < 0 ? heads.length : next), last = blocks.at(-1);
+    if (last !== undefined && wide([...last, ...together]) <= columns) last.push(...together);
+    else blocks.push([...named, ...together]);
+    c += together.length;
   }
-  if (blocks.length === 0) blocks.push([0]);
+  if (blocks.length === 0) blocks.push(named);
   return blocks.flatMap((block, i) => [
     ...(i > 0 ? [""] : []),
     ...tableLines(

@@ -53,6 +53,8 @@ export function writeAnswer(piece: string): Promise<void> {
 }
 
 async function writeRaw(text: string): Promise<void> {
+  // A line that is drawn over on the same terminal makes room.
+  if (drawn && Deno.stdout.isTerminal()) eraseLine();
   let bytes = encoder.encode(text);
   while (bytes.length > 0) {
     try {
@@ -86,7 +88,7 @@ function writeRawError(text: string): void {
 /** Writes one line to stderr; a line break in it makes no second one. */
 export function note(line: string): void {
   // A line that is drawn over, and what a terminal has echoed into it (^C), makes room.
-  if (drawn) eraseLine();
+  eraseLine();
   writeRawError(`${printableLine(line)}\n`);
 }
 
@@ -126,8 +128,9 @@ function windowColumns(): number {
   }
 }
 
-/** Removes that line. */
+/** Removes that line, if it is there: what was written since is not taken for it. */
 export function eraseLine(): void {
+  if (!drawn) return;
   drawn = false;
   writeRawError("\r\u001b[K");
 }

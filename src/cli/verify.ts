@@ -12,6 +12,7 @@ import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import type { OptionValues } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { said } from "./spelling.ts";
+import { folded } from "./table.ts";
 import { note, writeLines, writeOut } from "./terminal.ts";
 import { issueText, verifyLines } from "./verify_text.ts";
 import { revision, VERSION } from "./version.ts";
@@ -48,7 +49,7 @@ export async function verifyCommand(options: OptionValues<typeof DEVICES.options
       ? writeOut(jsonText(results))
       : issue
       ? writeOut(issueText(results))
-      : writeLines(verifyLines(results)));
+      : writeLines(folded(verifyLines(results))));
   }
   if (ended === INTERRUPTED) {
     note(`interrupted${out === undefined ? "" : `: ${out} was not written`}`);

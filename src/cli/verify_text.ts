@@ -4,7 +4,7 @@ import { familiesOf } from "../../kernels/abi/signatures.ts";
 import { bytesText } from "../amounts.ts";
 import { intervalText, medianText, spreadOf } from "../bench/spread.ts";
 import { type CaseResult, failures, type ModelResult, type VerifyResults } from "../verify/results.ts";
-import { tableLines } from "./table.ts";
+import { linesOf, tableLines } from "./table.ts";
 
 /** Where verified cards are reported. */
 const TEMPLATE = "A card that was verified";
@@ -117,7 +117,7 @@ function verdictLines(results: VerifyResults): string[] {
 }
 
 function section(title: string, heads: string[], rows: string[][], right: number[]): string[] {
-  return rows.length === 0 ? [] : ["", ...tableLines([[title, ...heads.slice(1)], ...rows], right)];
+  return rows.length === 0 ? [] : ["", ...linesOf({ heads: [title, ...heads.slice(1)], rows, right })];
 }
 
 function details(title: string, lines: readonly string[]): string[] {

@@ -18,16 +18,18 @@ export interface InProcess {
   readonly stdin?: string;
   /** Processors that the program shall see. */
   readonly threads?: number;
+  /** Columns of the terminal that stdout is; without it stdout is none. */
+  readonly columns?: number;
 }
 
 /**
- * Runs a command line to its end, with stdout and stderr that are no terminals. Permissions are kept, as this thread's
+ * Runs a command line to its end, with a stdout and stderr that are no terminals unless it is said. Permissions are kept, as this thread's
  * are the tests', and no signal is listened for, as signals are the process's. One at a time: what a run writes is
  * caught where all of the thread's is.
  */
 export async function inProcess(
   args: readonly string[],
-  { env, stdin = "", threads = THREADS }: InProcess = {},
+  { env, stdin = "", threads = THREADS, columns }: InProcess = {},
 ): Promise<Finished> {
   const { stdout, stderr, permissions } = Deno, ownEnv = Deno.env;
   const decoder = new TextDecoder();
@@ -42,7 +44,7 @@ export async function inProcess(
         written.stdout += decoder.decode(bytes);
         return Promise.resolve(bytes.length);
       },
-      isTerminal: no,
+      isTerminal: () => columns !== undefined,
     }],
     [stderr, {
       writeSync: (bytes: Uint8Array) => {
@@ -57,6 +59,7 @@ export async function inProcess(
     [Deno, {
       addSignalListener: nothing,
       removeSignalListener: nothing,
+      consoleSize: () => ({ columns, rows: 24 }),
       // What signals do is set by libc, for the process.
       dlopen: (name: string, symbols: Deno.ForeignLibraryInterface) => {
         if (Object.keys(symbols).join() === "sigaction") throw new Error("signals are the process's");

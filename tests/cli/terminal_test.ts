@@ -1,10 +1,13 @@
 /** What a terminal shows: tables that fold, lines that break between words, the whole of an evaluation. */
+import { asset } from "../../src/assets.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { Overall } from "../../src/cli/eval/overall.ts";
 import { rateLine } from "../../src/cli/progress.ts";
 import { folded, linesOf } from "../../src/cli/table.ts";
-import { note, redraw } from "../../src/cli/terminal.ts";
+import { eraseLine, note, redraw, writeLines } from "../../src/cli/terminal.ts";
 import { widthOf } from "../../src/cli/width.ts";
 import { assert, assertEquals } from "../assert.ts";
+import { inProcess, replaced } from "./in_process.ts";
 
 const TABLE = {
   heads: ["setting", "typical KL", "mean KL", "same top"],
@@ -26,6 +29,71 @@ Deno.test("a table that is too wide goes on below, after its first column", () =
     "w_mxfp4  2e-7 [0, 2.21e-5]      100%",
     "fp8      0                       99%",
   ]);
+});
+
+Deno.test("an interval stands beside what it is of, however narrow the terminal is", () => {
+  const heads = ["setting", "strict-match", "", "right", "tok/s", "interval", "runs"];
+  const table = { heads, rows: [["w_mxfp4", "75%", "[19, 99.4]", "3", "11000", "[8000, 15000]", "64"]], right: [1] };
+  for (let columns = 1; columns < 80; columns++) {
+    const lines = linesOf(table, columns);
+    assert(lines.some((line) => line.includes("75%  [19, 99.4]")), lines.join("\n"));
+    assert(lines.some((line) => line.includes("11000  [8000, 15000]")), lines.join("\n"));
+  }
+  assertEquals(linesOf(table, 33), [
+    "setting  strict-match",
+    "w_mxfp4           75%  [19, 99.4]",
+    "",
+    "setting  right",
+    "w_mxfp4  3",
+    "",
+    "setting  tok/s  interval",
+    "w_mxfp4  11000  [8000, 15000]",
+    "",
+    "setting  runs",
+    "w_mxfp4  64",
+  ]);
+});
+
+Deno.test("a table whose rows are named by two columns repeats both", () => {
+  const table = { heads: ["layers", "linear", "weight", "bytes"], right: [3], rows: [["0", "q_proj", "bf16", "1 kB"]] };
+  assertEquals(linesOf(table, 22, 2), [
+    "layers  linear  weight",
+    "0       q_proj  bf16",
+    "",
+    "layers  linear  bytes",
+    "0       q_proj   1 kB",
+  ]);
+});
+
+for (const columns of [40, 60, 80]) {
+  Deno.test(`what is known of models and of commands is no wider than a terminal of ${columns} columns`, async () => {
+    const known = [["inspect", "--tp", "2"], ["list", asset("models").pathname], ["devices"], ["help"]];
+    for (const args of [...known, ...[...COMMANDS.keys()].map((name) => ["help", name])]) {
+      const { code, stdout } = await inProcess(args, { columns, env: { HF_HUB_CACHE: "/nowhere" } });
+      assertEquals(code, 0);
+      // Paths, and lines that are typed into a shell, are not broken.
+      const wide = stdout.split("\n").filter((line) =>
+        widthOf(line) > columns && !/^ *(?:usage: )?(?:mxoss )/.test(line)
+      );
+      assertEquals(wide.filter((line) => line.trim().split(/ {2,}| /).length > 1), [], args.join(" "));
+    }
+  });
+}
+
+Deno.test("what goes to stdout takes the place of a line that is drawn over on the same terminal", async () => {
+  let shown = "";
+  const show = (bytes: Uint8Array) => (shown += new TextDecoder().decode(bytes), bytes.length);
+  {
+    using _replaced = replaced(
+      [Deno.stderr, { writeSync: show }],
+      [Deno.stdout, { write: (bytes: Uint8Array) => Promise.resolve(show(bytes)), isTerminal: () => true }],
+    );
+    redraw("timing a few layers");
+    await writeLines(["in all 3 s"]);
+    // What follows is no longer that line.
+    eraseLine();
+  }
+  assertEquals(shown.slice(shown.indexOf("\u001b[K")), "\u001b[K\r\u001b[Kin all 3 s\n");
 });
 
 Deno.test("long lines break between words and never within one", () => {

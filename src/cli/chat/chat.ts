@@ -16,6 +16,7 @@ import { refuseNoDirectory } from "../places.ts";
 import { ChatReply } from "../reply.ts";
 import { choicesOf, planOnce, refuseLonger } from "../settings.ts";
 import { COMMAND_LINE, UsageError } from "../spelling.ts";
+import { noteFolded } from "../table.ts";
 import { note } from "../terminal.ts";
 import { Conversation, type Turn } from "./conversation.ts";
 import { type Answer, ChatModel } from "./model.ts";
@@ -115,7 +116,7 @@ export class Chat {
     const { model, checkpoint, choices } = this;
     const setting = planOnce({ checkpoint, ...choices, scheme });
     await model.reload(setting, model.room);
-    note(modelLine(model));
+    noteFolded(modelLine(model));
   }
 
   /** Sets other room aside for the conversation. */
@@ -124,7 +125,7 @@ export class Chat {
     refuseLonger(context, checkpoint.config.maxPositions, { name: "/context" });
     await model.reload(model.setting, roomFor(checkpoint, options, context));
     this.#warned = false;
-    note(modelLine(model));
+    noteFolded(modelLine(model));
   }
 
   /** Path of a file to save to. */
@@ -160,7 +161,7 @@ export class Chat {
     });
     this.totals.add(answer);
     this.interrupted = answer.finish === "interrupted";
-    if (options.stats) note(`${speedLine(answer)}; ${cacheLine(model)}`);
+    if (options.stats) noteFolded(`${speedLine(answer)}; ${cacheLine(model)}`);
     const { final, commentary, analysis } = reply.channels, assistant = final || commentary || reply.text;
     const why = stoppedWhy(answer, options["max-tokens"]);
     if (assistant.trim() === "") {

@@ -5,8 +5,8 @@ import type { ReasoningEffort } from "../../text/harmony_render.ts";
 import { anyOf } from "../../describe.ts";
 import { closest } from "../closest.ts";
 import { UsageError } from "../spelling.ts";
-import { folded } from "../table.ts";
-import { note, outputColumns, writeAside } from "../terminal.ts";
+import { noteFolded } from "../table.ts";
+import { note, writeAside } from "../terminal.ts";
 import type { Chat } from "./chat.ts";
 import { Conversation } from "./conversation.ts";
 import { cacheLine, modelLine, speedLine } from "./statistics.ts";
@@ -52,7 +52,9 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     words: [STORED, ...SCHEME_NAMES],
     run: async (chat, word) => {
       if (word === "") {
-        note(`scheme: ${chat.model.setting.planned.plan.scheme}; others: ${[STORED, ...SCHEME_NAMES].join(", ")}`);
+        noteFolded(
+          `scheme: ${chat.model.setting.planned.plan.scheme}; others: ${[STORED, ...SCHEME_NAMES].join(", ")}`,
+        );
         return;
       }
       const name = oneOf("scheme", [STORED, ...SCHEME_NAMES], word);
@@ -135,11 +137,11 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     value: null,
     help: "says what is loaded, how much room is left, and how fast it was",
     run: ({ model, totals }) => {
-      note(modelLine(model));
-      note(cacheLine(model));
+      noteFolded(modelLine(model));
+      noteFolded(cacheLine(model));
       if (totals.last === null) return;
-      note(`last: ${speedLine(totals.last)}`);
-      note(totals.line);
+      noteFolded(`last: ${speedLine(totals.last)}`);
+      noteFolded(totals.line);
     },
   },
   exit: { value: null, help: "ends the conversation, as Ctrl-D does", run: () => false },
@@ -212,6 +214,6 @@ function help(): void {
   }));
   const width = Math.max(...rows.map(({ left }) => left.length)) + 2;
   const lines = rows.map(({ left, help }) => `${left.padEnd(width)}${help}`);
-  for (const line of folded(lines, outputColumns())) note(line);
-  note('A question goes on in the next line after a backslash, or stands between """ and """.');
+  for (const line of lines) noteFolded(line);
+  noteFolded('A question goes on in the next line after a backslash, or stands between """ and """.');
 }

@@ -3,6 +3,7 @@ import { FailureError, InputError } from "../../errors.ts";
 import type { Parsed } from "../options.ts";
 import { asMessage, checkedArgument } from "../prompt.ts";
 import { COMMAND_LINE } from "../spelling.ts";
+import { noteFolded } from "../table.ts";
 import { dumbTerminal, note } from "../terminal.ts";
 import { EXIT_INTERRUPTED } from "../interrupt.ts";
 import { Chat } from "./chat.ts";
@@ -17,7 +18,7 @@ export async function chatCommand({ options, positional }: Parsed<typeof CHAT.op
   const question = positional === undefined ? null : asMessage(checkedArgument(positional, "PROMPT"));
   using patience = new Patience(interactive);
   const chat = await Chat.open(options), lines = patience.watch(await openLines(interactive));
-  if (interactive) note(`${modelLine(chat.model)}; /help lists commands`);
+  if (interactive) noteFolded(`${modelLine(chat.model)}; /help lists commands`);
   try {
     if (question !== null) await said(interactive, () => chat.ask(question));
     while (await turn(chat, lines, interactive, patience)) {
