@@ -98,8 +98,9 @@ function belowOf(dir: string, depth: number): Listed[] {
   const files = entries.filter((name) => /\.(?:gguf|safetensors)$/i.test(name));
   const own = caches.length === 0 && (files.length > 0 || foreignNames(entries) !== null) ? itself() : [];
   if (depth === 0 || own[0]?.problem === null) return own;
-  const further = entries.filter((name) => !name.startsWith(".") && isDirectory(joined(dir, name)))
-    .flatMap((name) => below(joined(dir, name), depth - 1));
+  // Of an entry that cannot be looked at, such as a link to itself, only its own row says so.
+  const further = entries.filter((name) => !name.startsWith(".")).map((name) => joined(dir, name))
+    .flatMap((path) => orProblem(path, () => isDirectory(path) ? below(path, depth - 1) : []));
   // A file that has nothing to do with them, such as what mxoss logits writes, may lie beside folders of checkpoints.
   const models = further.filter(({ problem }) => problem === null);
   if (own.length === 0) return further;

@@ -168,6 +168,14 @@ Deno.test("mxoss list says of a link that leads to itself that it cannot be read
   const [one, ...more] = [link, TINY].flatMap(listDirectory);
   assertEquals([one!.name, one!.problem?.split(" (")[0]], [link, "cannot be read: Too many levels of symbolic links"]);
   assertEquals(more.map(({ path, problem }) => [path, problem]), [[TINY, null]]);
+
+  // So where it lies in the directory that is looked into, beside a checkpoint.
+  Deno.mkdirSync(`${dir.path}/own`);
+  for (const name of MODEL_FILES) Deno.copyFileSync(`${TINY}/${name}`, `${dir.path}/own/${name}`);
+  assertEquals(listDirectory(dir.path).map(({ name, problem }) => [name, problem?.split(" (")[0] ?? null]), [
+    [link, "cannot be read: Too many levels of symbolic links"],
+    [`${dir.path}/own`, null],
+  ]);
 });
 
 Deno.test("mxoss list says which directories it cannot look into, and lists the others", async () => {
