@@ -3,11 +3,10 @@ import { UsageError } from "./spelling.ts";
 import { bench, type BenchRequest, type BenchSoFar, refuseBench } from "../bench/run.ts";
 import { BENCH_SCHEMA, BENCH_VERSION, type BenchResults } from "../bench/figures.ts";
 import { machineFacts } from "../bench/machine.ts";
-import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { randomCheckpoint, type RandomModel } from "../checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../checkpoint/random/layouts.ts";
-import { refuseOut } from "./places.ts";
+import { refuseOut, writeOutFile } from "./places.ts";
 import { parseScheme } from "../plan/scheme.ts";
 import { type BENCH, DEFAULT_LAYERS, DEFAULT_SHAPE } from "./bench_options.ts";
 import { benchLines } from "./bench_tables.ts";
@@ -59,7 +58,7 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
   try {
     if (out !== undefined && !interrupted) {
       const { benchPage } = await import("./bench_page.ts");
-      writeWhole(out, await benchPage(results));
+      writeOutFile(out, await benchPage(results), force);
     }
   } finally {
     // A disk that has no room for the page does not take with it what was measured.

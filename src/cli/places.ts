@@ -1,6 +1,6 @@
 /** Places that the command line names, looked at before anything is computed for them. */
 import { basename, dirname } from "node:path";
-import { kindOf, TemporaryFile } from "../checkpoint/atomic.ts";
+import { kindOf, TemporaryFile, writeWhole } from "../checkpoint/atomic.ts";
 import { READ_BESIDE_WEIGHTS } from "../checkpoint/checkpoint.ts";
 import { isReadAsWeights } from "../checkpoint/files.ts";
 import { refuseTarget } from "../checkpoint/write_safetensors.ts";
@@ -25,6 +25,17 @@ export function refuseOut(path: string, force: boolean): void {
     if (!(thrown instanceof InputError)) throw thrown;
     throw new UsageError({ ...thrown.mistake, subject: { option: "out", ...thrown.subject } });
   }
+}
+
+/**
+ * Writes the file of `--out`, unless another run has written one there since {@linkcode refuseOut} looked.
+ *
+ * @throws {UsageError} where there is one and `force` is not set.
+ * @throws As {@linkcode writeWhole}.
+ */
+export function writeOutFile(path: string, content: string, force: boolean): void {
+  refuseOut(path, force);
+  writeWhole(path, content);
 }
 
 /**

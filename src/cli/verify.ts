@@ -2,8 +2,7 @@
 import { counted } from "../amounts.ts";
 import { openGpuLibrary } from "../backends/gpu/devices.ts";
 import { machineFacts } from "../bench/machine.ts";
-import { writeWhole } from "../checkpoint/atomic.ts";
-import { refuseOut } from "./places.ts";
+import { refuseOut, writeOutFile } from "./places.ts";
 import { FailureError } from "../errors.ts";
 import { nothingSoFar, resultsOf, verify, type VerifyRequest } from "../verify/run.ts";
 import { VerifyResults } from "../verify/results.ts";
@@ -42,7 +41,7 @@ export async function verifyCommand(options: OptionValues<typeof DEVICES.options
     resultsOf({ ...found, about }, request, { ...said, seconds }, ended === INTERRUPTED),
   );
   try {
-    if (out !== undefined && ended !== INTERRUPTED) writeWhole(out, jsonText(results));
+    if (out !== undefined && ended !== INTERRUPTED) writeOutFile(out, jsonText(results), force);
   } finally {
     // A disk that has no room for them does not take the results with it.
     await (json

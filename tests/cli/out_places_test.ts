@@ -1,6 +1,6 @@
 /** Where `--out` must not lead: into a model, to a pipe, to where rights are missing; said before anything is read. */
 import { assertEquals, assertThrows } from "../assert.ts";
-import { refuseOut } from "../../src/cli/places.ts";
+import { refuseOut, writeOutFile } from "../../src/cli/places.ts";
 import { InputError } from "../../src/errors.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
@@ -119,6 +119,17 @@ Deno.test("--out at a pipe, or at a link that leads to itself, says so", async (
     const { code, stderr } = await inProcess([...command, "--out", link]);
     assertEquals([code, stderr], [2, `error: --out: ${link}: expected a directory, got a link that leads to none\n`]);
   }
+});
+
+Deno.test("a file that another run has written in the place of --out meanwhile is replaced by force only", () => {
+  using dir = new TemporaryDirectory();
+  const out = `${dir.path}/page.html`;
+  refuseOut(out, false);
+  Deno.writeTextFileSync(out, "another run's");
+  assertThrows(() => writeOutFile(out, "own", false), InputError, `${out}: exists already; --force replaces it`);
+  assertEquals(Deno.readTextFileSync(out), "another run's");
+  writeOutFile(out, "own", true);
+  assertEquals([Deno.readTextFileSync(out), [...Deno.readDirSync(dir.path)].length], ["own", 1]);
 });
 
 Deno.test("--out where rights are missing is named with the option by all commands", async () => {
