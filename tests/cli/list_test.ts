@@ -155,6 +155,13 @@ Deno.test("what is wrong with the environment is said also when it may not be lo
   assertThrows(hubCache, InputError, "environment variable HF_HUB_CACHE: expected UTF-8 text, got other bytes");
 });
 
+Deno.test("an empty HF_HUB_CACHE is the working directory, as huggingface_hub takes it", async () => {
+  const { code, stdout, stderr } = await inProcess(["list"], { env: { HF_HUB_CACHE: "" } });
+  assertEquals([code, stdout, stderr], [0, "", "no models in the Hugging Face cache .\n"]);
+  const model = await inProcess(["inspect", "--model", "org/name"], { env: { HF_HUB_CACHE: "" } });
+  assertMatch(model.stderr, /^error: org\/name: neither a directory nor in the Hugging Face cache \.; to download it/);
+});
+
 Deno.test("fits() counts weights, cache and what is left alone", () => {
   const available = { bytes: 1000 + 64 * 2 ** 20, by: "test" };
   assert(fits({ weights: 900, cache: 100, work: 0 }, available));

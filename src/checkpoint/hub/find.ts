@@ -29,7 +29,8 @@ export type CacheFolder = () => string | null;
  */
 export function environmentCache(): string | null {
   try {
-    return hubFolder(environmentVariable);
+    // An empty variable is the working directory's folder to huggingface_hub.
+    return hubFolder(environmentVariable) || ".";
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) return null;
     throw thrown;
