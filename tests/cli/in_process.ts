@@ -23,9 +23,9 @@ export interface InProcess {
 }
 
 /**
- * Runs a command line to its end, with a stdout and stderr that are no terminals unless it is said. Permissions are kept, as this thread's
- * are the tests', and no signal is listened for, as signals are the process's. One at a time: what a run writes is
- * caught where all of the thread's is.
+ * Runs a command line to its end; unless it is said otherwise, neither stdout nor stderr is a terminal. Permissions are
+ * kept, as this thread's are the tests', and no signal is listened for, as signals are the process's. One at a time:
+ * what a run writes is caught where all of the thread's is.
  */
 export async function inProcess(
   args: readonly string[],
