@@ -219,7 +219,7 @@ Deno.test("intervals for a repetition of what rare tokens own reach farther on b
     roots = positiveRatio(groups, REPETITION),
     { high } = skewedEnds(groups, REPETITION);
   assert(high > roots.high && high > skewedEnds(groups, TRUTH).high);
-  for (const  of of[skewedRatio, rareRatio]) assertEquals(bounds(of(groups, REPETITION)), [roots.low, high]);
+  for (const ends of [skewedRatio, rareRatio]) assertEquals(bounds(ends(groups, REPETITION)), [roots.low, high]);
 });
 
 Deno.test("rareRatio() is open above as its kind of values needs more blocks or texts", () => {
