@@ -79,6 +79,7 @@ function place(dir: string): Record<string, string> {
   for (const name of ["path/to/gpt-oss-20b", "DIR", `hub/models--openai--gpt-oss-20b/snapshots/${commit}`]) {
     Deno.symlinkSync(`${ROOT}models/tiny-gpt-oss`, `${dir}/${name}`);
   }
+  Deno.symlinkSync(`${ROOT}tests/goldens/gguf/model-bf16.gguf`, `${dir}/gpt-oss-20b-mxfp4.gguf`);
   const flags = [...PERMISSIONS, WRITE_PERMISSION, NET_PERMISSION].map((flag) => `'${flag}'`).join(" ");
   const script =
     `#!/bin/sh\nexec '${Deno.execPath()}' run --config '${ROOT}deno.json' ${flags} '${ROOT}main.ts' "$@"\n`;
