@@ -42,8 +42,12 @@ run)
     export LD_LIBRARY_PATH="$to/peers"
     set -- --bench "$to/peers/llama-bench" --batched "$to/peers/llama-batched-bench" --gguf "$GGUF" "$@"
   fi
+  # Memory that the program may read, which gives up all that lies under /dev; without the right to mount, a disk.
+  models=/tmp/mxoss-models
+  mkdir -p "$models"
+  mountpoint -q "$models" || mount -t tmpfs none "$models" 2> /dev/null || true
   lscpu | grep -E '^(Model name|CPU\(s\)|Thread|Core|Socket|NUMA|L[23]|Flags)' || true
-  "$deno" run -A --no-config --no-lock --no-prompt "$to/bench/peers/cores.js" --main "$to/main.js" \
+  "$deno" run -A --no-config --no-lock --no-prompt "$to/bench/peers/cores.js" --main "$to/main.js" --models "$models" \
     --data "$to/problems.jsonl" --out "$out/cores.json" "$@" 2>&1 | tee "$out/cores.log"
   ;;
 *)

@@ -8,7 +8,7 @@
  *         [--schemes w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8] [--parts turns,steps,threads,eval,start,large]
  *         [--shape gpt-oss-20b] [--tokenizer tokenizer.json]
  *
- * DIR holds the checkpoints of random weights, and they are written where they are not there: in memory (/dev/shm) they
+ * DIR holds the checkpoints of random weights, and they are written where they are not there: in memory (a tmpfs) they
  * are mapped like files in the page cache. Parts run in the order in which they are named, and one may be named again.
  * bench/peers/cores.sh runs it on a machine that has no Deno and no network.
  */

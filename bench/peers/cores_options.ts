@@ -28,7 +28,7 @@ type CountName =
 export function coresOptions() {
   const { values: flags } = parseArgs({
     options: {
-      models: { type: "string", default: "/dev/shm" },
+      models: { type: "string", default: "/tmp/mxoss-models" },
       out: { type: "string", default: "/tmp/cores.json" },
       bench: { type: "string" },
       batched: { type: "string" },
