@@ -16,8 +16,11 @@ export interface Heat {
 
 /** Most powers of ten that the colours tell apart: what is smaller looks like 0. */
 const MOST_DECADES = 4;
-/** Part of the scale from which letters are light in a light page. */
-const DARK = 0.45;
+/**
+ * Percents of the scale above which letters change: at `mid` in a dark page, at `hi` in a light one. Black and white
+ * letters have a contrast of 4.5 with their cell on both sides (WCAG 2.2, 1.4.3), which colours between have not.
+ */
+const MID = 45, HI = 58;
 
 /** The table with its scale; rows and columns that are 0 or nothing throughout must be left out by the caller. */
 export function heatTable({ what, columns, rows }: Heat): string {
@@ -31,9 +34,9 @@ export function heatTable({ what, columns, rows }: Heat): string {
     const title = ` title="${escape(`${name}, ${column}: ${text}`)}"`;
     if (value === null) return `<td class="hi" style="--v: 100%"${title}>not finite</td>`;
     if (value === 0) return `<td${title}>0</td>`;
-    const at = part(value);
-    const style = `${at > DARK ? ' class="hi"' : ""} style="--v: ${(100 * at).toFixed(0)}%"`;
-    return `<td${style}${title}>${measuredBriefly(found)}</td>`;
+    const percent = Math.round(100 * part(value));
+    const letters = percent > HI ? ' class="hi"' : percent > MID ? ' class="mid"' : "";
+    return `<td${letters} style="--v: ${percent}%"${title}>${measuredBriefly(found)}</td>`;
   };
   const head = [what, ...columns].map((name) => `<th>${escape(name)}</th>`).join("");
   const body = rows.map(({ name, values }) =>

@@ -46,8 +46,10 @@ div[class*="swatches"], div[class^="plot-"] { color: var(--soft); font-size: 12.
 .controls input, .controls select { font: inherit; max-width: 100%; padding: 2px 6px; }
 .narrow { display: none; }
 .heat td { text-align: center; padding: 2px 3px; font-size: 12px; border: 1px solid var(--card); min-width: 31px; }
-.heat td[style] { background: color-mix(in oklab, var(--d8) var(--v), var(--d0)); print-color-adjust: exact; }
-.heat td.hi { color: var(--card); }
+.heat td[style] { background: color-mix(in oklab, var(--d8) var(--v), var(--d0)); print-color-adjust: exact;
+  color: #000; }
+.heat td.hi { color: #fff; }
+@media (prefers-color-scheme: dark) { .heat td[style] { color: #fff; } .heat td.mid, .heat td.hi { color: #000; } }
 .heat th { text-align: center; }
 .heat th:first-child { text-align: left; position: sticky; left: 0; background: var(--card); padding-right: 8px;
   white-space: nowrap; }
