@@ -57,7 +57,7 @@ div[class*="swatches"], div[class^="plot-"] { color: var(--soft); font-size: 12.
   background: linear-gradient(to right in oklab, var(--d0), var(--d8)); }
 @media (max-width: 620px) {
   main { padding: 16px 10px 40px; } h1 { font-size: 20px; } .card { padding: 10px; } .tile { min-width: 44%; }
-  .wide { display: none; } .narrow { display: block; }
+  .tile b { white-space: normal; overflow-wrap: anywhere; } .wide { display: none; } .narrow { display: block; }
   td.w { min-width: 12em; }
   table.stack, table.stack tbody, table.stack tr, table.stack td { display: block; white-space: normal; }
   table.stack thead { display: none; }
