@@ -104,3 +104,11 @@ Deno.test("openai: responses, whole, streamed and continued", async () => {
   await client.responses.delete(called.id);
   await assertRejects(() => client.responses.retrieve(called.id), OpenAI.NotFoundError);
 });
+
+Deno.test("OpenAI's client counts the input of a response before it asks for it", async () => {
+  const asked = { model, input: "Weather?", instructions: "Be brief." };
+  const counted = await client.responses.inputTokens.count(asked);
+  server.script("<|channel|>final<|message|>Sunny.<|return|>");
+  const { usage } = await client.responses.create(asked);
+  assertEquals([counted.object, counted.input_tokens], ["response.input_tokens", usage!.input_tokens]);
+});

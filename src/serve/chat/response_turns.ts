@@ -85,6 +85,9 @@ function resolved(input: readonly GivenItem[], store: ResponseStore, owner: stri
   });
 }
 
+/** Fields that decide what is asked for. */
+export type ResponseAskFields = Pick<ResponseRequest, "input"> & Partial<ResponseRequest>;
+
 /**
  * What a request asks for.
  *
@@ -93,7 +96,7 @@ function resolved(input: readonly GivenItem[], store: ResponseStore, owner: stri
  * @throws {ApiError} 404 where an item of a response that is referred to is not there, else 400.
  */
 export function responseAsk(
-  body: ResponseRequest,
+  body: ResponseAskFields,
   store: ResponseStore,
   owner: string,
 ): { ask: Ask; items: KeptItem[] } {

@@ -15,6 +15,7 @@ import { type Call, type Endpoint, endpoint, type EventAnswer, type ServerEvent 
 import type { ReasoningEffort } from "../../text/harmony_render.ts";
 import { badWordsOf } from "../text/bad_words.ts";
 import type { FunctionFields } from "./chat_schema.ts";
+import { inputTokens } from "./input_tokens.ts";
 import { ResponseAnswer, ResponseRequest, type ResponseTool } from "./responses_schema.ts";
 import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 import { logFields } from "./usage.ts";
@@ -86,6 +87,7 @@ export function responseEndpoints(store: ResponseStore = new ResponseStore()): E
         return { json: last!["response"] };
       },
     }),
+    inputTokens(store),
     endpoint({
       method: "GET",
       path: "/v1/responses/:id",
