@@ -134,8 +134,8 @@ Deno.test("files of other tools are named where a model is expected", async () =
     new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
   );
   const cases: [model: string, line: RegExp][] = [
-    [gguf, /model\.gguf: expected a checkpoint directory, got a GGUF file, as llama\.cpp and Ollama read$/],
-    [dir.path, /: expected a checkpoint in safetensors, got GGUF files, as llama\.cpp and Ollama read$/],
+    [gguf, /model\.gguf: expected a checkpoint directory, got a GGUF file, [^,]* \(mxoss convert makes [^,]*\)$/],
+    [dir.path, /: expected a checkpoint in safetensors, got GGUF files, [^,]* \(mxoss convert makes [^,]*\)$/],
     [checkpoint.dir, /model\.safetensors: expected a safetensors file, got a git-LFS pointer, in place of the file/],
   ];
   for (const [model, line] of cases) {

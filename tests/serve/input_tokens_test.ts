@@ -40,7 +40,7 @@ Deno.test("input_tokens counts what a response of the same fields has as its inp
   assert(counts.size > 4, "the bodies have the same prompts");
 });
 
-Deno.test("input_tokens counts what no response has room for, and refuses by name what is no conversation", async () => {
+Deno.test("input_tokens counts what no response has room for, and refuses what is no conversation", async () => {
   await using serving = await openServing({ context: 64 });
   const { input_tokens } = await (await serving.post(PATH, { input: "word ".repeat(3000) })).json();
   assert(input_tokens > 3000, `${input_tokens}`);
