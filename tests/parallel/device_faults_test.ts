@@ -115,11 +115,11 @@ Deno.test({
   fn: async () => {
     using host = new HipHost(buildCudaHost());
     using model = randomModel(7, { config, storage });
-    const engine = await open(host, model, "cuda", { patience: 400 });
+    const engine = await open(host, model, "cuda", { patience: 2000 });
     const buffers = () => Number(/(\d+) device memory/.exec(host.leaks())?.[1] ?? 0), each = buffers() / 2;
     host.hangIn("cuEventRecord", 3);
     const failure = await assertRejects(() => work(engine), FailureError);
-    assertMatch(failure.message, /^rank \d of 2: came no further in 0.4 s, while the others wait$/);
+    assertMatch(failure.message, /^rank \d of 2: came no further in 2 s, while the others wait$/);
     const started = performance.now();
     await engine.close();
     assert(performance.now() - started < 2500, `${performance.now() - started} ms`);
