@@ -62,6 +62,6 @@ Deno.test({
     assertEquals(code, 2);
     const [printed, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
     assertStringIncludes(printed!, "\nprefill 8 ");
-    assertMatch(error!, /^error: [^\n]*page\.html: cannot be written: No such file[^\n]*\n$/);
+    assertMatch(error!, /^error: --out: [^\n]*page\.html: cannot be written: no directory [^\n]*\/out\n$/);
   },
 });
