@@ -6,7 +6,6 @@ import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { missingScales } from "../plan/planned.ts";
 import type { Plan } from "../plan/plan.ts";
 import { furtherLoss } from "../plan/scheme_weights.ts";
-import { Sources } from "../quantize/hashes.ts";
 import { Journal, makeRoom } from "../quantize/journal.ts";
 import type { Observed } from "../quantize/observe.ts";
 import { quantize } from "../quantize/quantize.ts";
@@ -14,7 +13,7 @@ import { type InputScales, planTargets, type Recipe, type Targets } from "../qua
 import { DEFAULTS, planSetting, type Setting } from "../session/setting.ts";
 import { calibrate } from "./calibrate.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
-import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
@@ -22,6 +21,7 @@ import type { QUANTIZE } from "./quantize_options.ts";
 import { warnOnce } from "./settings.ts";
 import { note, writeLines } from "./terminal.ts";
 import { VERSION } from "./version.ts";
+import { interruptedBefore, interruptedWriting, readSources, watched } from "./writing.ts";
 
 type QuantizeOptions = OptionValues<typeof QUANTIZE.options>;
 
@@ -54,7 +54,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   const settings = await identity(checkpoint, recipe, plan, options, text);
   using _room = makeRoom(options.out);
   using interrupt = new Interrupt();
-  const sources = await readSources(checkpoint, interrupt);
+  const sources = await readSources(checkpoint.source.files, interrupt);
   if (sources === null) return interruptedBefore();
   using journal = Journal.open(options.out, { settings, sources });
   noteResumed(journal);
@@ -72,17 +72,9 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
       shardBytes: options["shard-size"],
     },
     journal,
-    {
-      onProgress: (done, total) => bar.update(done, total),
-      stop: () => interrupt.heard,
-      onWarning: (line) => note(`warning: ${line}`),
-    },
+    watched(bar, interrupt),
   );
-  if (written === null) {
-    if (journal.isEmpty) return interruptedBefore();
-    note(`interrupted; the same command goes on where it stopped`);
-    return EXIT_INTERRUPTED;
-  }
+  if (written === null) return interruptedWriting(journal);
   const unseen = observed?.unseenExperts ?? 0;
   if (unseen > 0) {
     note(`warning: no token chose ${unseen} of the experts; they have the largest scales of their layers`);
@@ -99,11 +91,6 @@ function noteResumed({ dir, isEmpty, observed, recordedFiles }: Journal): void {
     ...(recordedFiles === 0 ? [] : [counted(recordedFiles, "finished weight file")]),
   ];
   note(`note: ${dir}: goes on from an interrupted run, which left ${kept.join(" and ")}`);
-}
-
-function interruptedBefore(): number {
-  note("interrupted before any weights were written; the same command begins anew");
-  return EXIT_INTERRUPTED;
 }
 
 /** Refuses options of calibration, which alone computes, without --calibrate. */
@@ -147,15 +134,6 @@ function kvScales(
     note("warning: the scales of the FP8 cache are 1: they come from --calibrate");
   }
   return source.kvScales;
-}
-
-/** The hashes of the weight files, which an interrupted run must find again; null if Ctrl-C came first. */
-async function readSources({ source }: Checkpoint, interrupt: Interrupt): Promise<Sources | null> {
-  using bar = new ProgressBar("hashing");
-  return await Sources.read(source.files, {
-    onProgress: (done, total) => bar.update(done, total),
-    stop: () => interrupt.heard,
-  });
 }
 
 /** All settings that the written files depend on. */
