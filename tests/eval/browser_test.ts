@@ -1,21 +1,14 @@
 /** Pages that commands write, in a real browser. */
-import puppeteer from "puppeteer-core";
 import { assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { NO_CHROMIUM, SKIPPED, startChromium } from "../chromium_soak.ts";
 import { inProcess } from "../cli/in_process.ts";
-import { SOAK, soakedWhere } from "../soak.ts";
-import { exists } from "../exists.ts";
 
-const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
-const THERE = exists(CHROMIUM);
-const SKIPPED = soakedWhere(THERE, "neither Debian's chromium nor CHROMIUM=PATH is there");
-/** How long anything may take on a machine that does much else. */
-const PATIENCE_MS = 300_000;
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 
 Deno.test({
   name: `pages of runs on a phone of 390 pixels are not scrolled sideways${SKIPPED}`,
-  ignore: !SOAK || !THERE,
+  ignore: NO_CHROMIUM,
   fn: async (t) => {
     using dir = new TemporaryDirectory();
     const text = dir.write("text.txt", "Sam has 47 marbles and gives 12 away. How many has he now? #### 35");
@@ -25,12 +18,7 @@ Deno.test({
       gsm8k: ["eval", "gsm8k", "--data", PROBLEMS, "--limit", "3", ...schemes],
       perplexity: ["eval", "perplexity", "--text", text, ...schemes],
     };
-    const browser = await puppeteer.launch({
-      executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu"],
-      timeout: PATIENCE_MS,
-      protocolTimeout: PATIENCE_MS,
-    });
+    const browser = await startChromium();
     try {
       for (const [name, args] of Object.entries(runs)) {
         await t.step(name, async () => {

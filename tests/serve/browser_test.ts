@@ -1,23 +1,8 @@
 /** The page in a real browser, with the real command behind it. */
-import puppeteer, { type Browser, type Page } from "puppeteer-core";
+import type { Browser, Page } from "puppeteer-core";
 import { assert, assertEquals } from "../assert.ts";
-import { SOAK, soakedWhere } from "../soak.ts";
+import { NO_CHROMIUM, PATIENCE_MS, SKIPPED, startChromium } from "../chromium_soak.ts";
 import { startServer } from "./server_process.ts";
-
-/** How long anything may take on a machine that does much else. */
-const PATIENCE_MS = 300_000;
-const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
-
-function isThere(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
-
-const THERE = isThere(CHROMIUM);
-const SKIPPED = soakedWhere(THERE, "neither Debian's chromium nor CHROMIUM=PATH is there");
 
 async function open(browser: Browser, url: string, width = 1180, dark = false): Promise<Page> {
   const page = await browser.newPage(), complaints: string[] = [];
@@ -50,7 +35,7 @@ const text = (page: Page, selector: string) => page.$eval(selector, (element) =>
 
 Deno.test({
   name: `the page in Chromium: chat, microscope, keyboard, phone, dark${SKIPPED}`,
-  ignore: !SOAK || !THERE,
+  ignore: NO_CHROMIUM,
   fn: async (t) => {
     const server = await startServer([
       "--log",
@@ -62,12 +47,7 @@ Deno.test({
       "--scheme",
       "w_mxfp4_a_mxfp4",
     ]);
-    const browser = await puppeteer.launch({
-      executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu"],
-      timeout: PATIENCE_MS,
-      protocolTimeout: PATIENCE_MS,
-    });
+    const browser = await startChromium();
     try {
       await t.step("the microscope by the keyboard: lanes, alternatives, layers", async () => {
         const page = await open(browser, `${server.url}/#microscope`);
