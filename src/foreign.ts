@@ -1,13 +1,16 @@
 /** Files of other tools, told by what they begin with and what they are called: what a user took for a checkpoint. */
 import { entriesStored, openStored, statStored } from "./stored_files.ts";
 
+/** Who reads GGUF files, and how to have one read here. */
+const GGUF = "as llama.cpp and Ollama read (mxoss convert makes a checkpoint of gpt-oss's)";
+
 /** What a file is by its first bytes. */
 const MAGIC: readonly (readonly [begins: string, is: string])[] = [
   [
     "version https://git-lfs.github.com/spec/",
     "a git-LFS pointer, in place of the file itself (git lfs pull fetches it)",
   ],
-  ["GGUF", "a GGUF file, as llama.cpp and Ollama read (mxoss convert makes a checkpoint of gpt-oss's)"],
+  ["GGUF", `a GGUF file, ${GGUF}`],
   ["tjgg", "a GGML file of old versions of llama.cpp"],
   ["lmgg", "a GGML file of old versions of llama.cpp"],
   ["GPT-OSS v", "weights for Apple's Metal, as gpt-oss has them in metal/"],
@@ -53,7 +56,7 @@ const SIGNS: readonly (readonly [name: RegExp, is: string])[] = [
   [/^model_index\.json$/, "a pipeline of diffusers"],
   [/^adapter_config\.json$/, "an adapter of PEFT (LoRA), which is no whole model"],
   [/^mlc-chat-config\.json$|^params_shard_\d+\.bin$/, "a model of MLC LLM"],
-  [/\.gguf$/i, "GGUF files, as llama.cpp and Ollama read (mxoss convert makes a checkpoint of gpt-oss's)"],
+  [/\.gguf$/i, `GGUF files, ${GGUF}`],
   [/^(?:ggml|llama)-.*\.bin$/, "GGML files of old versions of llama.cpp"],
   [/\.engine$/, "an engine of TensorRT-LLM"],
   [/\.nemo$|^model_config\.yaml$/, "a model of NeMo"],

@@ -1,6 +1,6 @@
 /**
- * What `mxoss quantize` has made of weights, as config.json keeps it. Weights themselves do not show it: a model that
- * was trained to be MXFP4 and one that was made MXFP4 later are stored alike.
+ * What `mxoss quantize`, or who made a GGUF file, has made of weights, as config.json keeps it. Weights themselves do
+ * not show it: a model that was trained to be MXFP4 and one that was made MXFP4 later are stored alike.
  */
 import * as z from "zod";
 import type { WeightFormat } from "../formats/format.ts";

@@ -1,8 +1,8 @@
 /** GGUF files by hand, well-formed or not, without the code under test. */
 
-/** A value with the id of its type: 4 uint32, 6 float32, 7 bool, 8 string, 9 a list of the last of these. */
+/** A value with the id of its type: 4 uint32, 6 float32, 7 bool, 8 string, 9 a list, 10 uint64, 11 int64. */
 export type Value =
-  | readonly [type: 4 | 5 | 6 | 7 | 10, value: number]
+  | readonly [type: 4 | 5 | 6 | 7 | 10 | 11, value: number]
   | readonly [type: 8, value: string]
   | readonly [type: 9, of: 4 | 5 | 8 | 9, values: readonly (number | string)[]];
 
@@ -42,6 +42,7 @@ export function gguf(parts: Parts): Uint8Array<ArrayBuffer> {
     else if (type === 6) bytes.push(...new Uint8Array(Float32Array.of(value).buffer));
     else if (type === 7) bytes.push(value);
     else if (type === 10) u64(value);
+    else if (type === 11) bytes.push(...new Uint8Array(BigInt64Array.of(BigInt(value)).buffer));
     else u32(value);
   };
   u32(version);

@@ -84,6 +84,16 @@ Deno.test("gguf: whatever is cut or flipped is read or refused, and never by ano
   assertEquals(refusals > 50, true);
 });
 
+Deno.test("gguf: a file that is one of none is the whole model, and integers beyond 2^53 are refused", () => {
+  using dir = new TemporaryDirectory();
+  const file = dir.write("x.gguf", gguf({ values: [["split.count", [4, 0]]], tensors: [one], data: 256 }));
+  const { files, tensors } = openGgufModel(file);
+  assertEquals([files.length, [...tensors.keys()]], [1, ["a"]]);
+  dir.write("x.gguf", gguf({ values: [["k", [11, -(2 ** 53) - 2]]] }));
+  const { message } = assertThrows(() => openGguf(file), InputError);
+  assertEquals(message, `${file}: k: expected an integer below 2^53, got -9007199254740994`);
+});
+
 Deno.test("gguf: the files of a split model are found from any of them, and refused where one lacks", () => {
   using dir = new TemporaryDirectory();
   const names = ["model-split-00001-of-00002.gguf", "model-split-00002-of-00002.gguf"];

@@ -10,10 +10,10 @@ const MAX_LIST = 1 << 22;
 const UINT8 = 0, INT8 = 1, UINT16 = 2, INT16 = 3, UINT32 = 4, INT32 = 5, FLOAT32 = 6, BOOL = 7, STRING = 8, ARRAY = 9;
 const UINT64 = 10, INT64 = 11, FLOAT64 = 12;
 
-/** A value of the metadata. Numbers are float32 or integers below 2^53 unless {@linkcode GgufNumber} says otherwise. */
+/** A value of the metadata. */
 export type GgufValue = boolean | string | GgufNumber | readonly GgufValue[];
 
-/** A number with the type that it is stored in. */
+/** A number: an integer of magnitude below 2^53, or one that was stored as a float. */
 export interface GgufNumber {
   readonly value: number;
   readonly isInteger: boolean;
@@ -91,7 +91,7 @@ export class Cursor {
       case UINT64:
         return whole(this.count(what, Number.MAX_SAFE_INTEGER));
       case INT64:
-        return whole(Number(view.getBigInt64(this.#take(8), true)));
+        return whole(this.#signed(what));
       case BOOL: {
         const byte = view.getUint8(this.#take(1));
         return byte > 1 ? this.fail(what, "0 or 1", byte) : byte === 1;
@@ -104,6 +104,11 @@ export class Cursor {
       default:
         return this.fail(what, "a type of value, 0 to 12", type);
     }
+  }
+
+  #signed(what: string): number {
+    const value = Number(this.#view.getBigInt64(this.#take(8), true));
+    return Number.isSafeInteger(value) ? value : this.fail(what, "an integer below 2^53", value);
   }
 
   #list(what: string): GgufValue[] {

@@ -2,7 +2,7 @@
  * The head of a GGUF file (versions 2 and 3, little-endian): its metadata, and where its tensors lie. Source of the
  * format: docs/gguf.md of ggml. Sizes are checked before they are used: files come from strangers.
  */
-import { printable, shapeText } from "../../describe.ts";
+import { printable, shapeText, show } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
 import { readable, readExactly } from "../../read.ts";
 import { openStored, statStored } from "../../stored_files.ts";
@@ -117,7 +117,7 @@ function alignmentOf(values: ReadonlyMap<string, GgufValue>, cursor: Cursor): nu
   if (said === undefined) return DEFAULT_ALIGNMENT;
   const value = typeof said === "object" && "value" in said && said.isInteger ? said.value : 0;
   const isPower = value > 0 && value <= 1 << 20 && (value & (value - 1)) === 0;
-  return isPower ? value : cursor.fail(ALIGNMENT_KEY, "a power of two", JSON.stringify(said));
+  return isPower ? value : cursor.fail(ALIGNMENT_KEY, "a power of two", value > 0 ? value : show(said));
 }
 
 /** Refuses tensors that end outside of the file, or lie in one another. */

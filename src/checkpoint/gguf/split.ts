@@ -23,7 +23,8 @@ const NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
  * @throws {InputError} where one is missing or is no GGUF file, or they are not of one model.
  */
 export function openGgufModel(path: string): GgufModel {
-  const opened = openGguf(path), count = numberOf(opened, COUNT) ?? 1;
+  // Where a file says that it is one of none or of one, it is the whole model.
+  const opened = openGguf(path), count = Math.max(1, numberOf(opened, COUNT) ?? 1);
   const [, stem, , of] = NAME.exec(basename(path)) ?? [];
   if (count > 1 && Number(of) !== count) {
     const expected = `a name that ends in -00001-of-${String(count).padStart(5, "0")}.gguf, as one of ${count} files`;
@@ -35,8 +36,10 @@ export function openGgufModel(path: string): GgufModel {
   });
   const tensors = new Map<string, GgufTensor & { readonly file: number }>();
   for (const [i, file] of files.entries()) {
-    if (count > 1) refuseOther(file, NUMBER, i);
-    if (count > 1) refuseOther(file, COUNT, count);
+    if (count > 1) {
+      refuseOther(file, NUMBER, i);
+      refuseOther(file, COUNT, count);
+    }
     for (const [name, tensor] of file.tensors) {
       if (tensors.has(name)) {
         const got = `it in ${files[tensors.get(name)!.file]!.path}, too`;

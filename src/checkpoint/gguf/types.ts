@@ -1,4 +1,5 @@
 /** How GGUF files store numbers: ggml's types by their ids in a file. */
+import { BLOCK } from "../../formats/format.ts";
 
 /** A type whose numbers can be read here. */
 export interface GgufType {
@@ -8,15 +9,21 @@ export interface GgufType {
   readonly bytes: number;
 }
 
+/** Bytes of a Q8_0 block: a float16 d and 32 signed bytes q, whose numbers are d * q. */
+export const Q8_0_BYTES = 34;
+/**
+ * Bytes of an MXFP4 block: an e8m0 byte and 32 codes of e2m1. The low halves of 16 bytes are the first 16 codes, the
+ * high ones the others.
+ */
+export const MXFP4_BYTES = 17;
+
 /** Types that are read, by id. */
 export const READ_TYPES: ReadonlyMap<number, GgufType> = new Map([
   [0, { name: "F32", block: 1, bytes: 4 }],
   [1, { name: "F16", block: 1, bytes: 2 }],
-  // A float16 d and 32 signed bytes q: numbers d * q.
-  [8, { name: "Q8_0", block: 32, bytes: 34 }],
+  [8, { name: "Q8_0", block: BLOCK, bytes: Q8_0_BYTES }],
   [30, { name: "BF16", block: 1, bytes: 2 }],
-  // An e8m0 byte and 32 codes of e2m1: the low halves of 16 bytes are the first 16 codes, the high ones the others.
-  [39, { name: "MXFP4", block: 32, bytes: 17 }],
+  [39, { name: "MXFP4", block: BLOCK, bytes: MXFP4_BYTES }],
 ]);
 
 /** Other types that files of this architecture are published in, for messages. */

@@ -1,13 +1,9 @@
 /** Numbers of GGUF files in the layouts of safetensors checkpoints, all exact. */
+import { MXFP4_BYTES, Q8_0_BYTES } from "../../checkpoint/gguf/types.ts";
+import { BLOCK } from "../../formats/format.ts";
 
-/** Numbers of an MXFP4 or Q8_0 block. */
-export const BLOCK = 32;
-/** Bytes of an MXFP4 block in a GGUF file: its scale, then its codes. */
-export const MXFP4_BYTES = 17;
 /** Bytes of the codes of a block. */
-export const CODE_BYTES = 16;
-/** Bytes of a Q8_0 block. */
-export const Q8_0_BYTES = 34;
+export const CODE_BYTES = BLOCK / 2;
 
 const NAN_SCALE = 0xff;
 

@@ -10,6 +10,11 @@ import type { Metadata } from "./metadata.ts";
 
 const ARCHITECTURE = "gpt-oss";
 
+/** Refuses another model's file, before anything that only models of GPT-OSS have. */
+export function refuseOtherModel(metadata: Metadata): void {
+  if (metadata.text("general.architecture") !== ARCHITECTURE) metadata.refuse("general.architecture", ARCHITECTURE);
+}
+
 /** A model's configuration as it is written. */
 export interface GgufConfig {
   readonly config: Readonly<Record<string, unknown>>;
@@ -30,8 +35,6 @@ export function ggufConfig(
   vocab: number,
   special: { readonly eos: readonly number[]; readonly pad: number | null; readonly bos: number | null },
 ): GgufConfig {
-  const said = metadata.text("general.architecture");
-  if (said !== ARCHITECTURE) metadata.refuse("general.architecture", ARCHITECTURE);
   const key = (name: string) => `${ARCHITECTURE}.${name}`;
   const integer = (name: string) => metadata.required(key(name), metadata.integer(key(name)), "a positive integer");
   const real = (name: string) => metadata.required(key(name), metadata.real(key(name)), "a positive number");

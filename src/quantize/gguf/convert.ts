@@ -11,7 +11,7 @@ import { Tokenizer } from "../../text/tokenizer.ts";
 import type { Sources } from "../hashes.ts";
 import type { Journal } from "../journal.ts";
 import { jsonText, type Watch, writeShards, type Written } from "../write_shards.ts";
-import { ggufConfig } from "./config.ts";
+import { ggufConfig, refuseOtherModel } from "./config.ts";
 import { jobOf } from "./jobs.ts";
 import { Metadata } from "./metadata.ts";
 import { type Piece, piecesOf } from "./tensors.ts";
@@ -51,11 +51,6 @@ export async function planConversion(path: string): Promise<Conversion> {
     config,
     rounded: rounded.map(({ name }) => name),
   };
-}
-
-/** Before anything that only models of GPT-OSS have. */
-function refuseOtherModel(metadata: Metadata): void {
-  if (metadata.text("general.architecture") !== "gpt-oss") metadata.refuse("general.architecture", "gpt-oss");
 }
 
 /** Reads the tokenizer as it will be written. */

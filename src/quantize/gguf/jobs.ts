@@ -1,14 +1,16 @@
 /** How each piece of a GGUF file is written. */
 import type { RangeReader } from "../../conversion/range_reader.ts";
+import { MXFP4_BYTES, Q8_0_BYTES } from "../../checkpoint/gguf/types.ts";
+import { BLOCK } from "../../formats/format.ts";
 import { printable } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
 import type { WrittenDtype, WrittenTensor } from "../../checkpoint/write_safetensors.ts";
 import type { ShardJob, Sink } from "../write_shards.ts";
-import { BLOCK, CODE_BYTES, decodeQ8, fitBf16, MXFP4_BYTES, Q8_0_BYTES, splitBlocks, upperHalves } from "./blocks.ts";
+import { CODE_BYTES, decodeQ8, fitBf16, splitBlocks, upperHalves } from "./blocks.ts";
 import type { ExpertBlocks, JoinedBias, Piece, PlainTensor, ReadTensor } from "./tensors.ts";
 
 /** Bytes that are read at once: whole blocks of each type. */
-const READ_BYTES = 17 * 34 * (1 << 14);
+const READ_BYTES = MXFP4_BYTES * Q8_0_BYTES * (1 << 14);
 /** Largest float32 tensor that is looked through for whether bfloat16 holds it; larger ones stay float32. */
 const LOOKED_THROUGH = 1 << 26;
 
