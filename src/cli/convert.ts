@@ -1,7 +1,7 @@
 /** `mxoss convert`: a checkpoint from a GGUF file. */
 import { bytesText, counted } from "../amounts.ts";
 import { firstOf, printable } from "../describe.ts";
-import { type Conversion, convert, planConversion } from "../quantize/gguf/convert.ts";
+import { convert, type GgufPlan, planConversion } from "../quantize/gguf/convert.ts";
 import { Journal, makeRoom } from "../quantize/journal.ts";
 import type { CONVERT } from "./convert_options.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -38,7 +38,7 @@ export async function convertCommand({ options }: Parsed<typeof CONVERT.options>
 }
 
 /** Numbers that are exactly the file's are not the published model's where the file has rounded them. */
-function warnOfLoss({ rounded }: Conversion): void {
+function warnOfLoss({ rounded }: GgufPlan): void {
   if (rounded.length === 0) return;
   const names = firstOf(rounded.map(printable));
   note(`warning: ${names}: Q8_0, rounded from what the model had; accuracy is that of the file, not of the model`);

@@ -3,7 +3,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { InputError } from "../../src/errors.ts";
 import { decodeQ8, splitBlocks } from "../../src/quantize/gguf/blocks.ts";
-import { type Conversion, convert, planConversion } from "../../src/quantize/gguf/convert.ts";
+import { convert, type GgufPlan, planConversion } from "../../src/quantize/gguf/convert.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
 import { Journal } from "../../src/quantize/journal.ts";
 import type { Watch } from "../../src/quantize/write_shards.ts";
@@ -20,7 +20,7 @@ const FILES: Record<string, string> = {
   split: "model-split-00002-of-00002.gguf",
 };
 
-async function run(plan: Conversion, to: string, shardBytes = 5e9, watch: Watch = {}) {
+async function run(plan: GgufPlan, to: string, shardBytes = 5e9, watch: Watch = {}) {
   const sources = (await Sources.read(plan.files))!;
   using journal = Journal.open(to, { settings: String(shardBytes), sources });
   return await convert(plan, shardBytes, { journal, sources, watch });

@@ -1,7 +1,7 @@
 /** From a GGUF file to a checkpoint in Hugging Face's MXFP4 layout, number for number. */
 import { writeWhole } from "../../checkpoint/atomic.ts";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
-import { type Conversion as ConversionStep, CONVERSIONS_KEY } from "../../checkpoint/conversions.ts";
+import { type Conversion, CONVERSIONS_KEY } from "../../checkpoint/conversions.ts";
 import { type GgufModel, openGgufModel } from "../../checkpoint/gguf/split.ts";
 import { READ_TYPES } from "../../checkpoint/gguf/types.ts";
 import type { SourceFile } from "../../checkpoint/source.ts";
@@ -20,7 +20,7 @@ import { ggufTokenizer } from "./tokenizer.ts";
 const CONFIG = "config.json", EMBEDDING = "token_embd.weight";
 
 /** All that is written, found in the headers of the files. */
-export interface Conversion {
+export interface GgufPlan {
   readonly files: readonly SourceFile[];
   readonly pieces: readonly Piece[];
   /** Text of each file beside the weights, config.json left out. */
@@ -36,7 +36,7 @@ export interface Conversion {
  * @param path A GGUF file, or one of those that a model was split into.
  * @throws {InputError} where it is none, or not of GPT-OSS, or stored as is not read here.
  */
-export async function planConversion(path: string): Promise<Conversion> {
+export async function planConversion(path: string): Promise<GgufPlan> {
   const gguf = openGgufModel(path), metadata = new Metadata(gguf.values, gguf.files[0]!.path);
   refuseOtherModel(metadata);
   const vocab = vocabOf(gguf), { files: companions, special } = ggufTokenizer(metadata, vocab);
@@ -78,7 +78,7 @@ function vocabOf({ tensors, files }: GgufModel): number {
  * @throws {FailureError} when the disk is full or fails.
  */
 export async function convert(
-  { files, pieces, companions, config, rounded }: Conversion,
+  { files, pieces, companions, config, rounded }: GgufPlan,
   shardBytes: number,
   { journal, sources, watch = {} }: { readonly journal: Journal; readonly sources: Sources; readonly watch?: Watch },
 ): Promise<Written | null> {
@@ -100,7 +100,7 @@ export async function convert(
 /** Keeps in config.json that numbers of attention are no longer the model's own: quantized again they lose further. */
 function roundedAttention(rounded: readonly string[]): Record<string, unknown> {
   if (!rounded.some((name) => name.includes(".attn_"))) return {};
-  const step: ConversionStep = { attention: { from: ["bf16"], to: ["q8_0", "f32"] } };
+  const step: Conversion = { attention: { from: ["bf16"], to: ["q8_0", "f32"] } };
   return { [CONVERSIONS_KEY]: [step] };
 }
 
