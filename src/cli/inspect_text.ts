@@ -3,7 +3,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";
 import { textDirectory } from "../session/tokenizer.ts";
 import { templatesIn } from "../text/checkpoint_template.ts";
-import { readTokenizerConfig } from "../text/tokenizer_file.ts";
+import { readTokenizerConfig } from "../text/tokenizer_source.ts";
 import { COMMAND_LINE } from "./spelling.ts";
 
 /** Where a chat template comes from, or why it cannot be used. */

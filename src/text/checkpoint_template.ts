@@ -3,7 +3,7 @@ import { joined } from "../paths.ts";
 import { InputError } from "../errors.ts";
 import { isObject } from "../json_object.ts";
 import { ChatTemplate } from "./chat_template.ts";
-import { readText } from "./tokenizer_file.ts";
+import { readText } from "./tokenizer_source.ts";
 
 /** What a checkpoint has; null: nothing. */
 export interface CheckpointTemplates {

@@ -25,26 +25,35 @@ export class RankMerges implements Merges {
 /** No merge. */
 const NONE = -1;
 
+/** Merges in the order of their list, as {@linkcode PairMerges} finds them. */
+export interface MergeLists {
+  /** By the id of a result: the latest of its merges. */
+  readonly latest: Int32Array;
+  /** By merge: the one before it with the same result. */
+  readonly earlier: Int32Array;
+  /** By merge: ids of its left part, and of its result. */
+  readonly lefts: Int32Array;
+  readonly results: Int32Array;
+}
+
 /**
  * The merges of a list. What is joined and where it is cut says which merge it is, so they are found by their result:
  * that is an entry, which the vocabulary finds, and has few merges.
  */
 export class PairMerges implements Merges {
   readonly #pieces: Pieces;
-  /** By the id of a result: the latest of its merges. */
   readonly #latest: Int32Array;
-  /** By merge: the one before it with the same result. */
   readonly #earlier: Int32Array;
-  /** By merge: ids of its left part, and of its result. */
   readonly #lefts: Int32Array;
   readonly #results: Int32Array;
 
-  private constructor(pieces: Pieces, count: number) {
+  /** @param lists Merges of these entries. */
+  constructor(pieces: Pieces, { latest, earlier, lefts, results }: MergeLists) {
     this.#pieces = pieces;
-    this.#latest = new Int32Array(pieces.count).fill(NONE);
-    this.#earlier = new Int32Array(count);
-    this.#lefts = new Int32Array(count);
-    this.#results = new Int32Array(count);
+    this.#latest = latest;
+    this.#earlier = earlier;
+    this.#lefts = lefts;
+    this.#results = results;
   }
 
   /**
@@ -56,7 +65,8 @@ export class PairMerges implements Merges {
    * @param parts The parts of a merge, ids or -1.
    */
   static of(pieces: Pieces, count: number, parts: (merge: number) => readonly [number, number]): PairMerges | null {
-    const merges = new PairMerges(pieces, count);
+    const latest = new Int32Array(pieces.count).fill(NONE), list = () => new Int32Array(count);
+    const merges = new PairMerges(pieces, { latest, earlier: list(), lefts: list(), results: list() });
     let result = NONE;
     for (let rank = 0; rank < count; rank++) {
       const [left, right] = parts(rank);

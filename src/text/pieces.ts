@@ -6,6 +6,13 @@ export interface PackedPieces {
   /** By id: where an entry's bytes begin and end; a beginning of -1: no such id. */
   readonly starts: Int32Array;
   readonly ends: Int32Array;
+  /** The table of {@linkcode Pieces} without hidden ids, if it is known; no two entries have the same bytes then. */
+  readonly table?: Int32Array;
+}
+
+/** Places of the table of so many ids: a power of two. */
+export function tablePlaces(count: number): number {
+  return 2 ** Math.ceil(Math.log2(2 * count + 2));
 }
 
 /** No entry of that id, or no such entry. */
@@ -41,13 +48,17 @@ export class Pieces {
   #longest = -1;
 
   /** @param hidden Ids that {@linkcode find} must not give. */
-  constructor({ bytes, starts, ends }: PackedPieces, hidden: ReadonlySet<number> = new Set()) {
+  constructor({ bytes, starts, ends, table }: PackedPieces, hidden: ReadonlySet<number> = new Set()) {
     this.count = starts.length;
     this.#hidden = hidden;
     this.#bytes = bytes;
     this.#starts = starts;
     this.#ends = ends;
-    this.#table = new Int32Array(2 ** Math.ceil(Math.log2(2 * this.count + 2))).fill(NONE);
+    if (table !== undefined && hidden.size === 0) {
+      this.#table = table;
+      return;
+    }
+    this.#table = new Int32Array(tablePlaces(this.count)).fill(NONE);
     for (let id = 0; id < this.count; id++) if (starts[id] !== NONE && !hidden.has(id)) this.#insert(id);
   }
 

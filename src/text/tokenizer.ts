@@ -21,13 +21,9 @@ import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { changesTexts } from "./tokenizer_parts.ts";
 import type { JsonObject } from "../json_object.ts";
-import {
-  type AddedToken,
-  readTokenizerFile,
-  type TokenizerFile,
-  tokenizerOf,
-  type TokenizerSource,
-} from "./tokenizer_file.ts";
+import { type AddedToken, type TokenizerFile, tokenizerOf } from "./tokenizer_file.ts";
+import { scansFor } from "./tokenizer_kernels.ts";
+import { type TokenizerSource, tokenizerSource } from "./tokenizer_source.ts";
 import { largest } from "../largest.ts";
 
 /** The part of the library's tokenizer that is used. */
@@ -99,7 +95,7 @@ export class Tokenizer {
    * @throws {InputError} if the tokenizer is missing, garbled, or not byte-level BPE.
    */
   static async fromDirectory(dir: string): Promise<Tokenizer> {
-    return await Tokenizer.#fromFile(readTokenizerFile(dir));
+    return await Tokenizer.fromSource(tokenizerSource(dir));
   }
 
   /**
@@ -108,7 +104,7 @@ export class Tokenizer {
    * @throws {InputError} as {@linkcode Tokenizer.fromDirectory}.
    */
   static async fromSource(source: TokenizerSource): Promise<Tokenizer> {
-    return await Tokenizer.#fromFile(tokenizerOf(source));
+    return await Tokenizer.#fromFile(scansFor(source.bytes).then((scans) => tokenizerOf(source, scans)));
   }
 
   /** The tokenizer of gpt-oss, for checkpoints that bring none; see o200k.ts. */

@@ -1,11 +1,10 @@
-/** Reads tokenizer.json and tokenizer_config.json, and refuses what a byte-level BPE tokenizer cannot be. */
-import { joined } from "../paths.ts";
-import { lstatStored } from "../stored_files.ts";
+/** Takes tokenizer.json and tokenizer_config.json apart, and refuses what a byte-level BPE tokenizer cannot be. */
 import { printable, show } from "../describe.ts";
-import { parseJson, readable, readWhole } from "../read.ts";
 import { InputError } from "../errors.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
+import type { Scan } from "./scanned.ts";
 import { scanTokenizer } from "./tokenizer_scan.ts";
+import { objectOf, type TokenizerSource, tokenizerSource } from "./tokenizer_source.ts";
 import { type AddedToken, type Encoding, isId, parsedWords, type PieceOf, scannedWords } from "./tokenizer_words.ts";
 
 export type { AddedToken } from "./tokenizer_words.ts";
@@ -24,97 +23,28 @@ export interface TokenizerFile extends Encoding {
   readonly config: JsonObject;
 }
 
-/** gpt-oss-20b's tokenizer.json has 28 MB. */
-const MAX_FILE_BYTES = 40_000_000;
-/** gpt-oss's chat template has 17 KB. */
-const MAX_TEXT_BYTES = 1 << 20;
 /** UTF-16 units of an added token. */
 const MAX_CONTENT = 256;
 
 /**
- * Reads a JSON object from a file.
- *
- * @returns null if there is no such file.
- * @throws {InputError} if it cannot be read, is too large, or is not a JSON object.
- */
-function readJsonObject(path: string): JsonObject | null {
-  const bytes = readIfThere(path, MAX_FILE_BYTES);
-  return bytes === null ? null : objectOf(bytes, path);
-}
-
-function objectOf(bytes: Uint8Array<ArrayBuffer>, path: string): JsonObject {
-  const value = parseJson(bytes, path);
-  if (!isObject(value)) throw InputError.of("malformed", { file: path }, "a JSON object", show(value));
-  return value;
-}
-
-/**
- * What tokenizer_config.json of a directory holds; nothing where there is none.
- *
- * @throws {InputError} if it cannot be read, is too large, or is not a JSON object.
- */
-export function readTokenizerConfig(dir: string): JsonObject {
-  return readJsonObject(joined(dir, "tokenizer_config.json")) ?? {};
-}
-
-/**
- * Reads a text file of the checkpoint.
- *
- * @returns null if there is no such file.
- * @throws {InputError} if it cannot be read, is too large, or is not UTF-8.
- */
-export function readText(path: string): string | null {
-  const bytes = readIfThere(path, MAX_TEXT_BYTES);
-  if (bytes === null) return null;
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw InputError.of("malformed", { file: path }, "UTF-8", "other bytes");
-  }
-}
-
-function readIfThere(path: string, mostBytes: number): Uint8Array<ArrayBuffer> | null {
-  const found = readable(path, () => {
-    try {
-      return lstatStored(path);
-    } catch (thrown) {
-      if (thrown instanceof Deno.errors.NotFound) return null;
-      throw thrown;
-    }
-  });
-  return found === null ? null : readWhole(path, mostBytes);
-}
-
-/**
  * Reads the tokenizer of a checkpoint directory.
  *
- * @param scans Whether vocabulary and merges may be read by {@linkcode scanTokenizer}; what comes out is the same.
+ * @param scans As of {@linkcode tokenizerOf}.
  * @throws {InputError} naming the file and what is wrong with it.
  */
-export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
-  const path = joined(dir, "tokenizer.json");
-  const configPath = joined(dir, "tokenizer_config.json");
-  const bytes = readIfThere(path, MAX_FILE_BYTES);
-  if (bytes === null) {
-    throw InputError.saying("missing", { file: path }, "not found, expected the checkpoint's tokenizer");
-  }
-  return tokenizerOf({ path, bytes, configPath, config: readJsonObject(configPath) ?? {} }, scans);
+export function readTokenizerFile(dir: string, scans?: readonly Scan[]): TokenizerFile {
+  return tokenizerOf(tokenizerSource(dir), scans);
 }
 
-/** What a tokenizer is read from. */
-export interface TokenizerSource {
-  /** Of tokenizer.json and of tokenizer_config.json, for messages. */
-  readonly path: string;
-  readonly configPath: string;
-  /** tokenizer.json. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** tokenizer_config.json, or an empty object where there is none. */
-  readonly config: JsonObject;
-}
-
-/** The same of what was read, or will be written. */
-export function tokenizerOf(source: TokenizerSource, scans = true): TokenizerFile {
-  const { path, bytes, configPath, config } = source, scanned = scans ? scanTokenizer(bytes) : null;
+/**
+ * The same of what was read, or will be written.
+ *
+ * @param scans Who may read vocabulary and merges, one after the other, before the whole file is read as JSON; what
+ *   comes out is the same.
+ */
+export function tokenizerOf(source: TokenizerSource, scans: readonly Scan[] = [scanTokenizer]): TokenizerFile {
+  const [scan, ...others] = scans, { path, bytes, configPath, config } = source, scanned = scan?.(bytes) ?? null;
+  if (scanned === null && others.length > 0) return tokenizerOf(source, others);
   const json = objectOf(scanned?.rest ?? bytes, path);
   checkModel(path, json);
   checkSettings(configPath, config, addsPrefixSpace(json["pre_tokenizer"]));
@@ -127,14 +57,14 @@ export function tokenizerOf(source: TokenizerSource, scans = true): TokenizerFil
     addFromConfig(configPath, config, pieceOf, added);
   } catch (thrown) {
     // What reads all of the file as JSON says first what is wrong with the vocabulary.
-    if (scanned !== null) return tokenizerOf(source, false);
+    if (scanned !== null) return tokenizerOf(source, []);
     throw thrown;
   }
   // BPE must not be able to make a special token.
   const hidden = added.filter(({ id, special, content }) => special && pieceOf(id) === content).map(({ id }) => id);
   const found = made(new Set(hidden), added);
   // What is unusual about them is said, or done, by what reads all of the file as JSON.
-  if (found === null) return tokenizerOf(source, false);
+  if (found === null) return tokenizerOf(source, others);
   const idOf = (content: string) => isByteLevel(content) ? found.pieces.find(bytesOfPiece(content)) : -1;
   const where = (i: number) => i < own ? `${path}: added_tokens[${i}]` : `${configPath}: added_tokens_decoder`;
   checkIds(added, { pieceOf, idOf, count }, where);

@@ -5,15 +5,7 @@
  */
 import { byteOfCode } from "./byte_level.ts";
 import type { PackedPieces } from "./pieces.ts";
-
-/** What was read. */
-export interface Scanned {
-  /** The file with an empty vocabulary and no merges, JSON. */
-  readonly rest: Uint8Array<ArrayBuffer>;
-  readonly vocab: PackedPieces;
-  /** Left and right parts of the merges, one after the other: part i ends at `ends[i]`. */
-  readonly parts: { readonly bytes: Uint8Array; readonly ends: Int32Array };
-}
+import type { MemberReader, MemberReaders, MergeParts, Scanned } from "./scanned.ts";
 
 /** Above these the file is read as JSON, which refuses what is too large. */
 const MOST_ID = 1_000_000, MOST_MERGES = 1_000_000;
@@ -25,9 +17,9 @@ const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d, OPEN_BRACKET = 0x5b, CLOSE_BRACKET 
 class Unusual extends Error {}
 
 /** Reads the members; null where the file is not written as such files are. */
-export function scanTokenizer(file: Uint8Array): Scanned | null {
+export function scanTokenizer(file: Uint8Array, readers: MemberReaders | null = null): Scanned | null {
   try {
-    return new Scan(file).read();
+    return new Scan(file).read(readers);
   } catch (thrown) {
     if (thrown instanceof Unusual) return null;
     throw thrown;
@@ -48,8 +40,8 @@ class Scan {
     this.#words = new DataView(file.buffer, file.byteOffset, file.length);
   }
 
-  read(): Scanned {
-    let vocab: Member<PackedPieces> | null = null, merges: Member<Scanned["parts"]> | null = null, model = false;
+  read(readers: MemberReaders | null): Scanned {
+    let vocab: Member<PackedPieces> | null = null, merges: Member<Scanned["merges"]> | null = null, model = false;
     for (const key of this.#members()) {
       if (key !== "model") {
         this.#skip();
@@ -59,20 +51,26 @@ class Scan {
       model = true;
       for (const inner of this.#members()) {
         // Read at once, not passed over first: they are nearly all of the file.
-        if (inner === "vocab" && vocab === null) vocab = this.#member(() => this.#vocab());
-        else if (inner === "merges" && merges === null) merges = this.#member(() => this.#merges());
+        if (inner === "vocab" && vocab === null) vocab = this.#member(() => this.#vocab(), readers?.vocabulary);
+        else if (inner === "merges" && merges === null) merges = this.#member(() => this.#merges(), readers?.merges);
         else if (inner === "vocab" || inner === "merges") throw new Unusual();
         else this.#skip();
       }
     }
     this.#blanks();
     if (this.#at !== this.#file.length || vocab === null || merges === null) throw new Unusual();
-    return { vocab: vocab.value, parts: merges.value, rest: this.#without(vocab, merges) };
+    return { vocab: vocab.value, merges: merges.value, rest: this.#without(vocab, merges) };
   }
 
-  /** Reads a value, and where it stands. */
-  #member<T>(read: () => T): Member<T> {
+  /** Reads a value, and where it stands; the reader, where there is one, instead. */
+  #member<T, R>(read: () => T, reader: MemberReader<R> | undefined): Member<T | R> {
     const from = this.#at;
+    if (reader !== undefined) {
+      const found = reader(from);
+      if (found === null) throw new Unusual();
+      this.#at = found.to;
+      return { from, ...found };
+    }
     // Its texts take fewer bytes than are left; what is never written takes no memory.
     this.#bytes = new Uint8Array(this.#file.length - from);
     this.#end = 0;
@@ -113,7 +111,7 @@ class Scan {
     return { bytes: this.#bytes.slice(0, this.#end), starts: new Int32Array(starts), ends: new Int32Array(ends) };
   }
 
-  #merges(): Scanned["parts"] {
+  #merges(): MergeParts {
     const ends: number[] = [];
     this.#expect(OPEN_BRACKET);
     this.#blanks();

@@ -6,7 +6,7 @@ import { byteLevel, bytesOfPiece, charOfByte, isByteLevel } from "./byte_level.t
 import { BytePairs } from "./byte_pairs.ts";
 import { PairMerges } from "./merges.ts";
 import { pack, Pieces } from "./pieces.ts";
-import type { Scanned } from "./tokenizer_scan.ts";
+import type { Scanned } from "./scanned.ts";
 
 /** A token that is matched in the text before BPE sees it. */
 export interface AddedToken {
@@ -44,17 +44,22 @@ export interface Words {
 const MAX_ID = 4_000_000;
 
 /** Words that were scanned. */
-export function scannedWords({ vocab, parts }: Scanned, model: JsonObject): Words {
+export function scannedWords({ vocab, merges: scanned }: Scanned, model: JsonObject): Words {
   const { bytes, starts, ends } = vocab;
-  const made = (hidden: ReadonlySet<number>): Encoding | null => {
-    const pieces = new Pieces(vocab, hidden);
+  const mergesOf = (pieces: Pieces, hidden: ReadonlySet<number>): PairMerges | null => {
+    // Lists that were made without knowing what is hidden have merges of it.
+    if ("latest" in scanned) return hidden.size > 0 ? null : new PairMerges(pieces, scanned);
     for (let id = 0; id < pieces.count; id++) {
       // Another id is found where an entry stands there twice.
       if (starts[id] !== -1 && !hidden.has(id) && pieces.find(bytes, starts[id], ends[id]) !== id) return null;
     }
+    const part = (i: number) => pieces.find(scanned.bytes, i === 0 ? 0 : scanned.ends[i - 1], scanned.ends[i]);
+    return PairMerges.of(pieces, scanned.ends.length / 2, (i) => [part(2 * i), part(2 * i + 1)]);
+  };
+  const made = (hidden: ReadonlySet<number>): Encoding | null => {
+    const pieces = new Pieces(vocab, hidden);
     for (let byte = 0; byte < 256; byte++) if (pieces.find(Uint8Array.of(byte)) < 0) return null;
-    const part = (i: number) => pieces.find(parts.bytes, i === 0 ? 0 : parts.ends[i - 1], parts.ends[i]);
-    const merges = PairMerges.of(pieces, parts.ends.length / 2, (i) => [part(2 * i), part(2 * i + 1)]);
+    const merges = mergesOf(pieces, hidden);
     return merges && { pieces, pairs: new BytePairs(pieces, merges, model["ignore_merges"] === true) };
   };
   return {

@@ -118,7 +118,7 @@ Deno.test("PairMerges is null where a part or a result is no entry", () => {
 
 for (const [name, dir] of [["tiny", TINY], ["odd", path("tests/goldens/text/odd")]] as const) {
   Deno.test(`BytePairs encodes words of any bytes as Hugging Face's library does (${name})`, () => {
-    const { json } = readTokenizerFile(dir, false), { pairs, added } = readTokenizerFile(dir);
+    const { json } = readTokenizerFile(dir, []), { pairs, added } = readTokenizerFile(dir);
     const model = json["model"] as Record<string, unknown>, vocab = { ...model["vocab"] as Record<string, number> };
     for (const { content, special } of added) if (special) delete vocab[content];
     const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };

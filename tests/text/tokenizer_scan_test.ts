@@ -1,7 +1,10 @@
-/** The fast reader of tokenizer.json beside the reader of JSON: the same tokenizer, or the same refusal. */
+/** The fast readers of tokenizer.json beside the reader of JSON: the same tokenizer, or the same refusal. */
 import { InputError } from "../../src/errors.ts";
+import type { Scan } from "../../src/text/scanned.ts";
 import { readTokenizerFile } from "../../src/text/tokenizer_file.ts";
+import { kernelScan } from "../../src/text/tokenizer_kernels.ts";
 import { scanTokenizer } from "../../src/text/tokenizer_scan.ts";
+import { compileKernels } from "../../src/wasm.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { dose } from "../soak.ts";
@@ -10,8 +13,12 @@ import { lehmer, path, TINY } from "./goldens.ts";
 const encoder = new TextEncoder();
 const latin = (word: string) => Uint8Array.from(word, (character) => character.charCodeAt(0));
 
+const module = await compileKernels();
+/** The script, and the kernels with a few entries and with all of the file in their memory at once. */
+const SCANS: readonly Scan[] = [(file) => scanTokenizer(file), kernelScan(module, 300), kernelScan(module)];
+
 /** What comes of a file: all entries, some words' ids, added tokens; or the refusal. */
-function outcome(dir: string, scans: boolean): unknown {
+function outcome(dir: string, ...scans: readonly Scan[]): unknown {
   try {
     const { pieces, pairs, added } = readTokenizerFile(dir, scans);
     const entries = Array.from({ length: pieces.count }, (_, id) => pieces.has(id) ? [...pieces.bytes(id)] : null);
@@ -25,8 +32,8 @@ function outcome(dir: string, scans: boolean): unknown {
 
 for (const dir of [TINY, path("tests/goldens/text/odd")]) {
   Deno.test(`scanTokenizer() reads what JSON says, however it is indented (${dir.split("/").at(-1)})`, () => {
-    const expected = outcome(dir, false), json = JSON.parse(Deno.readTextFileSync(`${dir}/tokenizer.json`));
-    assertEquals(outcome(dir, true), expected);
+    const expected = outcome(dir), json = JSON.parse(Deno.readTextFileSync(`${dir}/tokenizer.json`));
+    for (const scan of SCANS) assertEquals(outcome(dir, scan), expected);
     const { vocab, ...model } = json.model;
     // Merges before the vocabulary, pairs as texts, everything escaped that may be.
     const reversed = { ...json, model: { merges: model.merges.map(asText), ...model, vocab } };
@@ -37,7 +44,7 @@ for (const dir of [TINY, path("tests/goldens/text/odd")]) {
       using copy = new TemporaryDirectory();
       copyTo(copy, encoder.encode(text));
       assert(scanTokenizer(encoder.encode(text)) !== null, "it was scanned");
-      assertEquals(outcome(copy.path, true), expected);
+      for (const scan of SCANS) assertEquals(outcome(copy.path, scan, scanTokenizer), expected);
     }
   });
 }
@@ -65,8 +72,8 @@ Deno.test("a tokenizer.json with random bytes changed is read alike both ways, o
     const changed = file.slice();
     for (let n = below(3); n >= 0; n--) changed[below(changed.length)] = signs[below(signs.length)]!;
     copyTo(dir, changed);
-    const slow = outcome(dir.path, false);
-    assertEquals(outcome(dir.path, true), slow);
+    const slow = outcome(dir.path);
+    for (const scan of SCANS) assertEquals(outcome(dir.path, scan), slow);
     if (typeof slow === "string") refused++;
   }
   assert(refused > 5, `${refused} refused`);

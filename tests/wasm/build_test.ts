@@ -32,7 +32,8 @@ Deno.test("importSharedMemory() refuses what would run or be written once per th
 Deno.test("wasm/pkg holds the module that ABI.md describes", () => {
   const module = new WebAssembly.Module(wasm);
   assertEquals(WebAssembly.Module.imports(module), [{ module: "env", name: "memory", kind: "memory" }]);
-  const kernels = [...KERNELS, "qdq", "encode", "encode_blocks", "decode", "exp"];
+  const tokenizer = ["tokenizer_vocabulary", "tokenizer_table", "tokenizer_merges"];
+  const kernels = [...KERNELS, "qdq", "encode", "encode_blocks", "decode", "exp", ...tokenizer];
   const exported = WebAssembly.Module.exports(module).map(({ name, kind }) => `${kind} ${name}`).sort();
   const expected = [...kernels, ...PROBES, "heap_base"].map((name) => `function ${name}`);
   assertEquals(exported, [...expected, "global __stack_pointer"].sort());

@@ -89,6 +89,9 @@ mod store;
 mod swiglu;
 #[rustfmt::skip] // Text of instructions, a few a line.
 mod text_macros;
+mod tokenizer_merges;
+mod tokenizer_text;
+mod tokenizer_vocabulary;
 
 unsafe extern "C" {
     static __heap_base: u8;
