@@ -1,7 +1,8 @@
 /**
- * The formats of strings as regular expressions: those of OpenAI's structured outputs, and uri. They take the usual
- * part of what the formats' RFCs allow, which is what the types of Python's clients read: no leap seconds, which only
- * some minutes have; no quoted names and no IP addresses in emails; of uris those with `://` and the name of a host.
+ * The formats of strings as regular expressions: those of OpenAI's structured outputs, uri, OpenAPI's `byte`, and those
+ * of pydantic's types. They take the usual part of what the formats' RFCs allow, which is what the types of Python's
+ * clients read: no leap seconds, which only some minutes have; no quoted names and no IP addresses in emails; of uris
+ * those with `://` and the name of a host.
  */
 
 const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
@@ -61,6 +62,34 @@ const EMAIL = (() => {
   return String.raw`${atom}+(?:\.${atom}+)*@(?:${label(a)}\.)+${label("[A-Za-z]")}`;
 })();
 
+const HEX = "[0-9a-fA-F]";
+/** UUIDs of a version, with the variant of RFC 9562, which alone has versions. */
+const uuidOf = (version: number) => `${HEX}{8}-${HEX}{4}-${version}${HEX}{3}-[89abAB]${HEX}{3}-${HEX}{12}`;
+const VERSIONS = [1, 3, 4, 5, 6, 7, 8];
+
+/**
+ * Bytes as RFC 4648 writes them: in whole groups of four characters, the bits that are left over zero. Readers differ
+ * in what else they take; pydantic's base64 of `bytes` refuses other bits, its `Base64Bytes` a last group without `=`.
+ *
+ * @param last The characters for 62 and 63.
+ */
+const base64Of = (last: string) => {
+  const six = `[A-Za-z0-9${last}]`;
+  return `(?:${six}{4})*(?:${six}[AQgw]==|${six}{2}[AEIMQUYcgkosw048]=)?`;
+};
+
+/** The path, query and fragment of a uri. */
+const AFTER_HOST = String.raw`(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*` +
+  String.raw`(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?` +
+  String.raw`(?:#(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?`;
+const SCHEME = String.raw`[A-Za-z][A-Za-z0-9+.-]*://`;
+const PLACE = `${HOST_OF_URI}(?::${PORT})?`;
+/** Several hosts of a database, each with a user and a password or none. */
+const HOSTS = (() => {
+  const name = "(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+", place = `(?:${name}(?::${name})?@)?${PLACE}`;
+  return `${place}(?:,${place})*`;
+})();
+
 /** Patterns by format; each is of the whole text. */
 export const FORMATS: ReadonlyMap<string, string> = new Map(
   Object.entries({
@@ -72,11 +101,13 @@ export const FORMATS: ReadonlyMap<string, string> = new Map(
     "hostname": HOST,
     "ipv4": IPV4,
     "ipv6": IPV6,
-    "uuid": "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-    "uri": String.raw`[A-Za-z][A-Za-z0-9+.-]*://${HOST_OF_URI}(?::${PORT})?` +
-      String.raw`(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*` +
-      String.raw`(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?` +
-      String.raw`(?:#(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?`,
+    "uuid": `${HEX}{8}(?:-${HEX}{4}){3}-${HEX}{12}`,
+    ...Object.fromEntries(VERSIONS.map((version) => [`uuid${version}`, uuidOf(version)])),
+    "base64": base64Of("+/"),
+    "base64url": base64Of("_-"),
+    "byte": base64Of("+/"),
+    "uri": `${SCHEME}${PLACE}${AFTER_HOST}`,
+    "multi-host-uri": `${SCHEME}${HOSTS}${AFTER_HOST}`,
   }).map(([name, source]) => [name, `^(?:${source})$`]),
 );
 

@@ -27,6 +27,7 @@ const NOTES: ReadonlySet<string> = new Set([
   "writeOnly",
   "contentEncoding",
   "contentMediaType",
+  "contentSchema",
   "discriminator",
 ]);
 

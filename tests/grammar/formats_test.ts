@@ -107,3 +107,73 @@ Deno.test("parts of uris may be empty, units have digits, and characters have a 
     }
   }
 });
+
+Deno.test("UUIDs of a version have its digit, and one of the variant that has versions", () => {
+  // Of these pydantic 2.14.4 takes the same as `UUID1` and so on, spelled like this.
+  const digits = [..."0123456789abcdefABCDEF"];
+  for (const version of [1, 3, 4, 5, 6, 7, 8]) {
+    const isUuid = reader(`uuid${version}`);
+    for (const digit of digits) {
+      for (const variant of digits) {
+        const text = `123e4567-e89b-${digit}2d3-${variant}456-426614174000`;
+        assertEquals(isUuid(text), digit === `${version}` && "89abAB".includes(variant), text);
+      }
+    }
+    const good = `123E4567-e89b-${version}2d3-a456-4266141740fF`;
+    for (let at = 0; at < good.length; at++) {
+      const rest = [good.slice(0, at), good.slice(at + 1)] as const, minus = good[at] === "-";
+      // The digits of the version and the variant were looked at above.
+      if (at !== 14 && at !== 19) assertEquals(isUuid(rest.join("0")), !minus, rest.join("0"));
+      for (const other of ["", "g", "-"]) {
+        assertEquals(isUuid(rest.join(other)), minus && other === "-", rest.join(other));
+      }
+    }
+    for (const text of [`{${good}}`, `urn:uuid:${good}`, `${good}0`, ""]) assertEquals(isUuid(text), false, text);
+  }
+});
+
+Deno.test("base64 is what Node writes of the bytes that it reads", () => {
+  const six = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_= "];
+  for (const format of ["base64", "byte", "base64url"] as const) {
+    const isBase64 = reader(format), coding = format === "base64url" ? "base64url" : "base64";
+    const check = (text: string) => {
+      const written = Buffer.from(text, coding).toString(coding);
+      // Node leaves out the `=` of base64url, as it may.
+      const whole = written.padEnd(Math.ceil(written.length / 4) * 4, "=");
+      assertEquals(isBase64(text), text === whole, `${format}: ${text}`);
+    };
+    for (const a of six) {
+      for (const b of six) for (const text of [`${a}${b}==`, `A${a}${b}=`, `${a}AA${b}`, `QUJD${a}${b}==`]) check(text);
+    }
+    for (const length of upTo(13)) {
+      for (const end of ["", "=", "==", "===", "===="]) check("A".repeat(length) + end);
+    }
+    for (const text of ["QQ==QQ==", "QUI=QQ==", "QQ==\n", "QU\nJD", "QQ%3D%3D"]) check(text);
+  }
+});
+
+Deno.test("uris of several hosts have each with its user, password and port or without", () => {
+  const isUri = reader("multi-host-uri"), host = "mongodb://", part = "a._~-%40Z9";
+  // Each was given to MultiHostUrl of pydantic 2.14.4, which reads these, and not the next ones.
+  for (
+    const rest of [
+      "a",
+      "a.b:27017/x?y=z&w=majority#v",
+      "a,b,c",
+      "a:1,b:65535/x",
+      `${part}@a`,
+      `${part}:${part}@a:1`,
+      `${part}:${part}@a:1,${part}@b.c,d/x`,
+      "1.2.3.4,a",
+    ]
+  ) assertEquals(isUri(host + rest), true, rest);
+  for (const rest of ["a:65536", "a:1,b:65536", "a b", "a,b c", ":1", "a,:1", "a,", ",a", "a,,b", "u@", "u@/x"]) {
+    assertEquals(isUri(host + rest), false, rest);
+  }
+  // These it reads, as what nobody means.
+  for (const rest of ["", "a,1.2.3.999", "@a", "u:@a", "u:p:q@a", "u@v@a", "a/b,c@d e"]) {
+    assertEquals(isUri(host + rest), false, rest);
+  }
+  for (const text of ["a", "//a", "://a", "1x://a", "mongodb:a", "mongodb:/a"]) assertEquals(isUri(text), false, text);
+  assertEquals(reader("uri")("mongodb://a,b"), false);
+});

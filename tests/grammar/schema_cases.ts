@@ -84,6 +84,17 @@ export const SCHEMA_CASES: readonly [schema: unknown, good: readonly string[], b
   [{ type: "string", format: "uuid" }, ['"123e4567-e89b-12d3-a456-426614174000"'], [
     '"123e4567e89b12d3a456426614174000"',
   ]],
+  [{ type: "string", format: "byte" }, ['"aGk="', '""', '"+/+/"'], ['"aGk"', '"aGk =="']],
+  [
+    {
+      type: "string",
+      contentEncoding: "base64",
+      contentMediaType: "application/json",
+      contentSchema: { type: "null" },
+    },
+    ['"bnVsbA=="', '"no base64"'],
+    ["null"],
+  ],
   [{ type: "string", format: "uri" }, ['"https://example.org:80/a/b?c=d#e"'], ['"example"', '"http//x"']],
   [{ type: "integer" }, ["0", "-12", "123456789012345678"], ["1.5", '"1"']],
   [{ type: "integer", minimum: 5, maximum: 12 }, ["5", "9", "10", "12"], ["4", "13", "-7", "100", "1"]],
