@@ -30,18 +30,32 @@ export type Conversion = {
 const KINDS: readonly ConvertedKind[] = ["experts", "attention"];
 /** Formats in which the numbers are a trained model's own: GPT-OSS was trained to be MXFP4. */
 const TRAINED: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
+/** Formats of plain numbers, which no scheme converts to. */
+const PLAIN: readonly string[] = ["bf16", "f16", "f32"];
 
 /** Whether numbers of a format are a trained model's own: not where a conversion has made them. */
-export function isTrained(format: string, kind: ConvertedKind, conversions: readonly Conversion[]): boolean {
+function isTrained(format: string, kind: ConvertedKind, conversions: readonly Conversion[]): boolean {
   return TRAINED.some((trained) => trained === format) &&
     !conversions.some((conversion) => conversion[kind]?.to.includes(format));
+}
+
+/**
+ * Formats that have changed numbers of a format before, for messages: none where they are a trained model's own. Those
+ * of a GGUF file are stored as plain ones, and have lost what its format has lost: q8_0 is named, and not f32.
+ */
+export function lossyFormats(format: string, kind: ConvertedKind, conversions: readonly Conversion[]): string[] {
+  if (isTrained(format, kind, conversions)) return [];
+  if (!PLAIN.includes(format)) return [format];
+  const made = conversions.flatMap((conversion) => conversion[kind] ?? []).findLast(({ to }) => to.includes(format));
+  const others = made?.to.filter((other) => !PLAIN.includes(other)) ?? [];
+  return others.length === 0 ? [format] : others;
 }
 
 /** Formats that weights had been quantized to before they were converted to those that they have. */
 export function quantizedBefore(conversions: readonly Conversion[]): string[] {
   const before = conversions.flatMap((conversion, step) =>
     KINDS.flatMap((kind) =>
-      conversion[kind]?.from.filter((format) => !isTrained(format, kind, conversions.slice(0, step))) ?? []
+      conversion[kind]?.from.flatMap((format) => lossyFormats(format, kind, conversions.slice(0, step))) ?? []
     )
   );
   return [...new Set(before)];

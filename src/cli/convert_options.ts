@@ -17,13 +17,15 @@ export const CONVERT: CommandSpec<typeof OPTIONS> = {
   examples: [
     {
       line: "mxoss convert --gguf gpt-oss-20b-mxfp4.gguf --out converted",
-      does: "makes a checkpoint of a GGUF file, in Hugging Face's MXFP4 layout",
+      does: "makes a checkpoint of a GGUF file, in one of Hugging Face's layouts",
     },
   ],
   notes: [
-    "Experts are MXFP4 in the file, and their codes and scales are moved, not computed. What else is stored as " +
-    "float32 becomes bfloat16 where that holds all numbers of the tensor, and stays float32 where it does not. Q8_0, " +
-    "which has lost digits of the model's bfloat16, becomes float32, which holds it exactly. Other types are refused.",
+    "Of experts in MXFP4 codes and scales are moved, not computed. Fine-tuned models have experts that are stored as " +
+    "all else is: they are transposed into the layout without quantization, and mxoss quantize makes them MXFP4. " +
+    "What is float32 becomes bfloat16 where that holds all numbers of a tensor of at most 64 MiB, and stays so " +
+    "otherwise. Q8_0, which has lost digits of the model's bfloat16, becomes float32, which holds it exactly. " +
+    "Other types are refused, and experts of which some are MXFP4 alone.",
     "The vocabulary becomes a tokenizer.json that cuts text as o200k does, and the chat template a file of its own. " +
     "What GGUF has no key for is what every gpt-oss has: windows in every second layer, YaRN whose bounds are not " +
     "rounded, a limit of 7 in SwiGLU.",

@@ -1,5 +1,5 @@
 /** Whether linears are stored as the weights of a scheme are. */
-import { type Conversion, type ConvertedKind, isTrained } from "../checkpoint/conversions.ts";
+import { type Conversion, type ConvertedKind, lossyFormats } from "../checkpoint/conversions.ts";
 import { EXPERT } from "../checkpoint/quark/module_names.ts";
 import { InputError } from "../errors.ts";
 import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
@@ -52,8 +52,8 @@ export function furtherLoss(
   converted: Iterable<Pick<StoredLinear, "module" | "weight">>,
   conversions: readonly Conversion[],
 ): string[] {
-  const lossy = [...converted].filter(({ module, weight }) => !isTrained(weight, kindOf(module), conversions));
-  const formats = [...new Set(lossy.map(({ weight }) => weight))];
+  const all = [...converted].flatMap(({ module, weight }) => lossyFormats(weight, kindOf(module), conversions));
+  const formats = [...new Set(all)];
   return formats.length === 0 ? [] : [`weights that are ${formats.join(" and ")} already are quantized again`];
 }
 

@@ -35,7 +35,27 @@ Deno.test("mxoss convert says which numbers the file has rounded", async () => {
   assertMatch(shown.stdout, /^quantized +attention bf16 to q8_0\/f32, by config\.json$/m);
   const further = ["quantize", "--model", `${dir.path}/new`, "--scheme", "w_mxfp4", "--attention", "ptpc_fp8"];
   const again = await inProcess([...further, "--out", `${dir.path}/fp8`]);
-  assertMatch(again.stderr, /warning: weights that are f32 already are quantized again\n/);
+  assertMatch(again.stderr, /warning: weights that are q8_0 already are quantized again\n/);
+  const twice = await inProcess(["inspect", "--model", `${dir.path}/fp8`]);
+  assertMatch(twice.stderr, /\/config\.json: weights were quantized more than once: to q8_0 before\n/);
+});
+
+Deno.test("mxoss convert takes experts that are not MXFP4, which quantize makes MXFP4 and warns of", async () => {
+  using dir = new TemporaryDirectory();
+  const out = `${dir.path}/new`, four = `${dir.path}/four`;
+  const done = await inProcess(["convert", "--gguf", `${GOLDENS}experts-q8_0.gguf`, "--out", out]);
+  assertMatch(done.stderr, /^warning: \S+\.weight and 15 more: Q8_0, rounded from what the model had; /);
+  assertEquals(done.code, 0);
+  const shown = await inProcess(["inspect", "--model", out]);
+  assertEquals([shown.stderr, shown.code], ["", 0]);
+  assertMatch(shown.stdout, /^layout +hf_bf16$/m);
+  const record = /^quantized +experts bf16 to q8_0\/f32 and attention bf16 to q8_0\/f32, by config\.json$/m;
+  assertMatch(shown.stdout, record);
+  const again = await inProcess(["quantize", "--model", out, "--scheme", "w_mxfp4", "--out", four]);
+  assertEquals([again.stderr, again.code], ["warning: weights that are q8_0 already are quantized again\n", 0]);
+  const answer = await inProcess(["--model", four, "--raw", "--max-tokens", "3", "The quick brown fox"]);
+  assertMatch(answer.stderr, /^warning: \S+config\.json: weights were quantized more than once: to q8_0 before\n/);
+  assertEquals(answer.code, 0);
 });
 
 const other = gguf({ values: [["general.architecture", [8, "llama"]]] });
@@ -43,6 +63,11 @@ const cases: readonly (readonly [name: string, bytes: Uint8Array | null, message
   ["none.gguf", null, /none\.gguf: no such file$/],
   ["text.gguf", new TextEncoder().encode("hello, world"), /text\.gguf: expected a GGUF file, got none$/],
   ["empty.gguf", new Uint8Array(0), /empty\.gguf: expected a GGUF file, got none$/],
+  [
+    "pointer.gguf",
+    new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+    /pointer\.gguf: expected a GGUF file, got a git-LFS pointer, in place of the file itself \(git lfs pull [^)]*\)$/,
+  ],
   ["llama.gguf", other, /llama\.gguf: general\.architecture: expected gpt-oss, got "llama"$/],
   ["cut.gguf", Deno.readFileSync(Q8).slice(0, 3000), /cut\.gguf: ends within its header$/],
   [
@@ -64,10 +89,45 @@ for (const [name, bytes, message] of cases) {
   });
 }
 
-Deno.test("mxoss convert refuses a directory, and other types by tensor and type", async () => {
+Deno.test("mxoss convert says what to name in place of a directory, a repository or an address", async () => {
   using dir = new TemporaryDirectory();
-  const { stderr } = await inProcess(["convert", "--gguf", dir.path, "--out", `${dir.path}/new`]);
-  assertEquals(stderr, `error: ${dir.path}: expected a GGUF file, got a directory\n`);
+  const refused = async (path: string) => {
+    const { stderr, stdout, code } = await inProcess(["convert", "--gguf", path, "--out", `${dir.path}/new`]);
+    assertEquals([code, stdout], [2, ""]);
+    assert(![...Deno.readDirSync(dir.path)].some(({ name }) => name === "new"));
+    return stderr;
+  };
+  const expected = "expected a GGUF file", none = "no such file; of a repository, name the file that this downloads: ";
+  assertEquals(await refused(dir.path), `error: ${dir.path}: ${expected}, got a directory without one\n`);
+  dir.write("a/b/c/deep.gguf", "");
+  dir.write("a/b/notes.txt", "");
+  const found = `such as ${dir.path}/a/b/c/deep.gguf, got a directory`;
+  assertEquals(await refused(`${dir.path}/`), `error: ${dir.path}/: ${expected}, ${found}\n`);
+  dir.write("z.GGUF", "");
+  assertMatch(await refused(dir.path), /: expected a GGUF file, such as \S+\/z\.GGUF, got a directory\n$/);
+  dir.write("hf/model.safetensors", "");
+  assertMatch(await refused(`${dir.path}/hf`), /, got a directory of safetensors, which needs no conversion\n$/);
+  dir.write("torch/model.pth", "");
+  assertMatch(
+    await refused(`${dir.path}/torch`),
+    /: expected a GGUF file, got a directory: weights of PyTorch, [^\n]*\n$/,
+  );
+  assertEquals(await refused("/dev/null"), `error: /dev/null: ${expected}, got a device or a pipe\n`);
+  for (const name of ["org/gpt-GGUF", "org/gpt-GGUF:Q8_0", "org/gpt-GGUF@main"]) {
+    assertEquals(await refused(name), `error: ${name}: ${none}hf download org/gpt-GGUF FILE.gguf\n`);
+  }
+  for (const path of ["org/name.gguf", "org/two/three", `${dir.path}/none`, "gpt-oss:20b"]) {
+    assertEquals(await refused(path), `error: ${path}: no such file\n`);
+  }
+  const web = "https://huggingface.co/org/gpt-GGUF", downloads = "name the file that this downloads: hf download";
+  const address = `an address, and nothing is downloaded here; ${downloads} org/gpt-GGUF`;
+  assertEquals(await refused(web), `error: ${web}: ${address} FILE.gguf\n`);
+  const file = `${web}/resolve/main/Q8_0/x.gguf?download=true`;
+  assertEquals(await refused(file), `error: ${file}: ${address} Q8_0/x.gguf\n`);
+});
+
+Deno.test("mxoss convert refuses other types by tensor and type", async () => {
+  using dir = new TemporaryDirectory();
   // In the header a type follows the sizes: the output's are the vocabulary and the width.
   const bytes = Deno.readFileSync(Q8), name = new TextEncoder().encode("output.weight");
   const at = bytes.findIndex((_, i) => name.every((byte, k) => bytes[i + k] === byte));

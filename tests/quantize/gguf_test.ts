@@ -3,28 +3,21 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { InputError } from "../../src/errors.ts";
 import { decodeQ8, splitBlocks } from "../../src/quantize/gguf/blocks.ts";
-import { convert, type GgufPlan, planConversion } from "../../src/quantize/gguf/convert.ts";
-import { Sources } from "../../src/quantize/hashes.ts";
-import { Journal } from "../../src/quantize/journal.ts";
-import type { Watch } from "../../src/quantize/write_shards.ts";
+import { planConversion } from "../../src/quantize/gguf/convert.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { GOLDENS, run } from "./gguf_runs.ts";
 
-const GOLDENS = new URL("../goldens/gguf/", import.meta.url).pathname;
 type Tensors = Record<string, [dtype: string, shape: number[], sha256: string]>;
 /** What each tensor must be, by make.py: llama.cpp's converter and gguf-py. */
 const EXPECTED = JSON.parse(Deno.readTextFileSync(`${GOLDENS}expected.json`));
 const FILES: Record<string, string> = {
   ...{ bf16: "model-bf16.gguf", f32: "model-f32.gguf", f16: "model-f16.gguf", q8_0: "model-q8_0.gguf" },
   split: "model-split-00002-of-00002.gguf",
+  ...{ "experts-bf16": "experts-bf16.gguf", "experts-f16": "experts-f16.gguf" },
+  ...{ "experts-f32": "experts-f32.gguf", "experts-q8_0": "experts-q8_0.gguf" },
 };
-
-async function run(plan: GgufPlan, to: string, shardBytes = 5e9, watch: Watch = {}) {
-  const sources = (await Sources.read(plan.files))!;
-  using journal = Journal.open(to, { settings: String(shardBytes), sources });
-  return await convert(plan, shardBytes, { journal, sources, watch });
-}
 
 function tensorsIn(dir: string): Tensors {
   const files = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) => name.endsWith(".safetensors"));
@@ -44,12 +37,27 @@ for (const [kind, file] of Object.entries(FILES)) {
     assertEquals(written!.files.at(-1), "config.json");
     assertEquals(tensorsIn(`${dir.path}/out`), EXPECTED[kind]);
     const { layout, config, warnings } = openCheckpoint(`${dir.path}/out`);
-    assertEquals([layout, warnings], ["hf_mxfp4", []]);
+    assertEquals([layout, warnings], [kind.startsWith("experts") ? "hf_bf16" : "hf_mxfp4", []]);
     assertEquals([config.layers, config.experts, config.topK, config.slidingWindow], [2, 4, 2, 16]);
     assertEquals([config.rmsNormEps, config.rope.theta, config.rope.yarn!.factor], [1e-5, 150_000, 32]);
     assertEquals([config.rope.yarn!.truncate, config.sliding, config.swigluLimit], [false, [true, false], 7]);
   });
 }
+
+Deno.test("gguf: config.json says how experts are stored, and has floats where transformers wants them", async () => {
+  using dir = new TemporaryDirectory();
+  const texts = [];
+  for (const kind of ["q8_0", "experts-q8_0", "experts-bf16"]) {
+    await run(await planConversion(GOLDENS + FILES[kind]), `${dir.path}/${kind}`);
+    texts.push(Deno.readTextFileSync(`${dir.path}/${kind}/config.json`));
+  }
+  for (const text of texts) assertMatch(text, /"swiglu_limit": 7\.0,/);
+  const [four, eight, plain] = texts.map((text) => JSON.parse(text)), lost = { from: ["bf16"], to: ["q8_0", "f32"] };
+  assertEquals([four.quantization_config.quant_method, four.mxoss_quantized], ["mxfp4", [{ attention: lost }]]);
+  assertEquals([eight.quantization_config, eight.mxoss_quantized], [undefined, [{ experts: lost, attention: lost }]]);
+  assertEquals([plain.quantization_config, plain.mxoss_quantized], [undefined, undefined]);
+  assertEquals([four, eight, plain].map((config) => config.torch_dtype), ["float32", "float32", "bfloat16"]);
+});
 
 Deno.test("gguf: the vocabulary becomes the tokenizer that it came from", async () => {
   using dir = new TemporaryDirectory();
@@ -71,22 +79,24 @@ Deno.test("gguf: the vocabulary becomes the tokenizer that it came from", async 
   assertEquals(template, "{% for m in messages %}{{ m.content }}\n{% endfor %}");
 });
 
-Deno.test("gguf: a stopped conversion goes on, and several files hold the same tensors", async () => {
-  using dir = new TemporaryDirectory();
-  const plan = await planConversion(GOLDENS + FILES["bf16"]), out = `${dir.path}/out`;
-  let stopped = 0, seen = 0;
-  while (true) {
-    // Slow enough for a pause after each piece.
-    const watch = { onProgress: () => waste(5), stop: () => ++seen % 8 === 0 };
-    if (await run(plan, out, 20_000, watch) !== null) break;
-    assert(![...Deno.readDirSync(out)].some(({ name }) => name === "config.json"));
-    stopped++;
-  }
-  assert(stopped > 0, "it was never stopped");
-  assertEquals(tensorsIn(out), EXPECTED.bf16);
-  assert(!Deno.readDirSync(out).some(({ name }) => name.includes("journal")));
-  assertEquals(openCheckpoint(out).source.files.length > 3, true);
-});
+for (const kind of ["bf16", "experts-q8_0"]) {
+  Deno.test(`gguf: a stopped conversion goes on, and several files hold the same tensors: ${kind}`, async () => {
+    using dir = new TemporaryDirectory();
+    const plan = await planConversion(GOLDENS + FILES[kind]), out = `${dir.path}/out`;
+    let stopped = 0, seen = 0;
+    while (true) {
+      // Slow enough for a pause after each piece.
+      const watch = { onProgress: () => waste(5), stop: () => ++seen % 8 === 0 };
+      if (await run(plan, out, 20_000, watch) !== null) break;
+      assert(![...Deno.readDirSync(out)].some(({ name }) => name === "config.json"));
+      stopped++;
+    }
+    assert(stopped > 0, "it was never stopped");
+    assertEquals(tensorsIn(out), EXPECTED[kind]);
+    assert(!Deno.readDirSync(out).some(({ name }) => name.includes("journal")));
+    assertEquals(openCheckpoint(out).source.files.length > 3, true);
+  });
+}
 
 function waste(milliseconds: number): void {
   for (const until = performance.now() + milliseconds; performance.now() < until;);

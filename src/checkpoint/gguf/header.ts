@@ -4,6 +4,7 @@
  */
 import { printable, shapeText, show } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
+import { foreignBytes } from "../../foreign.ts";
 import { readable, readExactly } from "../../read.ts";
 import { openStored, statStored } from "../../stored_files.ts";
 import { Cursor, type GgufValue, Short } from "./cursor.ts";
@@ -69,7 +70,7 @@ export function openGguf(path: string): GgufFile {
 function parse(head: Uint8Array<ArrayBuffer>, path: string, size: number): GgufFile {
   const cursor = new Cursor(head, path);
   if (head.length < 4 || cursor.u32() !== MAGIC) {
-    throw InputError.of("malformed", { file: path }, "a GGUF file", "none");
+    throw InputError.of("malformed", { file: path }, "a GGUF file", foreignBytes(head) ?? "none");
   }
   const version = cursor.u32();
   if (!VERSIONS.includes(version)) {

@@ -4,6 +4,7 @@ import { InputError } from "../../errors.ts";
 import { printable } from "../../describe.ts";
 import type { GgufValue } from "./cursor.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "./header.ts";
+import { refuseMistaken } from "./mistaken.ts";
 
 /** The files of a model as one. */
 export interface GgufModel {
@@ -23,6 +24,7 @@ const NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
  * @throws {InputError} where one is missing or is no GGUF file, or they are not of one model.
  */
 export function openGgufModel(path: string): GgufModel {
+  refuseMistaken(path);
   // Where a file says that it is one of none or of one, it is the whole model.
   const opened = openGguf(path), count = Math.max(1, numberOf(opened, COUNT) ?? 1);
   const [, stem, , of] = NAME.exec(basename(path)) ?? [];

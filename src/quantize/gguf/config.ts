@@ -10,6 +10,12 @@ import type { Metadata } from "./metadata.ts";
 
 const ARCHITECTURE = "gpt-oss";
 
+/** `quantization_config` where the experts are MXFP4; others have none. */
+export const MXFP4_CONFIG = {
+  quant_method: "mxfp4",
+  modules_to_not_convert: ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"],
+} as const;
+
 /** Refuses another model's file, before anything that only models of GPT-OSS have. */
 export function refuseOtherModel(metadata: Metadata): void {
   if (metadata.text("general.architecture") !== ARCHITECTURE) metadata.refuse("general.architecture", ARCHITECTURE);
@@ -65,15 +71,6 @@ export function ggufConfig(
     ...positions(metadata, key),
     tie_word_embeddings: false,
     vocab_size: vocab,
-    quantization_config: {
-      quant_method: "mxfp4",
-      modules_to_not_convert: [
-        "model.layers.*.self_attn",
-        "model.layers.*.mlp.router",
-        "model.embed_tokens",
-        "lm_head",
-      ],
-    },
     ...(special.eos.length === 0 ? {} : { eos_token_id: special.eos[0] }),
     ...(special.pad === null ? {} : { pad_token_id: special.pad }),
   };

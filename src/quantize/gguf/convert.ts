@@ -1,7 +1,7 @@
-/** From a GGUF file to a checkpoint in Hugging Face's MXFP4 layout, number for number. */
+/** From a GGUF file to a checkpoint in one of Hugging Face's layouts, number for number. */
 import { writeWhole } from "../../checkpoint/atomic.ts";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
-import { type Conversion, CONVERSIONS_KEY } from "../../checkpoint/conversions.ts";
+import { type Conversion, CONVERSIONS_KEY, type ConvertedKind } from "../../checkpoint/conversions.ts";
 import { type GgufModel, openGgufModel } from "../../checkpoint/gguf/split.ts";
 import { READ_TYPES } from "../../checkpoint/gguf/types.ts";
 import type { SourceFile } from "../../checkpoint/source.ts";
@@ -11,7 +11,8 @@ import { Tokenizer } from "../../text/tokenizer.ts";
 import type { Sources } from "../hashes.ts";
 import type { Journal } from "../journal.ts";
 import { jsonText, type Watch, writeShards, type Written } from "../write_shards.ts";
-import { ggufConfig, refuseOtherModel } from "./config.ts";
+import { withFloats } from "../write_quark_config.ts";
+import { ggufConfig, MXFP4_CONFIG, refuseOtherModel } from "./config.ts";
 import { jobOf } from "./jobs.ts";
 import { Metadata } from "./metadata.ts";
 import { type Piece, piecesOf } from "./tensors.ts";
@@ -48,7 +49,7 @@ export async function planConversion(path: string): Promise<GgufPlan> {
     files: gguf.files.map(({ path, bytes }) => ({ path, bytes })),
     pieces,
     companions: { "generation_config.json": jsonText(generation), ...companions },
-    config,
+    config: pieces.some(({ kind }) => kind === "experts") ? { ...config, quantization_config: MXFP4_CONFIG } : config,
     rounded: rounded.map(({ name }) => name),
   };
 }
@@ -91,16 +92,21 @@ export async function convert(
   // To transformers the dtype that all plain tensors are rounded to.
   const plain = jobs.flatMap(({ tensors }) => tensors).filter(({ dtype }) => dtype !== "U8");
   const dtype = plain.every(({ dtype }) => dtype === "BF16") ? "bfloat16" : "float32";
-  writeWhole(`${dir}/${CONFIG}`, jsonText({ ...config, ...roundedAttention(rounded), torch_dtype: dtype }));
+  const said = withFloats({ ...config, ...conversionsOf(rounded), torch_dtype: dtype });
+  writeWhole(`${dir}/${CONFIG}`, jsonText(said));
   verify(dir);
   journal.finish();
   return { files: [...weights.files, ...Object.keys(companions), CONFIG], bytes: weights.bytes };
 }
 
-/** Keeps in config.json that numbers of attention are no longer the model's own: quantized again they lose further. */
-function roundedAttention(rounded: readonly string[]): Record<string, unknown> {
-  if (!rounded.some((name) => name.includes(".attn_"))) return {};
-  const step: Conversion = { attention: { from: ["bf16"], to: ["q8_0", "f32"] } };
+/** What of a tensor's name says that it is of linears that are converted together. */
+const SIGNS: readonly (readonly [ConvertedKind, string])[] = [["experts", "_exps."], ["attention", ".attn_"]];
+
+/** Keeps in config.json that numbers are no longer the model's own: quantized again they lose further. */
+function conversionsOf(rounded: readonly string[]): Record<string, unknown> {
+  const kinds = SIGNS.filter(([, sign]) => rounded.some((name) => name.includes(sign)));
+  if (kinds.length === 0) return {};
+  const step: Conversion = Object.fromEntries(kinds.map(([kind]) => [kind, { from: ["bf16"], to: ["q8_0", "f32"] }]));
   return { [CONVERSIONS_KEY]: [step] };
 }
 

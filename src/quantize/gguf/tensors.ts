@@ -42,11 +42,26 @@ export interface ExpertBlocks {
   readonly from: readonly ReadTensor[];
 }
 
+/**
+ * Experts of other types, [experts, rows, cols] each, which are transposed to [experts, cols, parts * rows]: what the
+ * rows of two become alternates.
+ */
+export interface TransposedExperts {
+  readonly kind: "transposed";
+  readonly name: string;
+  readonly experts: number;
+  /** Of each tensor of `from`. */
+  readonly rows: number;
+  readonly cols: number;
+  readonly from: readonly ReadTensor[];
+}
+
 /** All of a checkpoint, layer by layer. */
-export type Piece = PlainTensor | JoinedBias | ExpertBlocks;
+export type Piece = PlainTensor | JoinedBias | ExpertBlocks | TransposedExperts;
 
 const VECTOR: readonly GgufType["name"][] = ["F32", "F16", "BF16"];
 const MATRIX: readonly GgufType["name"][] = [...VECTOR, "Q8_0"];
+const EXPERTS: readonly GgufType["name"][] = [...MATRIX, "MXFP4"];
 
 /**
  * Finds all tensors of a model.
@@ -99,7 +114,18 @@ export function piecesOf(model: GgufModel, config: ModelConfig): Piece[] {
     const file = files[tensors.get(other[0]!)!.file]!.path;
     throw InputError.of("unsupported", { file }, "tensors of GPT-OSS alone", firstOf(other.map(printable)));
   }
+  refuseMixed(pieces, files.map(({ path }) => path));
   return pieces;
+}
+
+/** Refuses experts of which some are MXFP4 alone: they are stored otherwise than all others, and a config names one. */
+function refuseMixed(pieces: readonly Piece[], paths: readonly string[]): void {
+  const all = pieces.flatMap((piece) => piece.kind === "experts" || piece.kind === "transposed" ? piece.from : []);
+  const first = all[0]!, isBlocks = (tensor: ReadTensor) => tensor.format === "MXFP4";
+  const other = all.find((tensor) => isBlocks(tensor) !== isBlocks(first));
+  if (other === undefined) return;
+  const expected = `${isBlocks(first) ? "MXFP4" : anyOf(MATRIX)} as in ${first.name} (all experts MXFP4, or none)`;
+  throw InputError.of("unsupported", { file: paths[other.file]!, tensor: other.name }, expected, other.format);
 }
 
 type Take = (name: string, types: readonly GgufType["name"][], shape: readonly number[]) => ReadTensor;
@@ -111,23 +137,24 @@ function expertPieces(
   take: Take,
 ): Piece[] {
   const weights = (part: string, rows: number, cols: number) =>
-    take(`${own}.ffn_${part}_exps.weight`, ["MXFP4"], [experts, rows, cols]);
+    take(`${own}.ffn_${part}_exps.weight`, EXPERTS, [experts, rows, cols]);
   const bias = (part: string, rows: number) => take(`${own}.ffn_${part}_exps.bias`, VECTOR, [experts, rows]);
-  const blocks = (projection: string, rows: number, cols: number, from: readonly ReadTensor[]): ExpertBlocks => ({
-    kind: "experts",
-    ...{ blocks: `${at}.${projection}_blocks`, scales: `${at}.${projection}_scales` },
-    ...{ experts, rows, cols, from },
-  });
+  const linears = (projection: string, rows: number, cols: number, from: readonly ReadTensor[]): Piece => {
+    const name = `${at}.${projection}`, rest = { experts, rows, cols, from };
+    return from.some(({ format }) => format === "MXFP4")
+      ? { kind: "experts", blocks: `${name}_blocks`, scales: `${name}_scales`, ...rest }
+      : { kind: "transposed", name, ...rest };
+  };
   const gate = weights("gate", intermediate, hidden), up = weights("up", intermediate, hidden);
   return [
-    blocks("gate_up_proj", intermediate, hidden, [gate, up]),
+    linears("gate_up_proj", intermediate, hidden, [gate, up]),
     {
       kind: "joined",
       name: `${at}.gate_up_proj_bias`,
       shape: [experts, 2 * intermediate],
       from: [bias("gate", intermediate), bias("up", intermediate)],
     },
-    blocks("down_proj", hidden, intermediate, [weights("down", hidden, intermediate)]),
+    linears("down_proj", hidden, intermediate, [weights("down", hidden, intermediate)]),
     { kind: "plain", name: `${at}.down_proj_bias`, shape: [experts, hidden], from: bias("down", hidden) },
   ];
 }

@@ -4,7 +4,8 @@
 
 LLAMA_CPP is a checkout of llama.cpp; torch, transformers, tokenizers and safetensors are of PyPI. The converter knows
 tokenizers by what they make of a text: of this small vocabulary it is told that it is cut as o200k is.
-Writes model-TYPE.gguf, the two files of model-split, and expected.json beside this script.
+Writes model-TYPE.gguf, experts-TYPE.gguf (of experts that are not MXFP4), the two files of model-split, and
+expected.json beside this script.
 """
 import hashlib, json, os, runpy, sys, tempfile
 
@@ -68,6 +69,17 @@ def tensors(vocab):
     return all
 
 
+def with_plain_experts(mxfp4):
+    """Experts as Hugging Face has them without quantization: [E, in, out], gate's and up's columns in turns."""
+    torch.manual_seed(1)
+    all = {name: tensor for name, tensor in mxfp4.items() if not name.endswith(("_blocks", "_scales"))}
+    for layer in range(L):
+        at = f"model.layers.{layer}.mlp.experts"
+        all[f"{at}.gate_up_proj"] = (torch.randn(E, H, 2 * I) * 0.1).to(torch.bfloat16)
+        all[f"{at}.down_proj"] = (torch.randn(E, I, H) * 0.1).to(torch.bfloat16)
+    return all
+
+
 def config(vocab, ids):
     return dict(
         architectures=["GptOssForCausalLM"], model_type="gpt_oss", attention_bias=True, hidden_size=H,
@@ -95,15 +107,31 @@ DENSE = {"embed_tokens.weight": "token_embd", "lm_head.weight": "output"} | {
     for hf, own in [("q", "q"), ("k", "k"), ("v", "v"), ("o", "output")]}
 
 
+def numbers_in(read, name, tensor):
+    """What gguf-py reads of a matrix, in the shape of its tensor in the checkpoint; None for other tensors."""
+    of = lambda own: gguf.quants.dequantize(read[f"{own}.weight"].data, read[f"{own}.weight"].tensor_type)
+    dense = next((own for end, own in DENSE.items() if name.endswith(end)), None)
+    if dense is not None:
+        return of(dense).reshape(tuple(tensor.shape))
+    layer = name.split(".")[2]
+    if name.endswith("experts.down_proj"):
+        return np.einsum("eoi->eio", of(f"blk.{layer}.ffn_down_exps").reshape(E, H, I))
+    if name.endswith("experts.gate_up_proj"):
+        both = np.empty((E, H, 2 * I), np.float32)
+        for i in range(I):
+            for at, part in enumerate(["gate", "up"]):
+                both[:, :, 2 * i + at] = of(f"blk.{layer}.ffn_{part}_exps").reshape(E, I, H)[:, i, :]
+        return both
+    return None
+
+
 def expected(original, kind, path):
     """The original's bytes; of matrices that the converter has rounded, the numbers that gguf-py reads."""
     read = {t.name: t for t in gguf.GGUFReader(path).tensors} if kind != "split" else {}
     out = {}
     for name, tensor in original.items():
-        dense = next((own for end, own in DENSE.items() if name.endswith(end)), None)
-        if dense is not None and kind in ("f16", "q8_0"):
-            stored = read[f"{dense}.weight"]
-            numbers = gguf.quants.dequantize(stored.data, stored.tensor_type).reshape(tuple(tensor.shape))
+        numbers = numbers_in(read, name, tensor) if kind in ("f16", "q8_0") else None
+        if numbers is not None:
             tensor = torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.float32))
             tensor = tensor.to(torch.float16) if kind == "f16" else tensor
         digest = hashlib.sha256(bytes_of(tensor)).hexdigest()
@@ -122,6 +150,18 @@ with tempfile.TemporaryDirectory() as model:
         says[kind] = expected(original, kind, out)
     run_converter(model, os.path.join(HERE, "model-split.gguf"), "--outtype", "bf16", "--split-max-tensors", "30")
     says["split"] = expected(original, "split", "")
+    plain = with_plain_experts(original)
+    json.dump({key: value for key, value in config(vocab, ids).items() if key != "quantization_config"},
+              open(os.path.join(model, "config.json"), "w"))
+    for kind in ["bf16", "f32", "f16", "q8_0"]:
+        # Of float32 the converter makes float32: experts of the last layer are some that bfloat16 does not hold.
+        if kind == "f32":
+            for name in [f"model.layers.{L - 1}.mlp.experts.{own}_proj" for own in ["gate_up", "down"]]:
+                plain[name] = plain[name].float() * 1.1
+        save_file(plain, os.path.join(model, "model.safetensors"), metadata={"format": "pt"})
+        out = os.path.join(HERE, f"experts-{kind}.gguf")
+        run_converter(model, out, "--outtype", kind)
+        says[f"experts-{kind}"] = expected(plain, kind, out)
     tokenizer = json.load(open(os.path.join(model, "tokenizer.json")))
     says["tokenizer"] = dict(
         vocab=tokenizer["model"]["vocab"], merges=tokenizer["model"]["merges"], added=tokenizer["added_tokens"],
