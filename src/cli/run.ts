@@ -16,7 +16,7 @@ import { COMMAND_LINE, UsageError } from "./spelling.ts";
 import { environmentVariable } from "../environment.ts";
 import { refuseOtherBytes } from "./raw_arguments.ts";
 import { refuseUnknownCommand } from "./unknown_command.ts";
-import { BrokenPipe, dumbTerminal, note, writeError, writeOut } from "./terminal.ts";
+import { BrokenPipe, dumbTerminal, lastLines, note, writeError, writeOut } from "./terminal.ts";
 
 /**
  * Runs the program and ends the process.
@@ -31,7 +31,11 @@ export async function run(args: readonly string[]): Promise<never> {
   ignoreSignals();
   if (Deno.stderr.isTerminal()) dumbTerminal();
   const traced = tracing();
-  const fail = async (thrown: unknown) => Deno.exit(await endProcesses(report(thrown, traced)));
+  const end = async (code: number) => {
+    await lastLines();
+    return Deno.exit(await endProcesses(code));
+  };
+  const fail = (thrown: unknown) => end(report(thrown, traced));
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     fail(event.reason);
@@ -41,7 +45,7 @@ export async function run(args: readonly string[]): Promise<never> {
     fail(event.error ?? event.message);
   });
   hushLibraries();
-  Deno.exit(await endProcesses(await exitCodeOf(args, traced)));
+  return await end(await exitCodeOf(args, traced));
 }
 
 /**

@@ -31,7 +31,7 @@ import { type SERVE, STORED } from "./serve_options.ts";
 import { API_KEY_VARIABLE } from "./permissions.ts";
 import { choicesOf, loadSetting, planOnce, refuseLonger, warnOnce } from "./settings.ts";
 import { UsageError } from "./spelling.ts";
-import { note, writeError } from "./terminal.ts";
+import { note, waitForNoReader, writeError } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 type ServeOptions = OptionValues<typeof SERVE.options>;
@@ -152,6 +152,7 @@ async function listen(
 
 async function start(app: App, at: Pick<ServeOptions, "host" | "port">): Promise<Listener> {
   const listener = await unlessTaken(at, () => Listener.open(app.fetch, at.host, at.port)), { address } = listener;
+  waitForNoReader();
   note(`listening on http://${bracketed(address.host)}:${address.port}`);
   return listener;
 }
@@ -222,8 +223,8 @@ function refuseTogether(planned: readonly Planned[]): void {
   if (needed <= available.bytes) return;
   const had = `${bytesText(available.bytes)} of memory can be had (${available.by})`;
   throw new FailureError(
-    `${had}, but the caches of ${planned.length} models need ${bytesText(needed)}; use fewer --sequences or a ` +
-      `smaller --context`,
+    `${had}, but the caches of ${counted(planned.length, "model")} need ${bytesText(needed)}; use fewer --sequences ` +
+      `or a smaller --context`,
   );
 }
 

@@ -7,6 +7,7 @@ import { pause } from "../breath.ts";
 import * as std from "@std/fmt/colors";
 import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
+import { PatientWriter } from "./patient_writer.ts";
 import { cutTo } from "./width.ts";
 
 /** The reader of stdout went away: what it was to get is lost, which a script must not take for success. */
@@ -75,8 +76,28 @@ export function writeError(text: string): void {
   writeRawError(printable(text));
 }
 
+/** Who writes to stderr where nobody is to wait for it. */
+let patient: PatientWriter | null = null;
+
+/**
+ * From now on nothing waits for who reads stderr: what is written there waits, up to a megabyte of it. A server must
+ * answer, and end, also where its log is a pipe that nobody reads or a terminal whose output is stopped (Ctrl-S).
+ */
+export function waitForNoReader(): void {
+  patient ??= new PatientWriter(Deno.stderr);
+}
+
+/** How long the last lines of a program wait for who reads stderr, in milliseconds. */
+const LAST_LINES_MS = 1000;
+
+/** Before the program ends: what waits is written, where somebody reads it. */
+export async function lastLines(): Promise<void> {
+  await patient?.written(LAST_LINES_MS);
+}
+
 /** Writes text to stderr, control sequences included; a stderr that was closed is ignored. */
 function writeRawError(text: string): void {
+  if (patient !== null) return patient.write(text);
   let bytes = encoder.encode(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
