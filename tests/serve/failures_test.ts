@@ -1,4 +1,5 @@
 /** What goes wrong below the server: whose matter it is, and what clients and load balancers are told. */
+import { pause } from "../../src/breath.ts";
 import { FailureError, reason } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import type { Ranks } from "../../src/parallel/ranks.ts";
@@ -178,4 +179,29 @@ Deno.test("a mask or a watch that throws, or leaves no token, fails its own sequ
   assertMatch((await messageOf(masked!.outcome))!, /^logits: expected a token that is possible/);
   assertEquals(await messageOf(watched!.outcome), "seen enough");
   assertEquals((await plain!.outcome).generatedTokens, 4);
+});
+
+Deno.test("requests that the server has no time for any more are told so, and that it is none of their doing", async () => {
+  await using serving = await openServing({ slots: 1, context: 2048, maxReply: 2000 });
+  const { service, app } = serving, load = () => service.load(service.model());
+  const body = { prompt: "Ann", max_tokens: 1900, ignore_eos: true };
+  const running = serving.post("/v1/completions", body),
+    asked = [
+      serving.post("/v1/completions", { ...body, n: 2 }),
+      serving.post("/v1/chat/completions", { messages: [{ role: "user", content: "Ann" }] }),
+      serving.post("/v1/responses", { input: "Ann" }),
+    ];
+  const streamed = await serving.post("/v1/completions", { ...body, stream: true });
+  while (load().running < 1 || load().waiting < 5) await pause(1);
+  app.refuse();
+  app.abort();
+  const stopping = { message: "the server is stopping", type: "server_error", param: null, code: "stopping" };
+  for (const response of await Promise.all([running, ...asked])) {
+    assertEquals([response.status, response.headers.get("retry-after")], [503, "5"]);
+    assertEquals((await response.json()).error, stopping);
+  }
+  assertEquals(JSON.parse((await streamed.text()).trim().split("data: ").at(-1)!).error, stopping);
+  await app.idle();
+  assertEquals([load().running, load().waiting], [0, 0]);
+  assertEquals(serving.log.map(({ error }) => error), Array(5).fill("the server is stopping"));
 });

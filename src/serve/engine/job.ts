@@ -58,7 +58,7 @@ export interface Job {
   readonly client: string;
   /** The request that the job is a part of: however many jobs it has, it takes one place of the queue. */
   readonly requestId: string;
-  /** Ends the sequence, waiting or running, within a token. */
+  /** Ends the sequence, waiting or running, within a token; by its reason it fails, where that is an ApiError. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -111,7 +111,7 @@ export class Scheduler {
       throw new ApiError(429, `the queue is full: ${full}`, { code: "queue_full", retryAfter: this.#patience() });
     }
     const sequence = new Sequence(job, this.observer, () => this.#wake());
-    const cancel = () => sequence.stream.cancel();
+    const cancel = () => sequence.cancel();
     const timer = setTimeout(() => {
       const seconds = this.options.milliseconds / 1000;
       sequence.ending ??= new ApiError(504, `not done within ${seconds} s`, { code: "timeout" });

@@ -4,6 +4,7 @@ import { likeliestTokens, logSumExp } from "../../session/likelihood.ts";
 import type { Sampling } from "../../model/engine.ts";
 import { Sampler } from "../../session/sampler.ts";
 import type { Feed } from "../../session/batch.ts";
+import { ApiError } from "../api_error.ts";
 import { Stream } from "./generation.ts";
 import type { Observer } from "./observer.ts";
 import type { FinishReason, Job, Outcome, ScoredToken } from "./job.ts";
@@ -46,6 +47,13 @@ export class Sequence {
       onChange();
     });
     if (job.echo) this.#prompt.push({ id: job.prompt[0]!, logProbability: null, top: [] });
+  }
+
+  /** Ends it as its job's signal says, which has fired. */
+  cancel(): void {
+    const reason: unknown = this.job.signal?.reason;
+    if (reason instanceof ApiError) this.ending ??= reason;
+    this.stream.cancel();
   }
 
   /** It has a slot, which may still be filled. */

@@ -44,12 +44,10 @@ export interface App {
 /** Makes the app. */
 export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS, log }: AppOptions): App {
   const running = new Running(), limits = { bytes: bodyBytes, milliseconds: bodyMs };
-  let stopping = false;
+  let refuses = false;
 
   const answer = async (exchange: Exchange, { req }: Context, endpoint: Endpoint): Promise<Response> => {
-    if (stopping && endpoint.body !== null) {
-      throw new ApiError(503, "the server is stopping", { code: "stopping", retryAfter: 5 });
-    }
+    if (refuses && endpoint.body !== null) throw stopping();
     const { client, owner } = refuseStranger(guard, req.raw.headers, exchange.address, endpoint.open ?? false);
     const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await readBody(req.raw, limits));
     const given: Answer = await endpoint.handle({
@@ -83,9 +81,14 @@ export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS
       return running.count;
     },
     idle: () => running.idle(),
-    refuse: () => stopping = true,
+    refuse: () => refuses = true,
     abort: () => running.abort(),
   };
+}
+
+/** What a request is told for which the server has no time any more: none of the client's doing. */
+function stopping(): ApiError {
+  return new ApiError(503, "the server is stopping", { code: "stopping", retryAfter: 5 });
 }
 
 /** Requests that have not ended, and who waits for there to be none. */
@@ -109,7 +112,7 @@ class Running {
     return this.count === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
   abort(): void {
-    for (const { abort } of this.#exchanges) abort.abort();
+    for (const { abort } of this.#exchanges) abort.abort(stopping());
   }
 }
 
