@@ -27,8 +27,8 @@ export function eventStream(
   let ended = false, silent = true, timer: ReturnType<typeof setInterval> | undefined;
   const end = (how: StreamEnd) => {
     clearInterval(timer);
-    if (!ended) onEnd(how);
     ended = true;
+    onEnd(how);
   };
   return new ReadableStream({
     start(controller) {

@@ -1,0 +1,93 @@
+/** Who waits, who is let in, what is told of it, and which slot a sequence gets. */
+import { ApiError } from "../../src/serve/api_error.ts";
+import type { Job } from "../../src/serve/engine/job.ts";
+import { Scheduler } from "../../src/serve/engine/scheduler.ts";
+import { Turns } from "../../src/serve/engine/turns.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { openPaged, replyTo, VOCAB } from "../session/paged_engine.ts";
+import { jobOf } from "./serving.ts";
+
+const tokens = (seed: number, length: number) =>
+  Int32Array.from({ length }, (_, i) => (seed * 17 + i * i * 5 + i) % VOCAB);
+
+/** A scheduler with so many slots, of which no sequence has to give way. */
+function open(slots: number, queue: number) {
+  const { session } = openPaged({ slots, context: 512, maxTokens: 64, pages: 400, rewind: 300 }, false);
+  const scheduler = new Scheduler(session, new Turns(), { queue, milliseconds: 60_000 });
+  const submit = (prompt: Int32Array, more: Partial<Job> = {}) => scheduler.submit(jobOf(prompt, more));
+  return { session, scheduler, submit };
+}
+
+Deno.test("slots and positions that are in use are told to the number, and who waits beside them", async () => {
+  const { scheduler, submit } = open(2, 10), all = [0, 1, 2].map((i) => submit(tokens(i, 30 + i), { maxTokens: 4 }));
+  assertEquals([scheduler.running, scheduler.waiting, scheduler.positions], [0, 3, 0]);
+  const seen = new Set<string>();
+  for await (const _ of all[0]!) seen.add(`${scheduler.running} ${scheduler.waiting} ${scheduler.positions}`);
+  // Both prompts and the tokens that were chosen before the last ones.
+  assert(seen.has("2 1 63"), [...seen].join(", "));
+  await Promise.all(all.map(({ outcome }) => outcome));
+  assertEquals([scheduler.running, scheduler.waiting, scheduler.positions], [0, 0, 0]);
+});
+
+Deno.test("without a queue as many are let in as there are slots, and the next is told when to ask again", async () => {
+  const { submit } = open(2, 0), all = [0, 1].map((i) => submit(tokens(i, 9), { client: "a" }));
+  const refused = assertThrows(() => submit(tokens(2, 9), { client: "a" }), ApiError);
+  assertEquals([refused.status, refused.code, refused.retryAfter], [429, "queue_full", 1]);
+  assertEquals(refused.message, "the queue is full: 2 requests wait");
+  await Promise.all(all.map(({ outcome }) => outcome));
+  assertEquals((await submit(tokens(2, 9)).outcome).generatedTokens, 8);
+});
+
+Deno.test("a sequence takes over the longest beginning that a slot holds, and leaves it where another will do", async () => {
+  const { session, submit } = open(3, 10), lengths = () => [0, 1, 2].map((slot) => session.length(slot));
+  const ask = async (prompt: Int32Array) => {
+    const generation = submit(prompt, { maxTokens: 5 }), ids = (await Array.fromAsync(generation)).map(({ id }) => id);
+    assertEquals(ids, replyTo(prompt, 5));
+    return (await generation.outcome).cachedTokens;
+  };
+  const text = tokens(1, 100),
+    begin = (end: number, more: Int32Array) => Int32Array.from([...text.subarray(0, end), ...more]);
+  assertEquals([await ask(text), lengths()], [0, [104, 0, 0]]);
+  // What another begins with alike is copied into a slot that is empty.
+  assertEquals([await ask(begin(60, tokens(2, 20))), lengths()], [60, [104, 84, 0]]);
+  assertEquals([await ask(begin(40, tokens(3, 10))), lengths()], [40, [104, 84, 54]]);
+  // What goes on where another ended stays in its slot.
+  const whole = Int32Array.from([...text, ...replyTo(text, 5), 7, 8]);
+  assertEquals([await ask(whole), lengths()], [104, [111, 84, 54]]);
+  // The oldest one that was left gives way: the second.
+  assertEquals([await ask(begin(80, tokens(4, 6))), lengths()], [80, [111, 90, 54]]);
+  // Where nothing is alike, too: the third.
+  assertEquals([await ask(tokens(5, 12)), lengths()], [0, [111, 90, 16]]);
+  // Seven tokens in common are not copied, eight are.
+  const beginning = (end: number) => Int32Array.from([...tokens(5, 12).subarray(0, end), ...tokens(6, 9)]);
+  assertEquals([await ask(beginning(7)), lengths()], [0, [20, 90, 16]]);
+  assertEquals([await ask(beginning(8)), lengths()], [8, [20, 21, 16]]);
+});
+
+Deno.test("where there is one slot, or one other that is free, prompts share as well", async () => {
+  const text = tokens(1, 60), other = Int32Array.from([...text.subarray(0, 40), ...tokens(2, 9)]);
+  for (const [slots, lengths] of [[1, [56]], [2, [67, 56]]] as const) {
+    const { session, submit } = open(slots, 10);
+    for (const [prompt, cached] of [[text, 0], [other, 40]] as const) {
+      const generation = submit(prompt, { maxTokens: 8 });
+      assertEquals((await Array.fromAsync(generation)).map(({ id }) => id), replyTo(prompt, 8));
+      assertEquals((await generation.outcome).cachedTokens, cached);
+    }
+    assertEquals(Array.from(lengths, (_, slot) => session.length(slot)), [...lengths]);
+  }
+});
+
+Deno.test("of two that come together the second waits for what they begin with, where that is worth it", async () => {
+  for (const [common, cached] of [[50, 50], [9, 9], [8, 0], [3, 0]] as const) {
+    const { submit } = open(2, 10), beginning = tokens(7, common);
+    const all = [1, 2].map((i) => Int32Array.from([...beginning, 90 + i, ...tokens(i, 30)])).map((prompt) => ({
+      prompt,
+      generation: submit(prompt, { maxTokens: 3 }),
+    }));
+    for (const { prompt, generation } of all) {
+      assertEquals((await Array.fromAsync(generation)).map(({ id }) => id), replyTo(prompt, 3));
+    }
+    const got = await Promise.all(all.map(async ({ generation }) => (await generation.outcome).cachedTokens));
+    assertEquals(got, [0, cached], `${common} in common`);
+  }
+});
