@@ -38,7 +38,7 @@ Deno.test("lines for a slow reader come in their order, whole and once", async (
   assertEquals(pipe.got, `${lines.join("")}later\n`);
 });
 
-Deno.test("lines that nobody reads wait up to a bound, and what is left out is counted where it would stand", async () => {
+Deno.test("lines that nobody reads wait up to a bound, and what is left out is counted in its place", async () => {
   const pipe = new Pipe(1000, false), writer = new PatientWriter(pipe, 20);
   const begun = performance.now();
   for (let i = 0; i < 8; i++) writer.write(`line ${i}\n`);

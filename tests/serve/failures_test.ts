@@ -181,7 +181,7 @@ Deno.test("a mask or a watch that throws, or leaves no token, fails its own sequ
   assertEquals((await plain!.outcome).generatedTokens, 4);
 });
 
-Deno.test("requests that the server has no time for any more are told so, and that it is none of their doing", async () => {
+Deno.test("requests that a stopping server ends are told so, and that it is none of their doing", async () => {
   await using serving = await openServing({ slots: 1, context: 2048, maxReply: 2000 });
   const { service, app } = serving, load = () => service.load(service.model());
   const body = { prompt: "Ann", max_tokens: 1900, ignore_eos: true };

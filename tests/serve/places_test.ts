@@ -38,7 +38,7 @@ Deno.test("without a queue as many are let in as there are slots, and the next i
   assertEquals((await submit(tokens(2, 9)).outcome).generatedTokens, 8);
 });
 
-Deno.test("a sequence takes over the longest beginning that a slot holds, and leaves it where another will do", async () => {
+Deno.test("a sequence takes over the longest beginning there is, and leaves it where another will do", async () => {
   const { session, submit } = open(3, 10), lengths = () => [0, 1, 2].map((slot) => session.length(slot));
   const ask = async (prompt: Int32Array) => {
     const generation = submit(prompt, { maxTokens: 5 }), ids = (await Array.fromAsync(generation)).map(({ id }) => id);

@@ -57,7 +57,7 @@ Deno.test("its times are those of waiting, of the prompt and of the reply, and e
   });
 });
 
-Deno.test("tokens of prompt and reply are scored by the logits before them, the first of a prompt by none", async () => {
+Deno.test("tokens of prompt and reply are scored by the logits before them, the first by none", async () => {
   for (const logprobs of [0, 1, 3]) {
     const sequence = sequenceOf([3, 1, 2], { maxTokens: 2, logprobs, echo: true });
     sequence.begin(0, null);

@@ -75,7 +75,7 @@ Deno.test("a client that leaves ends what is computed for it, and is heard of on
   }
 });
 
-Deno.test("a silent stream has a comment every ten seconds, and one that speaks, or is not read, has none", async () => {
+Deno.test("a silent stream has a comment every ten seconds; one that speaks, or is not read, has none", async () => {
   using timers = new HeldTimers("interval", 10_000);
   let next = Promise.withResolvers<ServerEvent>();
   const events = (async function* () {
