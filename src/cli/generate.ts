@@ -10,6 +10,7 @@ import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { warmUp } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session } from "../session/session.ts";
+import { isGpu } from "../session/setting.ts";
 import { isoDay } from "../text/day.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DEFAULT_MAX_TOKENS, type GENERATE } from "./generate_options.ts";
@@ -48,8 +49,10 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   const prompt = await encodePrompt(text, checkpoint, tokenizer, options);
   const maxTokens = tokensToGenerate(prompt.ids.length, checkpoint, options);
   const setting = planOnce({ checkpoint, ...choices });
-  await checkpoint.scalesChecked();
+  // What is mapped is there at once, while scales are still looked through; all else takes seconds to fill.
+  if (isGpu(choices.backend) || choices.weights === "read") await checkpoint.scalesChecked();
   const session = await loadSetting(setting, { slots: 1, context: prompt.ids.length + maxTokens });
+  await checkpoint.scalesChecked();
   const loaded = performance.now();
 
   const picker = samplerOf(options);
