@@ -116,7 +116,8 @@ Deno.test("mxoss convert says what to name in place of a directory, a repository
   for (const name of ["org/gpt-GGUF", "org/gpt-GGUF:Q8_0", "org/gpt-GGUF@main"]) {
     assertEquals(await refused(name), `error: ${name}: ${none}hf download org/gpt-GGUF FILE.gguf\n`);
   }
-  for (const path of ["org/name.gguf", "org/two/three", `${dir.path}/none`, "gpt-oss:20b"]) {
+  const noNames = ["org/name.gguf", "org/two/three", `${dir.path}/none`, "gpt-oss:20b", "org/a--b", "https://x/a--b/c"];
+  for (const path of noNames) {
     assertEquals(await refused(path), `error: ${path}: no such file\n`);
   }
   const web = "https://huggingface.co/org/gpt-GGUF", downloads = "name the file that this downloads: hf download";
