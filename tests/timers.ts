@@ -42,6 +42,11 @@ export class HeldTimers implements Disposable {
     Object.assign(globalThis, own);
   }
 
+  /** How many there are. */
+  get count(): number {
+    return this.#held.size;
+  }
+
   /** All that there are go off once. */
   goOff(): void {
     for (const run of [...this.#held.values()]) run();

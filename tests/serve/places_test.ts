@@ -1,18 +1,20 @@
 /** Who waits, who is let in, what is told of it, and which slot a sequence gets. */
+import { pause } from "../../src/breath.ts";
 import { ApiError } from "../../src/serve/api_error.ts";
 import type { Job } from "../../src/serve/engine/job.ts";
 import { Scheduler } from "../../src/serve/engine/scheduler.ts";
 import { Turns } from "../../src/serve/engine/turns.ts";
-import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { openPaged, replyTo, VOCAB } from "../session/paged_engine.ts";
+import { HeldTimers } from "../timers.ts";
 import { jobOf } from "./serving.ts";
 
 const tokens = (seed: number, length: number) =>
   Int32Array.from({ length }, (_, i) => (seed * 17 + i * i * 5 + i) % VOCAB);
 
-/** A scheduler with so many slots, of which no sequence has to give way. */
-function open(slots: number, queue: number) {
-  const { session } = openPaged({ slots, context: 512, maxTokens: 64, pages: 400, rewind: 300 }, false);
+/** A scheduler with so many slots, of which no sequence has to give way where there are 400 pages. */
+function open(slots: number, queue: number, pages = 400) {
+  const { session } = openPaged({ slots, context: 512, maxTokens: 64, pages, rewind: 300 }, false);
   const scheduler = new Scheduler(session, new Turns(), { queue, milliseconds: 60_000 });
   const submit = (prompt: Int32Array, more: Partial<Job> = {}) => scheduler.submit(jobOf(prompt, more));
   return { session, scheduler, submit };
@@ -78,8 +80,9 @@ Deno.test("where there is one slot, or one other that is free, prompts share as 
 });
 
 Deno.test("of two that come together the second waits for what they begin with, where that is worth it", async () => {
-  for (const [common, cached] of [[50, 50], [9, 9], [8, 0], [3, 0]] as const) {
-    const { submit } = open(2, 10), beginning = tokens(7, common);
+  const cases = [[50, 50, 2], [50, 50, 3], [9, 9, 2], [8, 0, 2], [3, 0, 3]] as const;
+  for (const [common, cached, slots] of cases) {
+    const { submit } = open(slots, 10), beginning = tokens(7, common);
     const all = [1, 2].map((i) => Int32Array.from([...beginning, 90 + i, ...tokens(i, 30)])).map((prompt) => ({
       prompt,
       generation: submit(prompt, { maxTokens: 3 }),
@@ -90,4 +93,51 @@ Deno.test("of two that come together the second waits for what they begin with, 
     const got = await Promise.all(all.map(async ({ generation }) => (await generation.outcome).cachedTokens));
     assertEquals(got, [0, cached], `${common} in common`);
   }
+});
+
+Deno.test("where pages run out, what was left longest ago is forgotten first, and no more than has to be", async () => {
+  const { session, scheduler, submit } = open(3, 10, 12), texts = [100, 101, 300].map((length, i) => tokens(i, length));
+  const lengths: number[][] = [];
+  // The first one goes on, so that the second is the oldest.
+  texts.splice(2, 0, Int32Array.from([...texts[0]!, ...replyTo(texts[0]!, 5), 7]));
+  for (const text of texts) {
+    assertEquals((await Array.fromAsync(submit(text, { maxTokens: 5 }))).map(({ id }) => id), replyTo(text, 5));
+    lengths.push([0, 1, 2].map((slot) => session.length(slot)));
+  }
+  assertEquals(lengths, [[104, 0, 0], [104, 105, 0], [110, 105, 0], [110, 0, 304]]);
+  assertEquals(scheduler.preemptions, 0);
+});
+
+Deno.test("after a batch that failed nothing that is left is used", async () => {
+  const { session, submit } = open(2, 10), { engine } = session, compute = engine.compute.bind(engine);
+  const cached = async (prompt: Int32Array) => (await submit(prompt, { maxTokens: 2 }).outcome).cachedTokens;
+  const text = tokens(1, 50);
+  assertEquals([await cached(text), await cached(text)], [0, 49]);
+  engine.compute = () => Promise.reject(new Error("out of order"));
+  await assertRejects(() => cached(tokens(2, 20)), Error, "out of order");
+  engine.compute = compute;
+  assertEquals([session.length(0), session.length(1)], [0, 0]);
+  assertEquals([await cached(text), await cached(text)], [0, 49]);
+});
+
+Deno.test("who takes too long, waiting or running, is told so, and who has ended leaves no timer", async () => {
+  using timers = new HeldTimers("timeout", 60_000);
+  const { scheduler, submit } = open(1, 10), prompt = tokens(1, 20), quick = submit(prompt, { maxTokens: 2 });
+  assertEquals([timers.count, (await quick.outcome).reason, timers.count], [1, "length", 0]);
+  const gone = submit(prompt);
+  gone.cancel();
+  assertEquals([(await gone.outcome).reason, timers.count], ["cancelled", 0]);
+  const late = [submit(prompt, { maxTokens: 400 }), submit(prompt)];
+  for await (const _ of late[0]!) if (scheduler.running === 1) break;
+  timers.goOff();
+  const ends = await Promise.all(late.map(({ outcome }) => outcome.then(({ reason }) => reason, (thrown) => thrown)));
+  // The first was left by its reader before.
+  assertEquals(ends[0], "cancelled");
+  assert(ends[1] instanceof ApiError);
+  assertEquals([ends[1].status, ends[1].code, ends[1].message], [504, "timeout", "not done within 60 s"]);
+  const running = submit(prompt, { maxTokens: 400 });
+  while (scheduler.running === 0) await pause(0);
+  timers.goOff();
+  assertEquals((await assertRejects(() => running.outcome, ApiError)).status, 504);
+  assertEquals([scheduler.running, scheduler.waiting, timers.count], [0, 0, 0]);
 });

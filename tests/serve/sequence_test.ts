@@ -167,6 +167,7 @@ Deno.test("what another has computed is used up to where both begin alike, score
     0,
   ]);
   assertEquals([overlap([1, 2], { ...scored, logprobs: 2 }), overlap([1, 2, 3], { probe: { from: 1 } })], [0, 2]);
+  assertEquals([overlap([1, 2, 3, 0], {}), overlap([1], {}), overlap([2, 2, 3, 0], {})], [4, 1, 0]);
   assertEquals(sequenceOf([1, 2, 3], scored).overlap(sequenceOf([1, 2, 3], { logprobs: 1 })), 0);
 });
 
@@ -211,6 +212,9 @@ Deno.test("a probe sees from its position on, and no batch is half seen", () => 
   assertEquals(sequence.feed(0, 9), { slot: 0, tokens: Int32Array.of(3, 0, 1), logits: "all" });
   assertEquals(sequence.feed(0, 2), { slot: 0, tokens: Int32Array.of(3, 0), logits: "all" });
   for (let i = 1; i < 4; i++) assertEquals(sequence.take(i, logitsFor(0)), null);
+  const later = sequenceOf([1, 2, 3, 0, 1], { probe, maxTokens: 1 });
+  later.begin(1, null);
+  assertEquals(later.feed(0, 9), { slot: 0, tokens: Int32Array.of(2), logits: "none" });
   assertEquals([sequence.take(4, logitsFor(0)), seen], ["length", [2, 3, 4]]);
 });
 
@@ -221,6 +225,9 @@ Deno.test("a prompt alone ends with its last token, without a reply", async () =
   assertEquals(sequence.computed(1), null);
   assertEquals(sequence.feed(0, 9), { slot: 0, tokens: Int32Array.of(2), logits: "none" });
   assertEquals([sequence.take(1, logitsFor(0)), sequence.computed(1)], [null, "length"]);
+  const one = sequenceOf([1, 2], { maxTokens: 1 });
+  one.begin(0, null);
+  assertEquals(one.feed(0, 9), { slot: 0, tokens: Int32Array.of(1, 2), logits: "last" });
   assertEquals([await sequence.stream.prompt, sequence.outcome("length").generatedTokens], [[], 0]);
 });
 

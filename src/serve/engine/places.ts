@@ -52,10 +52,10 @@ export class Places {
   }
 
   /**
-   * Fills a place with what its sequence shares with others. False where another is about to compute more of it, for
-   * which it is worth waiting: the wait is no longer than computing it would be.
+   * Fills a place with what its sequence shares with others, unless another is about to compute more of it, for which
+   * it is worth waiting: the wait is no longer than computing it would be.
    */
-  begin(place: Place): boolean {
+  begin(place: Place): void {
     const { session } = this, sequence = place.sequence!;
     const others = this.#places.filter((other) => other !== place);
     const source = mostBy(others, (other) => this.#shared(other, sequence));
@@ -63,14 +63,13 @@ export class Places {
     const most = Math.max(own, from);
     const leads = ({ sequence: leader }: Place) =>
       leader !== null && leader.begun && !leader.decodes && sequence.overlap(leader) - 1 >= most + SHORTEST;
-    if (others.some(leads)) return false;
+    if (others.some(leads)) return;
     const copies = from >= own + SHORTEST, taken = copies ? source! : place;
     const before = taken.last;
     const tokens = sequence.reusable(before);
     if (copies) session.fork(source!.slot, place.slot);
     sequence.begin(session.rewind(place.slot, tokens), before);
     place.last = sequence;
-    return true;
   }
 
   /** Takes a place back; what it holds stays. */
