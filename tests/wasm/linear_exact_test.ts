@@ -98,7 +98,7 @@ function product(c: Choices, machine: Machine, atEnd: number) {
   const to = Array.from({ length: pairs }, (_, i) => listed ? pairs - 1 - i : i);
   const lists = [from, to].map((list) => listed ? machine.integers(list).address : 0);
   const stride = rows + c.below(4), out = machine.floats(pairs * stride);
-  const ways = c.once(3) ? machine.integers([c.between(0, 2), 0, 0]) : null;
+  const ways = c.once(3) ? machine.integers([c.between(0, 3), 0, 0]) : null;
   return {
     first: [...matrix.words, ...bias, ...prepared.x, out.address, stride, pairs, ...lists, ...last],
     last: [...prepared.fixed, ways?.address ?? 0],
