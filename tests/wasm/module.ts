@@ -34,6 +34,8 @@ export class Machine {
   readonly #guards: number[] = [];
   readonly #start: number;
   #at: number;
+  /** Whether an array lies where the memory ends. */
+  #ends = false;
 
   /** @param mebibytes Size of the memory. */
   constructor(mebibytes = 8) {
@@ -47,6 +49,7 @@ export class Machine {
   clear(): void {
     this.#at = this.#start;
     this.#guards.length = 0;
+    this.#ends = false;
   }
 
   #take(bytes: number, misaligned: number): number {
@@ -70,6 +73,11 @@ export class Machine {
 
   /** Places bytes where the memory ends, so that a kernel that reads beyond them traps; for one array at a time. */
   last(values: ArrayLike<number>): Placed<Bytes> {
+    this.#ends = true;
+    return this.#last(values);
+  }
+
+  #last(values: ArrayLike<number>): Placed<Bytes> {
     const address = this.#bytes.length - values.length, data = this.#bytes.subarray(address);
     assert(this.#at <= address, "the machine's memory is too small");
     data.set(values);
@@ -110,8 +118,7 @@ export class Machine {
     cuts: readonly number[] = Array.from({ length: Math.max(0, units - 1) }, (_, i) => i + 1),
   ): void {
     const kernel = this.#kernel(name), descriptor = this.#describe(words);
-    // NaN bits, so that scratch that is read before it is written shows.
-    const scratch = this.bytes(new Uint8Array(scratchBytes).fill(0xff));
+    const scratch = this.#scratch(scratchBytes);
     const bytes = () => outputs.map(({ address, data }) => this.#bytes.slice(address, address + data.byteLength));
     const before = bytes();
     for (let i = cuts.length; i >= 0; i--) kernel(descriptor, cuts[i - 1] ?? 0, cuts[i] ?? units, scratch.address);
@@ -120,7 +127,17 @@ export class Machine {
     scratch.data.fill(0xff);
     kernel(descriptor, 0, units, scratch.address);
     assertEquals(firstDifference(apart, bytes()), undefined, `${name}: units cut apart give other bits`);
-    this.#checkGuards(name);
+    this.#checkGuards(name, [scratch.address - GUARD]);
+  }
+
+  /** Scratch where the memory ends, unless an array lies there, so that a kernel that goes beyond it traps. */
+  #scratch(bytes: number): Placed<Bytes> {
+    // NaN bits, so that scratch that is read before it is written shows.
+    const unread = new Uint8Array(Math.ceil(bytes / 16) * 16).fill(0xff);
+    if (this.#ends) return this.bytes(unread);
+    const placed = this.#last(unread);
+    this.#bytes.fill(GUARD_BYTE, placed.address - GUARD, placed.address);
+    return placed;
   }
 
   /**
@@ -144,8 +161,8 @@ export class Machine {
     return descriptor;
   }
 
-  #checkGuards(name: string): void {
-    for (const guard of this.#guards) {
+  #checkGuards(name: string, others: readonly number[] = []): void {
+    for (const guard of [...this.#guards, ...others]) {
       assert(
         this.#bytes.subarray(guard, guard + GUARD).every((byte) => byte === GUARD_BYTE),
         `${name}: wrote beyond an array, near ${guard}`,
