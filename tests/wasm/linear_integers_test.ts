@@ -146,11 +146,49 @@ Deno.test("linear() multiplies as integers the pairs that it is told to, whateve
   }
 });
 
+Deno.test("linear() multiplies as integers all fours of many rows but those that do not fit, the last ones too", () => {
+  const cols = 64, rows = 9;
+  for (const format of WEIGHTS) {
+    for (
+      const [pairs, unfit] of [
+        // At most 32 fours together, the last one of fewer rows or not; 33 are cut into 17 and 16.
+        ...[[128, [31]], [126, [0, 16, 31]], [121, [30, 17]], [68, [16]], [129, [16, 17]]] as const,
+        // Only the first one does not fit, or no other does.
+        ...[[29, [0]], [12, [1, 2]]] as const,
+      ]
+    ) {
+      const machine = new Machine(64), matrix = storeMatrix(machine, matrixRows(rows, cols), { format });
+      const x = matrixRows(pairs, cols, 3).map((row) => qdqRow(row, INPUTS[0]!, true));
+      const members = unfit.map((four) => x.slice(4 * four, 4 * four + 4));
+      for (const four of members) four.at(-1)!.set(normals(5, cols));
+      const { integers, float32 } = bothWays(machine, matrix, x);
+      const floats = members.flat().length;
+      assertEquals([integers, float32], [2 * (pairs - floats), 2 * floats], `${pairs} rows but ${unfit}`);
+    }
+  }
+});
+
+Deno.test("linear() multiplies rows of more blocks as integers than stay in a cache", () => {
+  for (const format of WEIGHTS) {
+    // 49 blocks, the last one cut, and 97.
+    for (const [rows, cols] of [[13, 1556], [3, 3104]] as const) {
+      const machine = new Machine(64), matrix = storeMatrix(machine, matrixRows(rows, cols), { format });
+      const x = matrixRows(9, cols, 3).map((row) => qdqRow(row, INPUTS[0]!, true));
+      const { out, float32 } = bothWays(machine, matrix, x);
+      assertEquals(float32, 0);
+      out.forEach((row, i) => assertSameBits(row, matrix.values.map((w) => twin(w, x[i]!)), `row ${i}`));
+    }
+  }
+});
+
 Deno.test("linear() multiplies no blocks as integers whose numbers have more bits", () => {
   const machine = new Machine(), cols = 96;
   const matrix = storeMatrix(machine, matrixRows(8, cols), { format: "mxfp4" });
-  const { integers, float32 } = bothWays(machine, matrix, matrixRows(20, cols, 2));
-  assertEquals([integers, float32], [0, 20]);
+  // Some output rows together, and a tile for many rows.
+  for (const n of [20, 30]) {
+    const { integers, float32 } = bothWays(machine, matrix, matrixRows(n, cols, 2));
+    assertEquals([integers, float32], [0, n]);
+  }
   // Not a block format.
   const plain = storeMatrix(machine, matrixRows(8, cols), { format: "bf16" });
   assertEquals(

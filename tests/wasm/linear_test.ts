@@ -1,10 +1,14 @@
 import { encodePlain } from "../../src/formats/encode.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
 import { decodeE8m0 } from "../../src/formats/scales.ts";
 import { integers, normals } from "../formats/seeded.ts";
 import { type Bias, linear, matrixRows } from "./linear.ts";
 import { assertNear, assertSameBits, Machine } from "./module.ts";
 import { dot, NUMBER_FORMATS, type NumberFormat, preparedOrder, readNumber, rounded } from "./twins.ts";
 import { type Storage, storageName, STORAGES, storeMatrix } from "./weights.ts";
+
+const MX_INPUT: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
 
 for (const storage of STORAGES) {
   for (const [rows, cols] of [[8, 32], [13, 77], [21, 608], [5, 20], [3, 1]] as const) {
@@ -115,14 +119,18 @@ Deno.test("linear() reads and writes the rows it is told to, of several matrices
 });
 
 Deno.test("linear() keeps to its scratch however many rows there are", () => {
-  for (const [cols, count] of [[32, 131], [64, 257], [700, 128], [2880, 127]] as const) {
-    const machine = new Machine(32);
-    const matrix = storeMatrix(machine, matrixRows(9, cols), { format: "mxfp4" });
-    const x = matrixRows(count, cols, 6);
-    const [out] = linear(machine, [{ matrix, x }]);
-    for (const n of [0, 63, 68, count - 1]) {
-      assertNear(out![n]!, matrix.values.map((row) => dot(row, x[n]!)), `row ${n}`);
-      assertSameBits(out![n]!, linear(machine, [{ matrix, x: [x[n]!] }])[0]![0]!, `row ${n} alone`);
+  for (const [cols, count] of [[32, 131], [64, 257], [700, 130], [2880, 128]] as const) {
+    const machine = new Machine(32), rows = matrixRows(count, cols, 6);
+    // Small integers but for the last row.
+    const integers = rows.map((row, i) => i === count - 1 ? row : qdqRow(row, MX_INPUT, false));
+    for (const [format, x] of [["mxfp4", rows], ["mxfp4", integers], ["bf16", rows]] as const) {
+      machine.clear();
+      const matrix = storeMatrix(machine, matrixRows(9, cols), { format });
+      const [out] = linear(machine, [{ matrix, x }]);
+      for (const n of [0, 63, 68, count - 1]) {
+        assertNear(out![n]!, matrix.values.map((row) => dot(row, x[n]!)), `row ${n}`);
+        assertSameBits(out![n]!, linear(machine, [{ matrix, x: [x[n]!] }])[0]![0]!, `row ${n} alone`);
+      }
     }
   }
 });
