@@ -28,7 +28,7 @@ for (const format of Object.keys(BLOCK_BYTES) as (keyof typeof BLOCK_BYTES)[]) {
       for (const magnitude of [...INPUTS, 2 ** (-140 - exponent)]) {
         const machine = new Machine(), matrix = matrixOf(machine, format, exponent);
         // All digits of a float32; other groups of rows are ordinary. As many as are multiplied by tiles.
-        const x = matrixRows(18, COLS, 7).map((row) => row.map((v) => v + v * 2 ** -20));
+        const x = matrixRows(26, COLS, 7).map((row) => row.map((v) => v + v * 2 ** -20));
         x[2]!.forEach((v, col) => x[2]![col] = col < 32 ? 0 : magnitude * (1 + Math.abs(v) / 3));
         const [many] = linear(machine, [{ matrix, x, way: "float32" }]);
         for (const i of [0, 2]) {
