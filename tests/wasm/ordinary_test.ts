@@ -38,3 +38,34 @@ for (const format of Object.keys(BLOCK_BYTES) as (keyof typeof BLOCK_BYTES)[]) {
     }
   });
 }
+
+/** A matrix of the largest number of a format, with scales that make no product infinite; nothing lies behind those. */
+function largest(machine: Machine, format: keyof typeof BLOCK_BYTES, cols: number) {
+  const bytes = BLOCK_BYTES[format], blocks = Math.ceil(cols / 32), code = bytes === 16 ? [0x77] : [0xdf, 0xf7, 0x7d];
+  const codes = machine.bytes(Array.from({ length: ROWS * blocks * bytes }, (_, i) => code[i % code.length]!));
+  const scales = machine.last(new Uint8Array(ROWS * blocks).fill(BIAS - 10));
+  const words = [FORMATS.indexOf(format), 0, ROWS, cols, codes.address, blocks * bytes, scales.address, blocks, 1];
+  return { values: Array.from({ length: ROWS }, () => new Float32Array(cols)), factors: [], words };
+}
+
+for (const format of Object.keys(BLOCK_BYTES) as (keyof typeof BLOCK_BYTES)[]) {
+  Deno.test(`linear() sees one number that is too large for ordinary rows, wherever it is (${format})`, () => {
+    // Three blocks, the last one cut or not; more than scales are read at once; two panels.
+    for (const cols of [66, 96, 162, 610]) {
+      const machine = new Machine();
+      // Rows that are the first or last of five or four that are multiplied together.
+      for (const row of [0, 3, 4, 5, 25]) {
+        for (const col of [0, 31, 32, cols - 1]) {
+          const x = Array.from({ length: 26 }, () => new Float32Array(cols).fill(1));
+          x[row]![col] = 1.5 * 2 ** 126;
+          machine.clear();
+          const matrix = largest(machine, format, cols);
+          for (const way of [undefined, "float32"] as const) {
+            const [out] = linear(machine, [{ matrix, x, ...(way && { way }) }]);
+            assertSameBits(out![row]!, new Float32Array(ROWS).fill(Infinity), `row ${row}, column ${col} of ${cols}`);
+          }
+        }
+      }
+    }
+  });
+}
