@@ -1,7 +1,9 @@
 import { encodePlain } from "../../src/formats/encode.ts";
+import { isPlain } from "../../src/formats/format.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { decodeE8m0 } from "../../src/formats/scales.ts";
+import { assertEquals } from "../assert.ts";
 import { integers, normals } from "../formats/seeded.ts";
 import { type Bias, linear, matrixRows } from "./linear.ts";
 import { assertNear, assertSameBits, Machine } from "./module.ts";
@@ -116,6 +118,22 @@ Deno.test("linear() reads and writes the rows it is told to, of several matrices
   // Nothing else is written.
   assertSameBits(out[0]![0]!, new Float32Array(13));
   assertSameBits(out[2]![2]!, new Float32Array(30));
+});
+
+Deno.test("linear() takes nothing of the block before for a last block that is cut", () => {
+  for (const storage of STORAGES.filter(({ format }) => isPlain(format))) {
+    const machine = new Machine(), cols = 77, numbers = matrixRows(9, cols);
+    // Beyond the 13 columns of the last block: its product with what fills up an input row is not a number.
+    numbers[3]![32 + 20] = Infinity;
+    const matrix = storeMatrix(machine, numbers, storage);
+    for (const n of [1, 2, 30]) {
+      const [out] = linear(machine, [{ matrix, x: Array.from({ length: n }, () => new Float32Array(cols).fill(1)) }]);
+      for (const row of out!) {
+        assertEquals(Array.from(row, Number.isFinite), numbers.map((_, r) => r !== 3));
+        assertEquals(row[3], Infinity, `${storageName(storage)}, ${n} rows`);
+      }
+    }
+  }
 });
 
 Deno.test("linear() keeps to its scratch however many rows there are", () => {
