@@ -1,6 +1,7 @@
 /** The numbers by which TypeScript and the kernels know formats: each is in the sources, and others trap. */
 import { MX_FORMATS, mxElementOf, STORED_FORMATS } from "../../src/formats/format.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
+import { scratchBytes } from "./linear.ts";
 import { Machine } from "./module.ts";
 
 /** Constants of a Rust source, by name. */
@@ -78,7 +79,7 @@ Deno.test("matrices that are stored transposed have a format without blocks, or 
   const decode = (format: number) => new Machine().run("decode", words(2, format, {}), 1, [], 4096);
   // Some columns, so that there are blocks to bring into order.
   const linear = (format: number) =>
-    new Machine().run("linear", words(1, format, { ...UNIT["linear"], 4: 32 }), 1, [], 16 << 10);
+    new Machine().run("linear", words(1, format, { ...UNIT["linear"], 4: 32 }), 1, [], scratchBytes(32));
   for (const run of [decode, linear]) {
     for (const { wasm } of [bf16, f32, f16]) run(wasm);
     for (const { wasm } of Object.values(others)) {
