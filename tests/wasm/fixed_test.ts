@@ -119,6 +119,28 @@ Deno.test("linear() gives any number of rows of one digit, and of two, the bits 
   }
 });
 
+Deno.test("linear() gives a few rows the bits of floats where one alone has three digits, or does not fit", () => {
+  const width = 64, next = integers(4), number = () => (next() % 31 - 15) * 2 ** (next() % 10);
+  for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
+    for (const [smallest, most] of [[2 ** -8, 3], [2 ** -30, 255]] as const) {
+      for (const n of [2, 5, 6, 9, 16]) {
+        const machine = new Machine();
+        const matrix = storeMatrix(machine, Array.from({ length: 9 }, (_, r) => normals(40 + r, width)), { format });
+        for (const odd of [0, n >> 1, n - 1]) {
+          const rows = Array.from({ length: n }, () => Float32Array.from({ length: width }, number));
+          // Columns 0 and 8 are of one lane.
+          rows[odd]!.fill(0, 0, 32).set([256, 0, 0, 0, 0, 0, 0, 0, smallest]);
+          const x = prepare(machine, rows, [0, 0, 0], OFFSETS[format]);
+          const digits = rows.map((_, r) => x.fixed.data[r * fixedStride(width) + 2 * (BLOCK_BYTES + 1) + 1]!);
+          assertEquals(digits.map((digits) => digits > 2 ? digits : 2), rows.map((_, r) => r === odd ? most : 2));
+          const floats = linear(machine, matrix, x, n, false);
+          assertSameBits(linear(machine, matrix, x, n, true), floats, `${format}, row ${odd} of ${n}`);
+        }
+      }
+    }
+  }
+});
+
 Deno.test("linear() gives the bits of floats from integers under every scale byte", () => {
   const machine = new Machine(), blocks = 4, rows = 256;
   const next = integers(6);
