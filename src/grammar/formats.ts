@@ -72,10 +72,11 @@ const VERSIONS = [1, 3, 4, 5, 6, 7, 8];
  * in what else they take; pydantic's base64 of `bytes` refuses other bits, its `Base64Bytes` a last group without `=`.
  *
  * @param last The characters for 62 and 63.
+ * @param pad `?`: the `=` of the last group may be left out.
  */
-const base64Of = (last: string) => {
+const base64Of = (last: string, pad: "" | "?" = "") => {
   const six = `[A-Za-z0-9${last}]`;
-  return `(?:${six}{4})*(?:${six}[AQgw]==|${six}{2}[AEIMQUYcgkosw048]=)?`;
+  return `(?:${six}{4})*(?:${six}[AQgw](?:==)${pad}|${six}{2}[AEIMQUYcgkosw048]=${pad})?`;
 };
 
 /** The path, query and fragment of a uri. */
@@ -90,25 +91,34 @@ const HOSTS = (() => {
   return `${place}(?:,${place})*`;
 })();
 
+const wholes = (sources: Readonly<Record<string, string>>): ReadonlyMap<string, string> =>
+  new Map(Object.entries(sources).map(([name, source]) => [name, `^(?:${source})$`]));
+
 /** Patterns by format; each is of the whole text. */
-export const FORMATS: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    "date": DATE,
-    "time": TIME,
-    "date-time": `${DATE}T${TIME}`,
-    "duration": DURATION,
-    "email": EMAIL,
-    "hostname": HOST,
-    "ipv4": IPV4,
-    "ipv6": IPV6,
-    "uuid": `${HEX}{8}(?:-${HEX}{4}){3}-${HEX}{12}`,
-    ...Object.fromEntries(VERSIONS.map((version) => [`uuid${version}`, uuidOf(version)])),
-    "base64": base64Of("+/"),
-    "base64url": base64Of("_-"),
-    "byte": base64Of("+/"),
-    "uri": `${SCHEME}${PLACE}${AFTER_HOST}`,
-    "multi-host-uri": `${SCHEME}${HOSTS}${AFTER_HOST}`,
-  }).map(([name, source]) => [name, `^(?:${source})$`]),
+export const FORMATS: ReadonlyMap<string, string> = wholes({
+  "date": DATE,
+  "time": TIME,
+  "date-time": `${DATE}T${TIME}`,
+  "duration": DURATION,
+  "email": EMAIL,
+  "hostname": HOST,
+  "ipv4": IPV4,
+  "ipv6": IPV6,
+  "uuid": `${HEX}{8}(?:-${HEX}{4}){3}-${HEX}{12}`,
+  ...Object.fromEntries(VERSIONS.map((version) => [`uuid${version}`, uuidOf(version)])),
+  "base64": base64Of("+/"),
+  "base64url": base64Of("_-"),
+  "byte": base64Of("+/"),
+  "uri": `${SCHEME}${PLACE}${AFTER_HOST}`,
+  "multi-host-uri": `${SCHEME}${HOSTS}${AFTER_HOST}`,
+});
+
+/** The same where a `pattern` beside the format says which spelling is meant: zod's `base64url` is one without `=`. */
+export const BESIDE_PATTERN: ReadonlyMap<string, string> = wholes({ "base64url": base64Of("_-", "?") });
+
+/** Formats of zod that are what the pattern says that it writes beside them. */
+export const PATTERNED: ReadonlySet<string> = new Set(
+  ["nanoid", "cuid", "cuid2", "ulid", "xid", "ksuid", "cidrv4", "cidrv6", "e164", "mac", "hex", "emoji"],
 );
 
 /** Characters of the longest text of a format, where its pattern does not say so. */

@@ -2,7 +2,7 @@
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { combined, type Dfa, quoted } from "./dfa.ts";
-import { FORMATS, LONGEST, UNBOUND } from "./formats.ts";
+import { BESIDE_PATTERN, FORMATS, LONGEST, PATTERNED, UNBOUND } from "./formats.ts";
 import { bounded } from "./lengths.ts";
 import { bytes, counted, type Node, NOTHING } from "./node.ts";
 import { isMultiple, numbers } from "./numbers.ts";
@@ -35,22 +35,26 @@ export function stringNode(schema: SchemaObject, where: string): Node {
   if (pattern !== undefined) {
     for (const one of Patterns.of(pattern)) meet(patternText(one, `${where}.pattern`));
   }
-  if (format !== undefined && !UNBOUND.has(format as string)) {
-    const known = FORMATS.get(format as string);
-    if (known === undefined) {
-      throw InputError.of(
-        "unsupported",
-        { name: `${where}.format` },
-        `one of ${[...FORMATS.keys(), ...UNBOUND].join(", ")}`,
-        show(format),
-      );
-    }
-    meet(patternText(known, `${where}.format`));
-  }
+  const said = formatPattern(format as string | undefined, pattern !== undefined, where);
+  if (said !== null) meet(patternText(said, `${where}.format`));
   if (text === null) return NOTHING;
   if (min === 0 && max === Infinity) return bytes(text === undefined ? anyString() : quoted(text));
   const string = text === undefined ? anyMeasured() : measuredText(text, where);
   return string === null ? NOTHING : counted(bounded(string, min, max, where));
+}
+
+/**
+ * The pattern of a format; null where it says nothing more.
+ *
+ * @param patterned Whether a pattern stands beside it.
+ * @throws {InputError} if it is not known.
+ */
+function formatPattern(format: string | undefined, patterned: boolean, where: string): string | null {
+  if (format === undefined || UNBOUND.has(format) || (patterned && PATTERNED.has(format))) return null;
+  const known = (patterned ? BESIDE_PATTERN.get(format) : undefined) ?? FORMATS.get(format);
+  if (known !== undefined) return known;
+  const expected = `one of ${[...FORMATS.keys(), ...UNBOUND].join(", ")}`;
+  throw InputError.of("unsupported", { name: `${where}.format` }, expected, show(format));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What schemas take and what they do not, beside what ajv says of the same values. */
 import { z } from "zod";
-import { assert, assertEquals } from "../assert.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { JOINED_CASES } from "./joined_cases.ts";
 import { assertAgrees, matcherOf, newJudge, object, takes } from "./judge.ts";
 import { SCHEMA_CASES } from "./schema_cases.ts";
@@ -92,6 +93,29 @@ Deno.test("schemas of zod are taken, with the patterns that zod writes", () => {
     const changed = { ...value, ...change };
     assertEquals([judge.validate(schema, changed), takes(matcher, JSON.stringify(changed))], [good, good]);
   }
+});
+
+Deno.test("zod's strings by format are those that zod reads, spelled without bits that stand for nothing", () => {
+  const texts = [
+    ...["", "QQ", "QQ==", "QUI", "QUI=", "QUJD", "QUJDRA", "QUJDRA==", "-_-_", "+/+/", "Q", "QUJDR", "QQ=", "="],
+    ...["QUI_", "QUI/", "QU=A"],
+    ...[..."12345678"].map((version) => `123e4567-e89b-${version}2d3-a456-426614174000`),
+    ...["V1StGXR8_Z5jdHi6B-myT", "cjld2cjxh0000qzrmn831i7rn", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "9m4e2mr0ui3e8a215n4g"],
+    ...["0ujtsYcgvSTl8PAuAdqWYSMnLOv", "10.0.0.0/8", "10.0.0.0/33", "fe80::/10", "fe80::/129", "+14155552671", "+0"],
+    ...["00:1a:2b:3c:4d:5e", "00:1A:2b:3c:4d:5e", "1", "0aF", "xyz", "\u{1f600}", "1.2.3.4"],
+  ];
+  const { base64, base64url, uuidv4, uuidv7, nanoid, cuid, cuid2, ulid, xid, ksuid, cidrv4, cidrv6, e164 } = z;
+  const made = [base64, base64url, uuidv4, uuidv7, nanoid, cuid, cuid2, ulid, xid, ksuid, cidrv4, cidrv6, e164];
+  for (const one of [...made, z.mac, z.hex, z.emoji].map((make) => make())) {
+    const schema = z.toJSONSchema(one), matcher = matcherOf(schema);
+    const coding = schema.contentEncoding as "base64" | "base64url" | undefined;
+    const whole = (text: string) => coding === undefined || Buffer.from(text, coding).toString(coding) === text;
+    const read = texts.filter((text) => one.safeParse(text).success && whole(text));
+    assert(read.length > 0 && read.length < texts.length, JSON.stringify(schema));
+    assertEquals(texts.filter((text) => takes(matcher, JSON.stringify(text))), read, JSON.stringify(schema));
+  }
+  // A format of zod's by itself says nothing here.
+  assertThrows(() => matcherOf({ type: "string", format: "ulid" }), InputError, "schema.format: expected one of date");
 });
 
 Deno.test("Matcher stays small where alternatives begin alike at every depth", () => {
