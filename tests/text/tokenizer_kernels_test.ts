@@ -9,7 +9,7 @@ import { kernelScan, scansFor } from "../../src/text/tokenizer_kernels.ts";
 import { scanTokenizer } from "../../src/text/tokenizer_scan.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { compileKernels } from "../../src/wasm.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { dose } from "../soak.ts";
 import { lehmer, path, TINY } from "./goldens.ts";
@@ -122,6 +122,27 @@ Deno.test("what is not written as such files are is left to others", () => {
     "merges before the vocabulary": encoder.encode(`{"model":{"merges":${merges},"vocab":${vocab}}}`),
   };
   for (const [what, file] of Object.entries(odd)) assertEquals(kernels(file), null, what);
+});
+
+Deno.test("without addresses for the kernels' memory the script reads the file, and another failure is told", () => {
+  const file = fileOf(vocabOf([...bytes, "ab"]), '[["a","b"]]'), { Memory } = WebAssembly;
+  const failing = (thrown: Error) => {
+    WebAssembly.Memory = class extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        super(descriptor);
+        throw thrown;
+      }
+    };
+  };
+  try {
+    failing(new RangeError("could not allocate memory"));
+    assertEquals(kernels(file), null);
+    failing(new TypeError("something else"));
+    assertThrows(() => kernels(file), TypeError, "something else");
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+  assert(kernels(file) !== null);
 });
 
 Deno.test("a special token that is an entry of a large vocabulary is hidden, whoever reads it", () => {
