@@ -127,6 +127,8 @@ Deno.test("who takes too long, waiting or running, is told so, and who has ended
   const gone = submit(prompt);
   gone.cancel();
   assertEquals([(await gone.outcome).reason, timers.count], ["cancelled", 0]);
+  const left = submit(prompt, { signal: AbortSignal.abort() });
+  assertEquals([(await left.outcome).reason, (await left.outcome).generatedTokens], ["cancelled", 0]);
   const late = [submit(prompt, { maxTokens: 400 }), submit(prompt)];
   for await (const _ of late[0]!) if (scheduler.running === 1) break;
   timers.goOff();

@@ -90,6 +90,10 @@ Deno.test("scores are the model's own, before a mask and before what may not end
   assertEquals([pushed, sequence.outcome("stop").generatedTokens], [[0, 3], 2]);
   assertScored(got[0]!, 0, 2, 2, 1);
   assertScored(got[1]!, 3, 1, 2, 1);
+  // Where nobody says how many tokens there are at least, the first one may end it.
+  const ended = sequenceOf([1], { logprobs: 0, stopIds: new Set([2]) });
+  ended.begin(0, null);
+  assertEquals([ended.take(0, logitsFor(2)), ended.last], ["stop", 2]);
   // Where a mask leaves nothing but an end, that is said.
   const only = { apply: (logits: Float32Array) => logits.fill(-Infinity, 0, 3), push: () => {} };
   const held = sequenceOf([1], { mask: only, stopIds: new Set([3]), minTokens: 5 });
