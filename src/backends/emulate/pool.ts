@@ -57,10 +57,18 @@ const WORTH_STARTING = 100e6;
 const FIRST_WORKERS = 3;
 
 /**
- * Multiply-adds for each thread beside which one more worker is started: what a core makes in the time of a start, so
- * that the others do not wait for the one that makes it.
+ * Multiply-adds for each thread beside which one more worker is started, as long as there are few. A core makes three
+ * times as many in the time of a start, so the others may wait for the one that makes it; one worker more in all that
+ * follows is worth that.
  */
-const WORTH_BESIDE = 60e6;
+const WORTH_BESIDE = 20e6;
+/** The same where there are 16 threads: what a core makes in the time of a start, so that none waits. */
+const WORTH_BESIDE_MANY = 60e6, MANY = 16;
+
+/** Whether an operation of so many multiply-adds is one beside which one more worker than there are is started. */
+export function isWorthOneMore(work: number, workers: number): boolean {
+  return work >= (workers + 1 < MANY ? WORTH_BESIDE : WORTH_BESIDE_MANY) * (workers + 1);
+}
 
 /** As {@linkcode WORTH_STARTING}, where others wait for the start: some hundred milliseconds of a few threads. */
 const WORTH_WAITING = 1e9;
@@ -159,7 +167,7 @@ export class Pool {
     most = MOST_THREADS,
   ): void {
     const crew = Math.min(most, this.threads) - 1;
-    const beside = this.#atOnce && this.workers < crew && this.#isWorthOneMore(work);
+    const beside = this.#atOnce && this.workers < crew && isWorthOneMore(work, this.workers);
     if (!beside) {
       this.#work += work;
       const [first, worth] = this.#atOnce ? [FIRST_WORKERS, WORTH_WAITING] : [0, WORTH_STARTING];
@@ -208,11 +216,6 @@ export class Pool {
     for (const { first, word } of this.#gates) if (first < asked) Atomics.notify(control, word);
   }
 
-  /** Whether an operation keeps all threads for as long as a start takes. */
-  #isWorthOneMore(work: number): boolean {
-    return work >= WORTH_BESIDE * (this.workers + 1);
-  }
-
   /**
    * Starts workers while others compute, as long as these have enough to do, until there are `crew`.
    *
@@ -223,7 +226,7 @@ export class Pool {
     const left = () => work * (1 - startOfShare(Atomics.load(control, NEXT), units, threads) / units);
     try {
       while (
-        this.workers < crew && Atomics.load(control, LOADED) > 0 && this.#isWorthOneMore(left())
+        this.workers < crew && Atomics.load(control, LOADED) > 0 && isWorthOneMore(left(), this.workers)
       ) this.#startWorker();
       return null;
     } catch (thrown) {

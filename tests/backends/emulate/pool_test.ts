@@ -1,4 +1,5 @@
 import { addPool, DESCRIPTOR, H, PAGES, ROWS, Y } from "./add_pool.ts";
+import { isWorthOneMore } from "../../../src/backends/emulate/pool.ts";
 import { pause } from "../../../src/breath.ts";
 import {
   asks,
@@ -150,17 +151,24 @@ Deno.test("a Pool starts workers as work is worth them, or some at once", () => 
   assertEquals(whole.workers, 3);
 });
 
+Deno.test("an operation is worth one more worker by its share for each thread, a larger one from 16 threads on", () => {
+  for (const [workers, share] of [[0, 20e6], [3, 20e6], [14, 20e6], [15, 60e6], [16, 60e6], [62, 60e6]] as const) {
+    const least = share * (workers + 1);
+    assertEquals([isWorthOneMore(least - 1, workers), isWorthOneMore(least, workers)], [false, true]);
+  }
+});
+
 Deno.test("a Pool that has some workers starts others beside operations that last as long, few as work goes", () => {
   const { pool, memory } = addPool(7);
   const h = new Float32Array(memory.buffer, H, 4 * ROWS);
   new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
   let runs = 0;
-  const started = [200e6, 200e6, 200e6, 200e6, 200e6, 1].map((work) => {
+  const started = [...new Array<number>(13).fill(79e6), 1].map((work) => {
     pool.run("add", 0, DESCRIPTOR, ROWS, work);
     runs++;
     return pool.workers;
   });
-  assertEquals(started, [3, 3, 3, 3, 4, 4]);
+  assertEquals(started, [...new Array<number>(12).fill(3), 4, 4]);
   // None is started before one that was computes, and none where the others are done: with nothing to do they soon are.
   for (; pool.workers < 6 && runs < 1e6; runs++) pool.run("add", 0, DESCRIPTOR, ROWS, 400e6);
   pool.run("add", 0, DESCRIPTOR, ROWS, 1e12);
