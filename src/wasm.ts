@@ -53,3 +53,35 @@ export function heapBase(module: WebAssembly.Module): number {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   return (exports["heap_base"] as () => number)();
 }
+
+const STACK_BYTES = 64 << 10;
+
+/** Addresses for what one instance of the kernels works with, and then the memory that has room for all of it. */
+export class Workplace {
+  readonly #module: WebAssembly.Module;
+  readonly #stackTop: number;
+  #end: number;
+
+  constructor(module: WebAssembly.Module) {
+    this.#module = module;
+    this.#end = this.#stackTop = Math.ceil(heapBase(module) / 16) * 16 + STACK_BYTES;
+  }
+
+  /** An address, a multiple of 16, from which on there will be so many bytes. What is never written takes no memory. */
+  take(bytes: number): number {
+    const address = this.#end;
+    this.#end = Math.ceil((address + bytes) / 16) * 16;
+    return address;
+  }
+
+  /**
+   * Makes the memory.
+   *
+   * @throws {RangeError} where there are no addresses left.
+   */
+  open(): { readonly memory: WebAssembly.Memory; readonly kernel: (name: string) => Kernel } {
+    const pages = Math.ceil(this.#end / WASM_PAGE);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    return { memory, kernel: instantiate(this.#module, memory, this.#stackTop) };
+  }
+}

@@ -2,7 +2,7 @@
  * Decoding and encoding of stored weights in the WASM kernels, which are many times as fast as src/formats and give the
  * same bytes (tests/wasm, tests/quantize).
  */
-import { compileKernels, heapBase, instantiate, type Kernel, WASM_PAGE } from "../wasm.ts";
+import { compileKernels, type Kernel, Workplace } from "../wasm.ts";
 import { kindNumber, ruleNumber } from "../formats/input.ts";
 import type { MatrixSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
@@ -24,7 +24,6 @@ import type { RangeReader } from "./range_reader.ts";
  */
 export const TILE = 1 << 24;
 
-const STACK_BYTES = 64 << 10;
 /** Words of the longest descriptor, rounded up. */
 const DESCRIPTOR_WORDS = 16;
 
@@ -55,13 +54,7 @@ export class Codec {
   readonly #scales: number;
 
   private constructor(module: WebAssembly.Module, matrices: readonly MatrixSource[]) {
-    let at = Math.ceil(heapBase(module) / 16) * 16 + STACK_BYTES;
-    const stack = at;
-    const take = (bytes: number) => {
-      const address = at;
-      at = Math.ceil((at + bytes) / 16) * 16;
-      return address;
-    };
+    const workplace = new Workplace(module), take = (bytes: number) => workplace.take(bytes);
     const most = (size: (m: MatrixSource) => number) => matrices.reduce((sum, m) => Math.max(sum, size(m)), 0);
     const elements = most((m) => tileRows(m) * m.cols);
     this.#descriptor = take(4 * DESCRIPTOR_WORDS);
@@ -70,9 +63,7 @@ export class Codec {
     this.#values = take(4 * elements);
     this.#codes = take(2 * elements);
     this.#scales = take(blocksOf(elements));
-    const initial = Math.ceil(at / WASM_PAGE);
-    this.#memory = new WebAssembly.Memory({ initial, maximum: initial, shared: true });
-    this.#kernel = instantiate(module, this.#memory, stack);
+    ({ memory: this.#memory, kernel: this.#kernel } = workplace.open());
   }
 
   /** @param matrices Those that will be decoded: they decide how much memory is taken. */

@@ -2,7 +2,7 @@
  * Vocabulary and merges of a large tokenizer.json, read by the WASM kernels (wasm/ABI.md): the same arrays as those of
  * tokenizer_scan.ts, pieces.ts and merges.ts, sooner (bench/tokenizer.ts).
  */
-import { compileKernels, heapBase, instantiate, type Kernel, WASM_PAGE } from "../wasm.ts";
+import { compileKernels, type Kernel, Workplace } from "../wasm.ts";
 import type { MergeLists } from "./merges.ts";
 import { type PackedPieces, tablePlaces } from "./pieces.ts";
 import type { MemberReader, Scan } from "./scanned.ts";
@@ -21,7 +21,7 @@ const MOST_IDS = 1_000_000, MOST_MERGES = 1_000_000;
 const WINDOW = 256 << 10;
 /** Bytes beyond the window that are read. */
 const BEYOND = 16;
-const STACK_BYTES = 64 << 10, SCRATCH_BYTES = 16384, DESCRIPTOR_WORDS = 16, STATE_WORDS = 4;
+const SCRATCH_BYTES = 16384, DESCRIPTOR_WORDS = 16, STATE_WORDS = 4;
 
 /** Why a kernel stopped: at the window's end, or where the list ends. */
 const MORE = 0, CLOSED = 1;
@@ -70,16 +70,9 @@ class Lists {
   #count = 0;
 
   constructor(module: WebAssembly.Module, file: Uint8Array, windowBytes: number) {
-    let end = Math.ceil(heapBase(module) / 16) * 16 + STACK_BYTES;
-    const stack = end;
-    const take = (bytes: number) => {
-      const address = end;
-      end = Math.ceil((end + bytes) / 16) * 16;
-      return address;
-    };
+    const workplace = new Workplace(module), take = (bytes: number) => workplace.take(bytes);
     this.#file = file;
     this.#windowBytes = windowBytes;
-    // What is never written takes no memory.
     this.#at = {
       descriptor: take(4 * DESCRIPTOR_WORDS),
       state: take(4 * STATE_WORDS),
@@ -94,9 +87,7 @@ class Lists {
     };
     this.#lefts = take(4 * MOST_MERGES);
     this.#results = take(4 * MOST_MERGES);
-    const pages = Math.ceil(end / WASM_PAGE);
-    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    this.#kernel = instantiate(module, this.#memory, stack);
+    ({ memory: this.#memory, kernel: this.#kernel } = workplace.open());
   }
 
   readonly vocabulary: MemberReader<PackedPieces> = (from) => {
