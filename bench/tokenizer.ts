@@ -5,10 +5,11 @@
  *
  *     deno run --allow-all bench/tokenizer.ts [--dir DIR] [--other CHECKOUT] [--runs 15]
  */
-import { parseArgs } from "node:util";
 import process from "node:process";
+import { parseArgs } from "node:util";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { machine } from "./machine.ts";
+import { countOf } from "./options.ts";
 import { pairedRatio } from "./paired.ts";
 
 const OWN = new URL("..", import.meta.url).pathname;
@@ -46,9 +47,9 @@ function measure(checkout: string): Times {
 if (root !== undefined) console.log(JSON.stringify(await read(root)));
 else {
   const checkouts = other === undefined ? [OWN] : [OWN, Deno.realPathSync(other)];
-  const found = checkouts.map((): Times[] => []);
+  const found = checkouts.map((): Times[] => []), turns = countOf("--runs", runs);
   // The first run of each fills caches.
-  for (let run = 0; run <= Number(runs); run++) {
+  for (let run = 0; run <= turns; run++) {
     for (const i of run % 2 === 0 ? checkouts.keys() : [...checkouts.keys()].toReversed()) {
       const times = measure(checkouts[i]!);
       if (run > 0) found[i]!.push(times);

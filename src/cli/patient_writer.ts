@@ -7,12 +7,28 @@ const MOST_WAITING = 1 << 20;
 /** How long to wait before a pipe that was full is tried again, in milliseconds. */
 const FULL_PIPE_MS = 2;
 
-const encoder = new TextEncoder();
-
 /** A stream that bytes are written to. */
 export interface ByteSink {
   /** Writes some of them, and says how many. */
   write(bytes: Uint8Array): Promise<number>;
+}
+
+/**
+ * Writes a text, all of it. A pipe in non-blocking mode (a parent process may set that) that is merely full is tried
+ * again.
+ *
+ * @throws {Error} what else the sink throws.
+ */
+export async function writeAll(sink: ByteSink, text: string): Promise<void> {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(await sink.write(bytes));
+    } catch (thrown) {
+      if (!(thrown instanceof Deno.errors.WouldBlock)) throw thrown;
+      await pause(FULL_PIPE_MS);
+    }
+  }
 }
 
 /** Texts in their order. Where nobody reads them, the last ones are left out, and a line says so in their place. */
@@ -57,22 +73,14 @@ export class PatientWriter {
   async #work(): Promise<void> {
     while (this.#waiting.length > 0) {
       const text = this.#waiting.splice(0).join("");
-      await this.#writeAll(encoder.encode(text));
+      try {
+        await writeAll(this.sink, text);
+      } catch {
+        // There is nobody to tell.
+      }
       this.#size -= text.length;
       if (this.#waiting.length === 0) this.#sayLost();
     }
     this.#writing = null;
-  }
-
-  async #writeAll(bytes: Uint8Array): Promise<void> {
-    while (bytes.length > 0) {
-      try {
-        bytes = bytes.subarray(await this.sink.write(bytes));
-      } catch (thrown) {
-        // A pipe in non-blocking mode (a parent process may set that) is merely full; else there is nobody to tell.
-        if (!(thrown instanceof Deno.errors.WouldBlock)) return;
-        await pause(FULL_PIPE_MS);
-      }
-    }
   }
 }

@@ -3,11 +3,10 @@
  * it has not written itself a terminal does not obey.
  */
 import { environmentVariable } from "../environment.ts";
-import { pause } from "../breath.ts";
 import * as std from "@std/fmt/colors";
 import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
-import { PatientWriter } from "./patient_writer.ts";
+import { PatientWriter, writeAll } from "./patient_writer.ts";
 import { cutTo } from "./width.ts";
 
 /** The reader of stdout went away: what it was to get is lost, which a script must not take for success. */
@@ -26,11 +25,6 @@ export function drawsOver(): boolean {
 
 /** Typed here because the npm form has no declarations. */
 const colours = std as unknown as { dim(text: string): string };
-
-const encoder = new TextEncoder();
-
-/** How long to wait before a pipe that was full is tried again, in milliseconds. */
-const FULL_PIPE_MS = 2;
 
 /**
  * Writes text to stdout, all of it. The event loop keeps turning while a slow reader makes the write wait, so Ctrl-C is
@@ -56,18 +50,11 @@ export function writeAnswer(piece: string): Promise<void> {
 async function writeRaw(text: string): Promise<void> {
   // A line that is drawn over on the same terminal makes room.
   if (drawn && Deno.stdout.isTerminal()) eraseLine();
-  let bytes = encoder.encode(text);
-  while (bytes.length > 0) {
-    try {
-      bytes = bytes.subarray(await Deno.stdout.write(bytes));
-    } catch (thrown) {
-      if (thrown instanceof Deno.errors.BrokenPipe) throw new BrokenPipe();
-      // A pipe in non-blocking mode (a parent process may set that) is merely full.
-      if (!(thrown instanceof Deno.errors.WouldBlock)) {
-        throw new FailureError(`stdout: cannot be written: ${reason(thrown)}`);
-      }
-      await pause(FULL_PIPE_MS);
-    }
+  try {
+    await writeAll(Deno.stdout, text);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.BrokenPipe) throw new BrokenPipe();
+    throw new FailureError(`stdout: cannot be written: ${reason(thrown)}`);
   }
 }
 
@@ -98,7 +85,7 @@ export async function lastLines(): Promise<void> {
 /** Writes text to stderr, control sequences included; a stderr that was closed is ignored. */
 function writeRawError(text: string): void {
   if (patient !== null) return patient.write(text);
-  let bytes = encoder.encode(text);
+  let bytes = new TextEncoder().encode(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
   } catch {

@@ -2,6 +2,9 @@
 import type { MergeLists } from "./merges.ts";
 import type { PackedPieces } from "./pieces.ts";
 
+/** Above these a file is read as JSON, which refuses what is too large. */
+export const MOST_ID = 1_000_000, MOST_MERGES = 1_000_000;
+
 /** Left and right parts of merges, one after the other: part i ends at `ends[i]`. */
 export interface MergeParts {
   readonly bytes: Uint8Array;

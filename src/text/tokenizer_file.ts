@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
 import type { Scan } from "./scanned.ts";
 import { scanTokenizer } from "./tokenizer_scan.ts";
-import { objectOf, type TokenizerSource, tokenizerSource } from "./tokenizer_source.ts";
+import { objectOf, type TokenizerSource } from "./tokenizer_source.ts";
 import { type AddedToken, type Encoding, isId, parsedWords, type PieceOf, scannedWords } from "./tokenizer_words.ts";
 
 export type { AddedToken } from "./tokenizer_words.ts";
@@ -27,20 +27,11 @@ export interface TokenizerFile extends Encoding {
 const MAX_CONTENT = 256;
 
 /**
- * Reads the tokenizer of a checkpoint directory.
- *
- * @param scans As of {@linkcode tokenizerOf}.
- * @throws {InputError} naming the file and what is wrong with it.
- */
-export function readTokenizerFile(dir: string, scans?: readonly Scan[]): TokenizerFile {
-  return tokenizerOf(tokenizerSource(dir), scans);
-}
-
-/**
- * The same of what was read, or will be written.
+ * The tokenizer of files that were read, or will be written.
  *
  * @param scans Who may read vocabulary and merges, one after the other, before the whole file is read as JSON; what
  *   comes out is the same.
+ * @throws {InputError} naming the file and what is wrong with it.
  */
 export function tokenizerOf(source: TokenizerSource, scans: readonly Scan[] = [scanTokenizer]): TokenizerFile {
   const [scan, ...others] = scans, { path, bytes, configPath, config } = source, scanned = scan?.(bytes) ?? null;

@@ -5,14 +5,11 @@
 import { compileKernels, type Kernel, Workplace } from "../wasm.ts";
 import type { MergeLists } from "./merges.ts";
 import { type PackedPieces, tablePlaces } from "./pieces.ts";
-import type { MemberReader, Scan } from "./scanned.ts";
+import { type MemberReader, MOST_ID, MOST_MERGES, type Scan } from "./scanned.ts";
 import { scanTokenizer } from "./tokenizer_scan.ts";
 
 /** Files that are as small are read by the script before the kernels are compiled. */
 const SMALL = 2 << 20;
-
-/** Above these the script reads the file, or refuses it. */
-const MOST_IDS = 1_000_000, MOST_MERGES = 1_000_000;
 
 /**
  * Bytes of the file that lie in the kernels' memory at once: few, so that they stay in a cache, and that the kernels
@@ -52,48 +49,50 @@ export function kernelScan(module: WebAssembly.Module, windowBytes = WINDOW): Sc
   };
 }
 
+/** Where what the kernels read and write lies. */
+function addressesIn(workplace: Workplace, fileBytes: number, windowBytes: number) {
+  const integers = (count: number) => workplace.take(4 * count);
+  return {
+    descriptor: integers(DESCRIPTOR_WORDS),
+    state: integers(STATE_WORDS),
+    scratch: workplace.take(SCRATCH_BYTES),
+    window: workplace.take(windowBytes + BEYOND),
+    packed: workplace.take(fileBytes),
+    // Room for ids below the highest one that the script reads; that one is left to it.
+    starts: integers(MOST_ID),
+    ends: integers(MOST_ID),
+    table: integers(tablePlaces(MOST_ID)),
+    latest: integers(MOST_ID),
+    earlier: integers(MOST_MERGES),
+    lefts: integers(MOST_MERGES),
+    results: integers(MOST_MERGES),
+  };
+}
+
+type Addresses = Readonly<ReturnType<typeof addressesIn>>;
+
 /** The kernels over a memory with room for what they make of one file. */
 class Lists {
   readonly #file: Uint8Array;
   readonly #memory: WebAssembly.Memory;
   readonly #kernel: (name: string) => Kernel;
   readonly #windowBytes: number;
-  readonly #at: Readonly<
-    Record<
-      "descriptor" | "state" | "scratch" | "window" | "packed" | "starts" | "ends" | "table" | "latest" | "earlier",
-      number
-    >
-  >;
-  readonly #lefts: number;
-  readonly #results: number;
+  readonly #at: Addresses;
   /** One more than the highest id, once the vocabulary was read. */
   #count = 0;
 
   constructor(module: WebAssembly.Module, file: Uint8Array, windowBytes: number) {
-    const workplace = new Workplace(module), take = (bytes: number) => workplace.take(bytes);
+    const workplace = new Workplace(module);
     this.#file = file;
     this.#windowBytes = windowBytes;
-    this.#at = {
-      descriptor: take(4 * DESCRIPTOR_WORDS),
-      state: take(4 * STATE_WORDS),
-      scratch: take(SCRATCH_BYTES),
-      window: take(windowBytes + BEYOND),
-      packed: take(file.length),
-      starts: take(4 * MOST_IDS),
-      ends: take(4 * MOST_IDS),
-      table: take(4 * tablePlaces(MOST_IDS)),
-      latest: take(4 * MOST_IDS),
-      earlier: take(4 * MOST_MERGES),
-    };
-    this.#lefts = take(4 * MOST_MERGES);
-    this.#results = take(4 * MOST_MERGES);
+    this.#at = addressesIn(workplace, file.length, windowBytes);
     ({ memory: this.#memory, kernel: this.#kernel } = workplace.open());
   }
 
   readonly vocabulary: MemberReader<PackedPieces> = (from) => {
     if (this.#file[from] !== OPEN_BRACE) return null;
     const { window, packed, starts, ends, table, state } = this.#at;
-    const words = [window, packed, this.#file.length, starts, ends, MOST_IDS, state];
+    const words = [window, packed, this.#file.length, starts, ends, MOST_ID, state];
     const read = this.#read("tokenizer_vocabulary", words, from + 1, [0, 0]);
     if (read === null) return null;
     const [length, count] = read.left;
@@ -118,27 +117,19 @@ class Lists {
     while (file[first]! <= 0x20) first++;
     // Without a vocabulary it is not known what is joined.
     if (file[from] !== OPEN_BRACKET || count === 0) return null;
-    const { window, packed, starts, ends, table, state, latest, earlier } = this.#at;
+    const { window, packed, starts, ends, table, state, latest, earlier, lefts, results } = this.#at;
     this.#integers(latest, count).fill(-1);
-    const words = [
-      packed,
-      starts,
-      ends,
-      table,
-      tablePlaces(count) - 1,
-      count,
-      window,
-      Number(file[first] === OPEN_BRACKET),
-    ];
-    const lists = [latest, earlier, this.#lefts, this.#results, MOST_MERGES, state];
-    const read = this.#read("tokenizer_merges", [...words, ...lists], first, [0, -1]);
+    const pairs = Number(file[first] === OPEN_BRACKET);
+    const entries = [packed, starts, ends, table, tablePlaces(count) - 1, count];
+    const lists = [latest, earlier, lefts, results, MOST_MERGES];
+    const read = this.#read("tokenizer_merges", [...entries, window, pairs, ...lists, state], first, [0, -1]);
     if (read === null) return null;
     const [merges] = read.left;
     const value = {
       latest: this.#copy(latest, count),
       earlier: this.#copy(earlier, merges),
-      lefts: this.#copy(this.#lefts, merges),
-      results: this.#copy(this.#results, merges),
+      lefts: this.#copy(lefts, merges),
+      results: this.#copy(results, merges),
     };
     return { value, to: read.to };
   };

@@ -5,10 +5,14 @@
  */
 import { byteOfCode } from "./byte_level.ts";
 import type { PackedPieces } from "./pieces.ts";
-import type { MemberReader, MemberReaders, MergeParts, Scanned } from "./scanned.ts";
-
-/** Above these the file is read as JSON, which refuses what is too large. */
-const MOST_ID = 1_000_000, MOST_MERGES = 1_000_000;
+import {
+  type MemberReader,
+  type MemberReaders,
+  type MergeParts,
+  MOST_ID,
+  MOST_MERGES,
+  type Scanned,
+} from "./scanned.ts";
 
 const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a, SPACE = 0x20;
 const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d, OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;

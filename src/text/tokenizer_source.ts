@@ -10,6 +10,7 @@ import { lstatStored } from "../stored_files.ts";
 const MAX_FILE_BYTES = 40_000_000;
 /** gpt-oss's chat template has 17 KB. */
 const MAX_TEXT_BYTES = 1 << 20;
+
 /** What a tokenizer is read from. */
 export interface TokenizerSource {
   /** Of tokenizer.json and of tokenizer_config.json, for messages. */
@@ -79,7 +80,7 @@ function readIfThere(path: string, mostBytes: number): Uint8Array<ArrayBuffer> |
 /**
  * The files of a checkpoint directory.
  *
- * @throws {InputError} as {@linkcode readTokenizerFile}.
+ * @throws {InputError} when there is no tokenizer.json, or one of them cannot be read or is too large.
  */
 export function tokenizerSource(dir: string): TokenizerSource {
   const path = joined(dir, "tokenizer.json");

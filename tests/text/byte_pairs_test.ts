@@ -3,10 +3,9 @@ import { charOfByte } from "../../src/text/byte_level.ts";
 import { BytePairs } from "../../src/text/byte_pairs.ts";
 import { PairMerges, RankMerges } from "../../src/text/merges.ts";
 import { pack, Pieces } from "../../src/text/pieces.ts";
-import { readTokenizerFile } from "../../src/text/tokenizer_file.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { dose } from "../soak.ts";
-import { lehmer, path, TINY } from "./goldens.ts";
+import { lehmer, path, readTokenizerFile, TINY } from "./goldens.ts";
 
 const latin = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
 

@@ -1,4 +1,8 @@
 /** Shared readers of the goldens that the tests of src/text use. */
+import type { Scan } from "../../src/text/scanned.ts";
+import { type TokenizerFile, tokenizerOf } from "../../src/text/tokenizer_file.ts";
+import { tokenizerSource } from "../../src/text/tokenizer_source.ts";
+
 const ROOT = new URL("../../", import.meta.url);
 
 /** Path of a file of the repository. */
@@ -8,6 +12,11 @@ export function path(relative: string): string {
 
 /** Directory of the embedded model. */
 export const TINY = path("models/tiny-gpt-oss");
+
+/** The tokenizer of a directory, its vocabulary and merges read by one of `scans`. */
+export function readTokenizerFile(dir: string, scans?: readonly Scan[]): TokenizerFile {
+  return tokenizerOf(tokenizerSource(dir), scans);
+}
 
 /** int32 tensors of a safetensors file, by name; a reader of its own, so that tests of text stand alone. */
 export function int32Tensors(file: string): Map<string, number[]> {

@@ -4,11 +4,11 @@ import { forLibrary } from "../../src/text/library_tokenizer.ts";
 import { o200kHarmony } from "../../src/text/o200k.ts";
 import { cutsLikeO200k, safePieces } from "../../src/text/safe_pieces.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { readTokenizerFile, type TokenizerFile } from "../../src/text/tokenizer_file.ts";
+import type { TokenizerFile } from "../../src/text/tokenizer_file.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers } from "../formats/seeded.ts";
 import { dose } from "../soak.ts";
-import { TINY } from "./goldens.ts";
+import { readTokenizerFile, TINY } from "./goldens.ts";
 
 /** How a tokenizer cuts a text into words. */
 function wordsBy(file: TokenizerFile): (text: string) => string[] {

@@ -4,7 +4,6 @@ import { PairMerges } from "../../src/text/merges.ts";
 import { o200kHarmony } from "../../src/text/o200k.ts";
 import { pack, Pieces } from "../../src/text/pieces.ts";
 import type { Scan, Scanned } from "../../src/text/scanned.ts";
-import { readTokenizerFile } from "../../src/text/tokenizer_file.ts";
 import { kernelScan, scansFor } from "../../src/text/tokenizer_kernels.ts";
 import { scanTokenizer } from "../../src/text/tokenizer_scan.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -12,7 +11,7 @@ import { compileKernels } from "../../src/wasm.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { dose } from "../soak.ts";
-import { lehmer, path, TINY } from "./goldens.ts";
+import { lehmer, path, readTokenizerFile, TINY } from "./goldens.ts";
 
 const module = await compileKernels(), kernels = kernelScan(module), encoder = new TextEncoder();
 

@@ -1,14 +1,13 @@
 /** The fast readers of tokenizer.json beside the reader of JSON: the same tokenizer, or the same refusal. */
 import { InputError } from "../../src/errors.ts";
 import type { Scan } from "../../src/text/scanned.ts";
-import { readTokenizerFile } from "../../src/text/tokenizer_file.ts";
 import { kernelScan } from "../../src/text/tokenizer_kernels.ts";
 import { scanTokenizer } from "../../src/text/tokenizer_scan.ts";
 import { compileKernels } from "../../src/wasm.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { dose } from "../soak.ts";
-import { lehmer, path, TINY } from "./goldens.ts";
+import { lehmer, path, readTokenizerFile, TINY } from "./goldens.ts";
 
 const encoder = new TextEncoder();
 const latin = (word: string) => Uint8Array.from(word, (character) => character.charCodeAt(0));
