@@ -62,8 +62,8 @@ const FIRST_WORKERS = 3;
  * follows is worth that.
  */
 const WORTH_BESIDE = 20e6;
-/** The same where there are 16 threads: what a core makes in the time of a start, so that none waits. */
-const WORTH_BESIDE_MANY = 60e6, MANY = 16;
+/** The same where there are 32 threads: what a core makes in the time of a start, so that none waits. */
+const WORTH_BESIDE_MANY = 60e6, MANY = 32;
 
 /** Whether an operation of so many multiply-adds is one beside which one more worker than there are is started. */
 export function isWorthOneMore(work: number, workers: number): boolean {

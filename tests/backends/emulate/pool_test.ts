@@ -151,8 +151,8 @@ Deno.test("a Pool starts workers as work is worth them, or some at once", () => 
   assertEquals(whole.workers, 3);
 });
 
-Deno.test("an operation is worth one more worker by its share for each thread, a larger one from 16 threads on", () => {
-  for (const [workers, share] of [[0, 20e6], [3, 20e6], [14, 20e6], [15, 60e6], [16, 60e6], [62, 60e6]] as const) {
+Deno.test("an operation is worth one more worker by its share for each thread, a larger one from 32 threads on", () => {
+  for (const [workers, share] of [[0, 20e6], [3, 20e6], [30, 20e6], [31, 60e6], [32, 60e6], [62, 60e6]] as const) {
     const least = share * (workers + 1);
     assertEquals([isWorthOneMore(least - 1, workers), isWorthOneMore(least, workers)], [false, true]);
   }
