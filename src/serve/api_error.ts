@@ -73,6 +73,14 @@ function fieldOf({ subject: { name } }: InputError): string | null {
   return typeof name === "string" && FIELDS.has(name.replace(/[.[].*$/s, "")) ? name : null;
 }
 
+/**
+ * What an engine threw, as what it is to whoever asked: a failure of the server's, also where the mistake is in a file
+ * that it computes from.
+ */
+export function engineFailure(thrown: unknown): unknown {
+  return thrown instanceof InputError ? new FailureError(thrown.message) : thrown;
+}
+
 /** What a client is told of anything that was thrown: a mistake of its own as 400, a defect as 500. */
 export function asApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown;

@@ -44,6 +44,11 @@ export class Session {
     return this.#slots.first(slot, this.length(slot));
   }
 
+  /** Batches that were computed so far, those whose logits are no numbers among them. */
+  get batches(): number {
+    return this.#slots.batches;
+  }
+
   /** Forgets a sequence. */
   reset(slot: number): void {
     this.#slots.reset(slot);

@@ -9,6 +9,8 @@ export class Slots {
   readonly #tokens: number[][];
   /** Positions that each slot's sequence had before it was taken back: sliding layers forgot what lay far before. */
   readonly #furthest: Int32Array;
+  /** Batches that were put into the cache. */
+  batches = 0;
 
   constructor(slots: number) {
     this.#lengths = new Int32Array(slots);
@@ -41,6 +43,7 @@ export class Slots {
 
   /** Remembers what a batch puts into the cache. */
   keep({ ids, slots, positions }: Batch): void {
+    this.batches++;
     slots.forEach((slot, row) => this.#tokens[slot]![positions[row]!] = ids[row]!);
   }
 

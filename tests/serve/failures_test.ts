@@ -1,6 +1,6 @@
 /** What goes wrong below the server: whose matter it is, and what clients and load balancers are told. */
 import { pause } from "../../src/breath.ts";
-import { FailureError, reason } from "../../src/errors.ts";
+import { FailureError, InputError, reason } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import type { Ranks } from "../../src/parallel/ranks.ts";
 import type { Job } from "../../src/serve/engine/job.ts";
@@ -25,9 +25,9 @@ Deno.test("logits that are no numbers are the matter of their sequence alone", a
         seen.push(batch.ids.length);
         onRow(row, logits);
       }, tap));
-  await using serving = await openServing({ slots: 3, context: 64, engine });
-  const ask = async (prompt: number[]) => {
-    const response = await serving.post("/v1/completions", { ...COMPLETION, prompt });
+  await using serving = await openServing({ slots: 4, context: 64, engine });
+  const ask = async (prompt: number[], more: object = {}) => {
+    const response = await serving.post("/v1/completions", { ...COMPLETION, prompt, ...more });
     return { status: response.status, json: await response.json() };
   };
   const [good, bad, other] = await Promise.all([ask([1, 2, 3]), ask([4, 5, poison]), ask([8, 9, 10])]);
@@ -37,7 +37,30 @@ Deno.test("logits that are no numbers are the matter of their sequence alone", a
   await using plain = await openServing({ slots: 1, context: 64 });
   const alone = await (await plain.post("/v1/completions", { ...COMPLETION, prompt: [1, 2, 3] })).json();
   assertEquals(good.json.choices, alone.choices);
+  // One that got the scores before has none of what comes after, whoever else fails.
+  const scored = { ...COMPLETION, echo: true, logprobs: 1 }, seenBefore = seen.length;
+  const [sound, ...spoilt] = await Promise.all([
+    ask([1, 2, 3]),
+    ask([4, poison, 5, 6], scored),
+    ask([5, poison]),
+    ask([6, 6, poison], { ...scored, max_tokens: 0 }),
+  ]);
+  assertEquals(sound.json.choices, alone.choices);
+  assertEquals(spoilt.map(({ status }) => status), [500, 500, 500]);
+  assert(Math.max(...seen.slice(seenBefore)) >= 3 + 4 + 2, "they shared a batch");
+  // By itself it fails alone as well: what can be computed is computed, and nobody is to think otherwise.
+  assertEquals((await ask([poison])).status, 500);
   assertEquals((await serving.get("/health")).status, "ok");
+});
+
+Deno.test("a mistake in a file that the engine computes from is the server's failure, not the client's", async () => {
+  const engine = (own: Engine) =>
+    computing(own, () => Promise.reject(InputError.of("changed", { file: "weights" }, "the file of the start")));
+  await using serving = await openServing({ slots: 1, context: 64, engine });
+  const response = await serving.post("/v1/completions", { ...COMPLETION, prompt: "Ann" });
+  const { error: { message, type, code } } = await response.json();
+  assertEquals([response.status, type, code], [500, "server_error", "failure"]);
+  assertEquals(message, "weights: expected the file of the start");
 });
 
 Deno.test("such a sequence is alone with it where the engine chooses tokens", async () => {

@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers";
 import { pickGreedily } from "../../session/greedy.ts";
 import type { Session } from "../../session/session.ts";
+import { engineFailure } from "../api_error.ts";
 import type { Active, Share } from "./batch_plan.ts";
 import type { FinishReason } from "./job.ts";
 import type { Sequence } from "./sequence.ts";
@@ -15,12 +16,12 @@ export class BatchRun {
   readonly ends = new Map<Sequence, FinishReason>();
   /** Sequences whose mask or watch threw, or left no token: it is their matter alone. */
   readonly failed = new Map<Sequence, unknown>();
-  /** Sequences that got something of what they wanted. */
-  readonly served = new Set<Sequence>();
   /** Sequences whose logits are no numbers: what the session threw is about them, and others go on. */
   readonly lost = new Set<Sequence>();
   /** What the session threw; where no sequence is lost, all failed. */
   failure: { readonly thrown: unknown } | null = null;
+  /** Whether the engine computed something, so that a failure is about the numbers that came out. */
+  computed = false;
 
   /** @param onBegun Called while the batch is computed, where the engine has a thread of its own. */
   constructor(readonly session: Session, readonly onBegun: () => void) {}
@@ -29,21 +30,24 @@ export class BatchRun {
   async batch(shares: readonly Share[]): Promise<void> {
     const { session } = this, feeds = shares.map(({ feed }) => feed);
     const ends = shares.map(({ slot, feed }) => session.length(slot) + feed.tokens.length);
+    /** Logits or tokens that each is still to get. */
+    const missing = feeds.map(({ logits, tokens }) => logits === "none" ? 0 : logits === "last" ? 1 : tokens.length);
+    const give = (i: number, take: (sequence: Sequence) => FinishReason | null) => {
+      missing[i]!--;
+      this.#serve(shares[i]!, take);
+    };
     await this.#guard(async () => {
       if (shares.every(({ sequence, feed }) => sequence.pickable && feed.logits !== "all")) {
-        await this.#begun(
-          pickGreedily(session, feeds, (i, id) => this.#serve(shares[i]!, (sequence) => sequence.picked(id))),
-        );
+        await this.#begun(pickGreedily(session, feeds, (i, id) => give(i, (sequence) => sequence.picked(id))));
       } else {
         const take = (i: number, position: number, logits: Float32Array) =>
-          this.#serve(shares[i]!, (sequence) => sequence.take(position, logits));
+          give(i, (sequence) => sequence.take(position, logits));
         await this.#begun(session.run(feeds, take, shares[0]!.sequence.tap));
       }
     });
     if (this.failure !== null) {
-      for (const { sequence, feed } of shares) {
-        if (feed.logits !== "none" && !this.served.has(sequence)) this.lost.add(sequence);
-      }
+      // One whose prompt is scored may have got some of what it was to get.
+      shares.forEach(({ sequence }, i) => missing[i]! > 0 && this.lost.add(sequence));
       this.#loseUncomputed(shares, ends);
     }
     for (const { sequence, feed } of shares) {
@@ -111,7 +115,6 @@ export class BatchRun {
   }
 
   #serve({ sequence }: Active, take: (sequence: Sequence) => FinishReason | null): void {
-    this.served.add(sequence);
     try {
       const reason = take(sequence);
       if (reason !== null) this.ends.set(sequence, reason);
@@ -121,10 +124,12 @@ export class BatchRun {
   }
 
   async #guard(work: () => Promise<void>): Promise<void> {
+    const { batches } = this.session;
     try {
       await work();
     } catch (thrown) {
-      this.failure = { thrown };
+      this.failure = { thrown: engineFailure(thrown) };
     }
+    this.computed = this.session.batches > batches;
   }
 }

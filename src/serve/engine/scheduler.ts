@@ -5,7 +5,7 @@
 import { setImmediate } from "node:timers";
 import type { Session } from "../../session/session.ts";
 import { reason } from "../../errors.ts";
-import { ApiError } from "../api_error.ts";
+import { ApiError, engineFailure } from "../api_error.ts";
 import { type Active, planBatch } from "./batch_plan.ts";
 import { BatchRun } from "./batch_run.ts";
 import type { FinishReason, Generation, Job } from "./job.ts";
@@ -187,7 +187,7 @@ export class Scheduler {
     if (this.reopen === null || this.#restarts.length >= MOST_RESTARTS) return;
     this.#restarts.push(now);
     this.observer.reopened?.(why);
-    for (const sequence of this.#active.map(({ sequence }) => sequence)) this.#fail(sequence, failure);
+    for (const sequence of this.#active.map(({ sequence }) => sequence)) this.#fail(sequence, engineFailure(failure));
     try {
       // Its memory is needed for the next one.
       await this.#session.close();
@@ -285,10 +285,10 @@ export class Scheduler {
   }
 
   /** Ends what has ended. */
-  #settle({ failure, served, lost, failed, ends }: BatchRun, all: readonly Active[]): void {
+  #settle({ failure, computed, lost, failed, ends }: BatchRun, all: readonly Active[]): void {
     this.#broken = null;
     if (failure !== null) {
-      if (served.size === 0) this.#broken = reason(failure.thrown);
+      if (!computed) this.#broken = reason(failure.thrown);
       const those = lost.size > 0 ? lost : all.map(({ sequence }) => sequence);
       for (const sequence of those) this.#fail(sequence, failure.thrown);
       this.#places.forget();
