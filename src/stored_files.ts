@@ -65,6 +65,8 @@ function holdsBelow(path: string): boolean {
 
 /** What is asked about a held file, a directory of such, or a file that one of those lacks; null for any other path. */
 function heldFacts(path: string): FileFacts | null {
+  // Where permissions are limited, Deno says so of an empty path by an error of no class, before it asks the system.
+  if (path === "") throw new Deno.errors.NotFound(path);
   const bytes = held.get(path), isDirectory = bytes === undefined && holdsBelow(path);
   if (bytes === undefined && !isDirectory) {
     const above = path.slice(0, path.lastIndexOf("/"));

@@ -229,7 +229,9 @@ export function cannotWrite(path: string, thrown: unknown): unknown {
   const { NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop } = Deno.errors;
   const mistakes = [NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop];
   const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
-  const mistaken = mistakes.some((mistake) => thrown instanceof mistake) || MISTAKEN_CODES.some((one) => one === code);
+  // Of an empty path Deno says what no class and no code tells.
+  const mistaken = path === "" || mistakes.some((mistake) => thrown instanceof mistake) ||
+    MISTAKEN_CODES.some((one) => one === code);
   const problem = `cannot be written: ${systemReason(thrown)}`;
   return mistaken ? InputError.saying("unreadable", { file: path }, problem) : new FailureError(`${path}: ${problem}`);
 }

@@ -53,6 +53,18 @@ Deno.test("library: paths and texts that are no strings are refused by the argum
   }
 });
 
+// What `--allow-read --allow-write` permits: with all permissions Deno asks the system for an empty path, too.
+Deno.test({
+  name: "library: an empty path is refused as one, where permissions are limited as well",
+  permissions: { read: true, write: true },
+  fn() {
+    assertThrows(() => openCheckpoint(""), InputError, '"": expected a checkpoint directory, got nothing of that name');
+    assertThrows(() => readSafetensors(""), InputError, '"": no such file');
+    assertThrows(() => writeSafetensors("", {}), InputError, '"": cannot be written: ');
+    assertThrows(() => SafetensorsWriter.create("", []), InputError, '"": cannot be written: ');
+  },
+});
+
 Deno.test("library: choices of another kind are refused by their name", async () => {
   for (
     const [options, line] of [
