@@ -174,3 +174,26 @@ Deno.test("most blocks fit: bf16 numbers of a normal distribution, and all quant
     if (kind === "mx") assertEquals(counts(rows, words)[0], 0, name);
   }
 });
+
+Deno.test("linear() gives a few rows the bits of floats by the smallest and largest units and block scales", () => {
+  for (const [format, code, bits, offset] of [["mxfp4", 3, 20, 12], ["mxfp6_e2m3", 5, 18, 60]] as const) {
+    const machine = new Machine(), width = 64, rows = 8, bytes = format === "mxfp4" ? 32 : 48, next = integers(7);
+    const codes = machine.bytes(Uint8Array.from({ length: rows * bytes }, next), 1).address;
+    const x = Array.from({ length: 3 }, () => new Float32Array(width));
+    x[0]!.forEach((_, i) => x[0]![i] = next() % 31 - 15);
+    // Columns 0 and 8 are of one lane: the smallest unit that a block has, and the largest one.
+    x[1]!.set([2 ** -80, 0, 0, 0, 0, 0, 0, 0, 2 ** (-80 - bits)], 32);
+    x[2]!.set([2 ** 80], 32);
+    const prepared = prepare(machine, x, [0, 0, 0], offset), at = fixedStride(width) + 2 * BLOCK_BYTES + 1;
+    assertEquals([prepared.fixed.data[at], prepared.fixed.data[at + fixedStride(width)]], [3, 1]);
+    for (const exponent of [0, 23, 24, 25, 26, 27, 28, 30, 32, 40, 47, 48, 54, 55, 60]) {
+      for (const byte of [127 - exponent, 127 + exponent]) {
+        const scales = machine.bytes(new Uint8Array(2 * rows).fill(byte)).address;
+        const words = [code, 0, rows, width, codes, bytes, scales, 2, 1];
+        const matrix = { values: Array.from({ length: rows }, () => new Float32Array(width)), factors: [], words };
+        const floats = linear(machine, matrix, prepared, 3, false);
+        assertSameBits(linear(machine, matrix, prepared, 3, true), floats, `${format}, ${byte}`);
+      }
+    }
+  }
+});
