@@ -1,7 +1,8 @@
 import { ELEMENTS } from "../../src/formats/elements.ts";
 import { packCodes } from "../../src/formats/encode.ts";
+import { bytesOf, isMxFormat, isPlain } from "../../src/formats/format.ts";
 import { decodeE8m0 } from "../../src/formats/scales.ts";
-import { normals } from "../formats/seeded.ts";
+import { integers, normals } from "../formats/seeded.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
 import { FORMATS, storageName, STORAGES, storeMatrix } from "./weights.ts";
 
@@ -47,3 +48,25 @@ for (const [format, name] of [["fp8_e4m3", "e4m3fn"], ["fp8_e4m3fnuz", "e4m3fnuz
     assertSameBits(out.data, ELEMENTS[name].values.map((v) => v * Math.fround(0.1)));
   });
 }
+
+Deno.test("decode() reads nothing behind weights and scales where the memory ends", () => {
+  for (const [number, format] of FORMATS.entries()) {
+    for (const cols of [1, 30, 31, 33, 63, 64]) {
+      const next = integers(cols), bytes = bytesOf(format, cols), blocks = Math.ceil(cols / 32), rows = 3;
+      const codes = Uint8Array.from({ length: rows * bytes }, next), scales = new Uint8Array(rows * blocks).fill(130);
+      const decode = (end: "codes" | "scales" | "none") => {
+        const machine = new Machine(1), out = machine.floats(rows * 64);
+        const place = (what: Uint8Array, last: boolean) => (last ? machine.last(what) : machine.bytes(what, 1)).address;
+        const scale = isMxFormat(format)
+          ? [place(scales, end === "scales"), blocks, 1]
+          : [new F32(1), 0, isPlain(format) ? 0 : 2];
+        const words = [number, 0, rows, cols, place(codes, end === "codes"), bytes, ...scale];
+        machine.run("decode", [out.address, 64, ...words], rows, [out]);
+        return out.data.slice();
+      };
+      for (const end of ["codes", "scales"] as const) {
+        if (end === "codes" || isMxFormat(format)) assertSameBits(decode(end), decode("none"), `${format}, ${end}`);
+      }
+    }
+  }
+});

@@ -1,5 +1,6 @@
 /** `linear` for a few input rows, by the loops that decode two to four output rows for several of them. */
 import { assertEquals } from "../assert.ts";
+import { integers } from "../formats/seeded.ts";
 import { linear, matrixRows } from "./linear.ts";
 import { assertSameBits, Machine } from "./module.ts";
 import { storeMatrix } from "./weights.ts";
@@ -98,4 +99,20 @@ Deno.test("linear() gives rows of a panel the bits that each has alone with bloc
     const alone = linear(machine, [{ matrix, x: [row] }])[0]![0]!;
     outs.forEach((out) => assertSameBits(out[i]!, alone, `row ${i}`));
   });
+});
+
+Deno.test("linear() reads nothing behind the weights of panels where the memory ends, as it touches next rows", () => {
+  // Output rows that pass over panels in two parts, in one, in three; whole panels, or with blocks beside them.
+  for (const [rows, cols, pairs] of [[194, 192, 7], [195, 256, 13], [64, 192, 12], [386, 224, 8]] as const) {
+    const next = integers(rows), x = inputs(pairs, cols), gap = 80, stride = cols / 2 + gap;
+    const codes = Uint8Array.from({ length: rows * stride - gap }, next);
+    const values = Array.from({ length: rows }, () => new Float32Array(cols));
+    const [last, other] = [true, false].map((ends) => {
+      const machine = new Machine(), scales = machine.bytes(new Uint8Array(rows * cols / 32).fill(125)).address;
+      const { address } = ends ? machine.last(codes) : machine.bytes(codes, 1);
+      const words = [3, 0, rows, cols, address, stride, scales, cols / 32, 1];
+      return linear(machine, [{ matrix: { values, factors: [], words }, x, way: "dot products" }])[0]!;
+    });
+    last!.forEach((row, i) => assertSameBits(row, other![i]!, `row ${i} of ${rows} x ${cols}`));
+  }
 });

@@ -1,6 +1,7 @@
 /** Runs the kernel `linear` for the tests of it. */
 import { encodePlain } from "../../src/formats/encode.ts";
 import { normals } from "../formats/seeded.ts";
+import { assert } from "../assert.ts";
 import type { F32, Machine, Placed } from "./module.ts";
 import { NUMBER_FORMATS, type NumberFormat, preparedOrder } from "./twins.ts";
 import type { Matrix } from "./weights.ts";
@@ -31,6 +32,9 @@ export const BY_PAIRS = 2, BY_DOTS = 3;
 /** Numbers of ways. */
 const WAYS = { float32: 1, "pairs of bytes": BY_PAIRS, "dot products": BY_DOTS };
 
+/** What lies behind the outputs of a row. */
+const GAP = 12345;
+
 export const TILE = 8;
 export const padded = (cols: number) => Math.ceil(cols / 32) * 32;
 /** What ABI.md promises a linear. */
@@ -50,6 +54,7 @@ export function linear(machine: Machine, products: readonly Product[]): Float32A
     x.forEach((row, r) => xs.data.set(preparedOrder(row), r * xStride));
     const count = pairs === undefined ? x.length : Math.max(-1, ...pairs.map(([, to]) => to)) + 1;
     const placed = machine.floats(count * stride);
+    for (let r = 0; r < count; r++) placed.data.fill(GAP, r * stride + rows, (r + 1) * stride);
     const counter = counts || way ? machine.integers([way === undefined ? 0 : WAYS[way], 0, 0]) : undefined;
     counters.push(counter);
     const list = (values: number[] | undefined) => values === undefined ? 0 : machine.integers(values).address;
@@ -86,8 +91,11 @@ export function linear(machine: Machine, products: readonly Product[]): Float32A
     const counter = counters[i];
     if (counts && counter) [counts.integers, counts.float32] = [counter.data[1]!, counter.data[2]!];
   });
-  return outputs.map(({ placed, rows, stride, count }) =>
-    Array.from({ length: count }, (_, r) => placed.data.slice(r * stride, r * stride + rows))
+  return outputs.map(({ placed: { data }, rows, stride, count }) =>
+    Array.from({ length: count }, (_, r) => {
+      assert(data.subarray(r * stride + rows, (r + 1) * stride).every((v) => v === GAP), `written behind row ${r}`);
+      return data.slice(r * stride, r * stride + rows);
+    })
   );
 }
 

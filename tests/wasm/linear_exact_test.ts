@@ -15,6 +15,9 @@ import { FORMATS } from "./weights.ts";
 
 const f32 = Math.fround;
 
+/** What lies behind the outputs of a row. */
+const UNWRITTEN = 12345;
+
 /** Places stored rows with gaps between them, at an address of no alignment or where the memory ends. */
 function place(c: Choices, machine: Machine, rows: readonly Uint8Array[], atEnd: boolean) {
   const gap = c.of([0, 0, 1, 5, 16]), stride = rows[0]!.length + gap;
@@ -98,6 +101,7 @@ function product(c: Choices, machine: Machine, atEnd: number) {
   const to = Array.from({ length: pairs }, (_, i) => listed ? pairs - 1 - i : i);
   const lists = [from, to].map((list) => listed ? machine.integers(list).address : 0);
   const stride = rows + c.below(4), out = machine.floats(pairs * stride);
+  out.data.fill(UNWRITTEN);
   const ways = c.once(3) ? machine.integers([c.between(0, 3), 0, 0]) : null;
   return {
     first: [...matrix.words, ...bias, ...prepared.x, out.address, stride, pairs, ...lists, ...last],
@@ -111,6 +115,8 @@ function product(c: Choices, machine: Machine, atEnd: number) {
         const got = out.data.subarray(to[i]! * stride, to[i]! * stride + rows);
         const expected = sums[from]!.map((sum, row) => finish(sum, row, from));
         assertSameBits(got, expected, `${stored.format} ${rows} x ${cols}, pair ${i} of ${pairs}`);
+        const gap = out.data.subarray(to[i]! * stride + rows, (to[i]! + 1) * stride);
+        assertSameBits(gap, gap.map(() => UNWRITTEN), `behind pair ${i} of ${pairs}`);
       });
     },
   };

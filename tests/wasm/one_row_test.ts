@@ -20,10 +20,11 @@ function row(width: number, seed: number, next: () => number): Float32Array {
 }
 
 /** Weights of any codes, with scales of any of these bytes. */
-function weights(machine: Machine, rows: number, cols: number, bytes: readonly number[]) {
+function weights(machine: Machine, rows: number, cols: number, bytes: readonly number[], ends = false) {
   const next = integers(rows + cols), blocks = Math.ceil(cols / 32);
   const codes = machine.bytes(Uint8Array.from({ length: rows * blocks * 16 }, () => next() % 256), 1);
-  const scales = machine.bytes(Uint8Array.from({ length: rows * blocks }, () => bytes[next() % bytes.length]!), 1);
+  const chosen = Uint8Array.from({ length: rows * blocks }, () => bytes[next() % bytes.length]!);
+  const scales = ends ? machine.last(chosen) : machine.bytes(chosen, 1);
   const values = Array.from({ length: rows }, () => new Float32Array(1));
   return { values, factors: [], words: [3, 0, rows, cols, codes.address, blocks * 16, scales.address, blocks, 1] };
 }
@@ -73,6 +74,21 @@ Deno.test("linear() gives rows beyond the sizes of integers, and rows of no numb
       const prepared = prepare(machine, [x], [0, 0, 0], 12);
       const floats = linear(machine, matrix, prepared, 1, false);
       assertSameBits(linear(machine, matrix, prepared, 1, true), floats, `${special} in column ${col}`);
+    }
+  }
+});
+
+Deno.test("linear() reads no scales behind those of one row's blocks, where the memory ends", () => {
+  const next = integers(11);
+  for (const blocks of [1, 3, 15, 16, 17, 31, 33]) {
+    const machine = new Machine(16), cols = 32 * blocks;
+    // Some that are no normal numbers among them, or none.
+    for (const bytes of [[118, 127, 135], [127, 0, 255]]) {
+      machine.clear();
+      const matrix = weights(machine, 8, cols, bytes, true), x = row(cols, 70, next);
+      const prepared = prepare(machine, [x], [0, 0, 0], 12);
+      const floats = linear(machine, matrix, prepared, 1, false);
+      assertSameBits(linear(machine, matrix, prepared, 1, true), floats, `${blocks} blocks, ${bytes}`);
     }
   }
 });
