@@ -20,6 +20,19 @@ export const JOINED_CASES: readonly [schema: unknown, good: readonly string[], b
     ['["a", 1]', '["a"]'],
     ['["a", 2]', '["a", 1, 1]', "[1]"],
   ],
+  [
+    { type: "array", allOf: [{ prefixItems: [{ type: "string" }] }, { minItems: 2, maxItems: 3 }] },
+    ['["a",1]', '["a",1,2]'],
+    ["[]", '["a"]', '["a",1,2,3]', "[1,2]"],
+  ],
+  [
+    {
+      type: "object",
+      allOf: [{ additionalProperties: { type: ["string", "null"] } }, { additionalProperties: { minLength: 2 } }],
+    },
+    ["{}", '{"a":"xx","b":null}'],
+    ['{"a":"x"}', '{"a":1}'],
+  ],
   // Names by pattern are none of additionalProperties where schemas are joined.
   [
     {
@@ -76,4 +89,20 @@ export const JOINED_CASES: readonly [schema: unknown, good: readonly string[], b
     ["{}", '{"n":{"n":{"m":1},"m":2}}', '{"n":{"m":1}}'],
     ['{"n":{}}', '{"n":{"n":{},"m":1}}', '{"n":{"n":{"n":{},"m":1},"m":1}}', '{"n":1}'],
   ],
+  // Bounds of one kind that both schemas have: the narrower one counts, whichever comes first.
+  ...[[1, 3], [3, 1]].flatMap(([one, other]): [schema: unknown, good: readonly string[], bad: readonly string[]][] => {
+    const both = (keyword: string) => ({ allOf: [{ [keyword]: one }, { [keyword]: other }] });
+    const texts = ['""', '"a"', '"ab"', '"abc"', '"abcd"'], lists = ["[]", "[1]", "[1,2]", "[1,2,3]", "[1,2,3,4]"];
+    return [
+      [{ type: "integer", ...both("minimum") }, ["3", "4"], ["1", "2"]],
+      [{ type: "integer", ...both("maximum") }, ["1", "0"], ["2", "3"]],
+      [{ type: "integer", ...both("exclusiveMinimum") }, ["4", "5"], ["2", "3"]],
+      [{ type: "integer", ...both("exclusiveMaximum") }, ["0", "-1"], ["1", "2"]],
+      [{ type: "string", ...both("minLength") }, texts.slice(3), texts.slice(0, 3)],
+      [{ type: "string", ...both("maxLength") }, texts.slice(0, 2), texts.slice(2)],
+      [{ type: "array", ...both("minItems") }, lists.slice(3), lists.slice(0, 3)],
+      [{ type: "array", ...both("maxItems") }, lists.slice(0, 2), lists.slice(2)],
+      [{ type: "object", additionalProperties: true, ...both("maxProperties") }, ["{}", '{"a":1}'], ['{"a":1,"b":2}']],
+    ];
+  }),
 ];

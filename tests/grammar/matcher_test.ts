@@ -1,8 +1,8 @@
 /** What a matcher keeps apart while it reads a text in several ways. */
 import { Matcher } from "../../src/grammar/matcher.ts";
-import { bytes, oneOf } from "../../src/grammar/node.ts";
-import { assert } from "../assert.ts";
-import { takes } from "./judge.ts";
+import { all, bytes, literal, oneOf } from "../../src/grammar/node.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { matcherOf, takes } from "./judge.ts";
 
 /** An automaton of two letters by its edges. */
 function automaton(
@@ -30,4 +30,19 @@ Deno.test("a matcher tells states of two automata apart, however many states the
       }
     }
   }
+});
+
+Deno.test("a text may end where one way to read it ends, whichever comes first, and others go on", () => {
+  const a = literal("a"), ways = [a, all(a, literal("b")), all(a, literal("c"), literal("d"))];
+  for (const [first, second, third] of [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0]] as const) {
+    const matcher = new Matcher(oneOf([ways[first]!, ways[second]!, ways[third]!]), "test");
+    const texts = ["", "a", "ab", "ac", "acd", "abd", "b"];
+    assertEquals(texts.filter((text) => takes(matcher, text)), ["a", "ab", "acd"]);
+  }
+});
+
+Deno.test("a string without an upper bound is at one place, however many more characters than enough it has", () => {
+  const encoder = new TextEncoder(), matcher = matcherOf({ type: "string", minLength: 3 });
+  const after = (count: number) => matcher.bytes(matcher.start, encoder.encode(`"${"a".repeat(count)}`));
+  assertEquals([2, 3, 4, 400].map((count) => after(count) === after(3)), [false, true, true, true]);
 });

@@ -17,6 +17,11 @@ function nested(levels: number): unknown {
   return value;
 }
 
+/** Alternatives that exclude each other. */
+function many(count: number): unknown[] {
+  return Array.from({ length: count }, (_, i) => ({ const: i }));
+}
+
 const REFUSED: readonly [schema: unknown, message: string][] = [
   [
     object({ a: { type: "array", uniqueItems: true } }),
@@ -24,6 +29,8 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   ],
   [{ type: "string", format: "idn-email" }, "schema.format: expected one of date, time,"],
   [{ type: "string", pattern: "((?=a)b)" }, "schema.pattern: expected a pattern without lookarounds"],
+  // There ^ would be the beginning of what follows, and not of the text.
+  [{ type: "string", pattern: "^a(?=^b)" }, "schema.pattern: expected a pattern without lookarounds in groups"],
   [{ type: "string", pattern: "(" }, "schema.pattern: expected a regular expression"],
   [{ type: "string", pattern: "\\bword" }, "schema.pattern: expected a pattern without lookarounds"],
   [{ type: "string", pattern: "(?:a{90}){1000}" }, "schema.pattern: expected an expression of at most"],
@@ -52,6 +59,14 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   [{ type: "integer", minimum: 3, maximum: 2 }, "schema: expected a schema that a value can meet"],
   [{ type: "string", minLength: "2" }, 'schema.minLength: expected a number, got "2"'],
   [[], "schema: expected a JSON Schema, got an array of 0"],
+  [null, "schema: expected a JSON Schema, got null"],
+  ...[0, 1].map((first): [unknown, string] => {
+    const both = [
+      { properties: { xa: { type: "string" } }, additionalProperties: false },
+      { patternProperties: { "^x": { minLength: 2 } } },
+    ];
+    return [{ type: "object", allOf: [both[first], both[1 - first]] }, "schema: cannot join patternProperties with"];
+  }),
   [{ $ref: "#" }, "schema: expected a schema that a value can meet"],
   [{ type: "string", minLength: 1e7 }, "schema.minLength: expected a count of at most 1000000, got 10000000"],
   [
@@ -66,6 +81,10 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   [{ const: JSON.parse("1e999") }, "schema.const: expected a number below 1.8e308, got Infinity"],
   [object({ a: { enum: [1, -Infinity] } }), "schema.properties.a.enum[1]: expected a number below 1.8e308"],
   [{ oneOf: [{ const: { a: 1, b: 2 } }, { const: { b: 2, a: 1 } }] }, "schema.oneOf: expected alternatives that"],
+  [{ oneOf: [{ enum: ["a", "b"] }, { enum: ["b", "c"] }] }, "schema.oneOf: expected alternatives that exclude each"],
+  [{ oneOf: [{ type: ["string", "null"] }, { type: ["null", "object"] }] }, "schema.oneOf: expected alternatives that"],
+  [{ type: "string", pattern: "a^", format: "date" }, "schema: expected a schema that a value can meet"],
+  [{ allOf: [{ anyOf: many(16) }, { anyOf: many(17) }] }, "schema: cannot join two values of anyOf of schemas that"],
   [
     { $ref: "#/$defs/x", $defs: { x: { $ref: "#/$defs/x", type: "string" } } },
     "expected references that lead to a schema",

@@ -138,3 +138,24 @@ Deno.test("ignore_merges gives a word its own entry, where merges would not, how
     assertEquals(await ids(change(written(false))), [257, 256]);
   }
 });
+
+Deno.test("a long text is cut as its pre-tokenizer cuts it, where that is another than o200k's", async () => {
+  const split = { type: "Split", pattern: { Regex: "\\w+|[^\\w]+" }, behavior: "Isolated", invert: false };
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const tokenizer = await changed((json) => {
+    json["pre_tokenizer"] = { type: "Sequence", pretokenizers: [split, bytes] };
+    // In the place of the last merge and its entry, so that all ids stay what they are.
+    const { vocab, merges } = json["model"] as { vocab: Record<string, number>; merges: (string | string[])[] };
+    const last = merges.pop()!,
+      [left, right] = typeof last === "string" ? last.split(" ") : last,
+      entry = left! + right!;
+    vocab["a_"] = vocab[entry]!;
+    delete vocab[entry];
+    merges.push(typeof last === "string" ? "a _" : ["a", "_"]);
+  });
+  const pair = tokenizer.encode("a_");
+  assertEquals(pair.length, 1);
+  // One word of more than the 8192 units after which o200k's texts are cut behind a letter.
+  const ids = tokenizer.encode("a_".repeat(10_000));
+  assertEquals([ids.length, new Set(ids)], [10_000, new Set(pair)]);
+});
