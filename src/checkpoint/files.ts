@@ -7,6 +7,7 @@ import { InputError } from "../errors.ts";
 import { isObject, type JsonObject } from "../json_object.ts";
 import { printable, show } from "../describe.ts";
 import { foreignDirectory } from "../foreign.ts";
+import { kindOf } from "./atomic.ts";
 import { MAX_TENSORS } from "./header.ts";
 import { readable, readJson } from "../read.ts";
 import { MAX_HEADER_BYTES, type OpenedSafetensors, openSafetensors, type TensorInfo } from "./safetensors.ts";
@@ -56,7 +57,7 @@ export function fileIn(dir: string, name: string): string | null {
   if (found === null) return null;
   if (found.isFile) return path;
   if (!found.isSymlink) {
-    throw InputError.of("wrong_value", { file: path }, "a file", found.isDirectory ? "a directory" : "a device");
+    throw InputError.of("wrong_value", { file: path }, "a file", kindOf(found));
   }
   const target = readable(path, () => Deno.readLinkSync(path));
   if (!CACHE_LINK.test(target)) {

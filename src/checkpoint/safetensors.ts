@@ -7,6 +7,7 @@ import { openStored, statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import { printable, shapeText } from "../describe.ts";
 import { foreignFile } from "../foreign.ts";
+import { kindOf } from "./atomic.ts";
 import { type HeaderEntry, MAX_TENSORS, scanHeader } from "./header.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import type { RandomContents } from "./random/contents.ts";
@@ -117,9 +118,9 @@ const WHOLE_ROOM: HeaderRoom = { bytes: MAX_HEADER_BYTES, tensors: MAX_TENSORS }
  */
 export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): OpenedSafetensors {
   return readable(path, () => {
-    const { isFile, isDirectory, size } = statStored(path), identity = identify(path);
+    const found = statStored(path), { isFile, size } = found, identity = identify(path);
     // A pipe would block when it is opened.
-    if (!isFile) throw InputError.of("wrong_value", { file: path }, "a file", isDirectory ? "a directory" : "a device");
+    if (!isFile) throw InputError.of("wrong_value", { file: path }, "a file", kindOf(found));
     if (size < LENGTH_BYTES) {
       throw InputError.of(
         "wrong_value",

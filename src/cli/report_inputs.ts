@@ -51,7 +51,7 @@ export function findRuns(given: string): Found[] {
     if (part !== null) return [part];
   }
   const parts = shardsIn(dir).flatMap(({ dir }) => readPart(dir) ?? []);
-  return parts.length === 0 || hasAnswers(dir) ? [readResults(dir)] : parts;
+  return parts.length === 0 || (holds(dir, "results.json") && hasAnswers(dir)) ? [readResults(dir)] : parts;
 }
 
 /** What lies at a path; null where nothing does, undefined where something is wrong that is said where it is read. */
@@ -69,15 +69,21 @@ function readPart(dir: string): FoundPart | null {
   return found && { kind: "shard", dir, note: found, path: `${dir}/shard.json`, schema: found.task };
 }
 
-/** Whether results lie beside the answers that one process gave. */
+const holds = (dir: string, name: string) => statOf(`${dir}/${name}`) !== null;
+
+/** Whether there are answers that one process gave. */
 function hasAnswers(dir: string): boolean {
   const names = readable(dir, () => Array.from(Deno.readDirSync(dir), ({ name }) => name));
-  return names.includes("results.json") && names.some((name) => /^(answers|nll)\..*\.jsonl$/.test(name));
+  return names.some((name) => /^(answers|nll)\..*\.jsonl$/.test(name));
 }
 
 function readResults(dir: string): FoundResults {
   const path = `${dir}/results.json`;
   if (statOf(path) === null) {
+    if (statOf(dir) && hasAnswers(dir)) {
+      const got = "answers of one that has not ended; the same mxoss eval goes on with it";
+      throw UsageError.of("missing", { file: dir }, "the results of a finished run", got);
+    }
     throw UsageError.saying(
       "missing",
       { file: path },

@@ -53,8 +53,8 @@ const InputShares = z.strictObject({
 });
 
 const changed = (what: string) => ({
-  scales_changed: share(`share of the ${what}'s scales that differ; null where the formats do`).nullable(),
-  codes_changed: share(`share of the ${what}'s codes that differ; null where the formats do`).nullable(),
+  scales_changed: share(`share of the scales of the ${what} that differ; null where the formats do`).nullable(),
+  codes_changed: share(`share of the codes of the ${what} that differ; null where the formats do`).nullable(),
 });
 
 const changedInterval = (of: string) =>

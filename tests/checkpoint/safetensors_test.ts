@@ -260,7 +260,7 @@ Deno.test("openSafetensors() refuses what is not a file", () => {
   using dir = new TemporaryDirectory();
   const line = (path: string) => refusal(() => openSafetensors(path), dir.path, InputError);
   assertEquals(line(`${dir.path}/none`), "none: no such file");
-  assertEquals(line("/dev/null"), "/dev/null: expected a file, got a device");
+  assertEquals(line("/dev/null"), "/dev/null: expected a file, got a device or pipe");
   Deno.mkdirSync(`${dir.path}/sub`);
   assertEquals(line(`${dir.path}/sub`), "sub: expected a file, got a directory");
 });

@@ -176,6 +176,18 @@ Deno.test("report says of a file that is not as it was written what is wrong, in
   );
 });
 
+Deno.test("report says of a run that has not ended how it goes on", async () => {
+  using dir = new TemporaryDirectory();
+  for (const name of ["answers.w_mxfp4.kv-auto.tp1.jsonl", "nll.w_mxfp4.kv-auto.tp1.jsonl"]) {
+    const out = `${dir.path}/${name}.run`;
+    Deno.mkdirSync(out);
+    Deno.writeTextFileSync(`${out}/${name}`, "{}\n");
+    const said = "expected the results of a finished run, got answers of one that has not ended";
+    const stderr = `error: ${out}: ${said}; the same mxoss eval goes on with it\n`;
+    assertEquals(await run(["report", out]), { code: 2, stdout: "", stderr });
+  }
+});
+
 Deno.test("report and inspect say what is in the place of a directory, or that nothing is", async () => {
   using dir = new TemporaryDirectory();
   const pipe = `${dir.path}/pipe`, file = dir.write("file", "x");
