@@ -52,14 +52,17 @@ Deno.test("with API keys nobody is let in without one, but to ask how the server
   assertEquals(await status("/v1/models", { authorization: "bearer first", origin: "https://example.com" }), 200);
   assertEquals(await status("/metrics"), 401);
   for (const open of ["/health", "/ping", "/version", "/openapi.json"]) assertEquals(await status(open), 200, open);
-  const { error } = await (await serving.post("/v1/completions", COMPLETION)).json();
+  const stranger = await serving.post("/v1/completions", COMPLETION), { error } = await stranger.json();
   assertEquals([error.type, error.code], ["authentication_error", "invalid_api_key"]);
+  assertEquals(stranger.headers.get("www-authenticate"), "Bearer");
 });
 
 Deno.test("bodies that are too large, other paths and other methods are refused in JSON", async () => {
   await using serving = await openServing({ slots: 1, context: 32, bodyBytes: 100 });
   const large = await serving.post("/v1/completions", { ...COMPLETION, prompt: "a".repeat(100) });
   assertEquals([large.status, (await large.json()).error.code], [413, "too_large"]);
+  // What is said of other refusals alone.
+  for (const name of ["allow", "retry-after", "www-authenticate"]) assertEquals(large.headers.get(name), null, name);
   // Also where nobody says how large it is.
   const body = new Blob(["a".repeat(200)]).stream();
   const streamed = await serving.app.fetch(new Request("http://localhost/tokenize", { method: "POST", body }));
@@ -187,6 +190,8 @@ Deno.test("every request is a line of the log, with what it took and no text of 
   ]);
   assertEquals([line!["completion_tokens"], line!["finish"]], [3, "length"]);
   assert(!JSON.stringify(line).includes("Ann"));
+  await (await serving.post("/v1/completions", { ...COMPLETION, stream: true })).text();
+  assertEquals(Object.keys(serving.log[1]!), Object.keys(line!));
 });
 
 Deno.test("a line of the log is short, however long a path is", async () => {

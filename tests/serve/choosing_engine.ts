@@ -9,7 +9,7 @@ const AHEAD = 2;
 
 /** Chooses tokens by the logits of another engine, and computes ahead. */
 export class ChoosingEngine implements Engine {
-  readonly counts = { decoded: 0, picked: 0, dropped: 0 };
+  readonly counts = { decoded: 0, picked: 0, dropped: 0, calls: 0 };
 
   constructor(readonly own: Engine) {}
 
@@ -26,6 +26,7 @@ export class ChoosingEngine implements Engine {
   async decode({ batch, steps, sampling, onTokens, drains = false }: DecodeRequest) {
     const samplers = sampling.map((options) => new Sampler(options)), computed: Int32Array[] = [];
     let { ids, positions } = batch, done = 0, end = steps;
+    this.counts.calls++;
     while (done < end) {
       while (computed.length < Math.min(end, done + 1 + AHEAD)) {
         const step = computed.length, chosen = new Int32Array(ids.length);

@@ -42,6 +42,32 @@ Deno.test("replies are the same where the engine chooses tokens, several ahead o
   assertEquals(dropped, 0);
 });
 
+Deno.test("an engine chooses many tokens at once, and ends soon where somebody leaves or comes", async () => {
+  let counts: ChoosingEngine["counts"] | undefined;
+  const engine = (own: Engine) => {
+    const choosing = new ChoosingEngine(own);
+    counts = choosing.counts;
+    return choosing;
+  };
+  await using serving = await openServing({ slots: 2, engine });
+  const { service } = serving, model = service.model();
+  const ask = (i: number, maxTokens: number) => service.submit(model, jobOf(TWO_TURNS.slice(i, i + 20), { maxTokens }));
+  await ask(0, 41).outcome;
+  assertEquals(counts, { decoded: 40, picked: 1, dropped: 0, calls: 1 });
+  // One that leaves is gone before the engine has chosen all of its tokens, and the other goes on.
+  const [leaver, other] = [ask(3, 60), ask(5, 60)];
+  let seen = 0;
+  for await (const _ of leaver) if (++seen === 5) break;
+  const { reason, generatedTokens } = await leaver.outcome;
+  assert(reason === "cancelled" && generatedTokens < 15, `${reason} after ${generatedTokens} tokens`);
+  // So does one that somebody joins, who is not kept waiting.
+  const joined = ask(7, 4);
+  await joined.outcome;
+  other.cancel();
+  assert((await other.outcome).generatedTokens < 45);
+  assert(counts!.calls <= 6, `${counts!.calls} calls`);
+});
+
 function stopAfter(tokens: number): () => boolean {
   return () => --tokens === 0;
 }

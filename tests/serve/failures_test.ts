@@ -6,6 +6,7 @@ import type { Ranks } from "../../src/parallel/ranks.ts";
 import type { Job } from "../../src/serve/engine/job.ts";
 import type { SamplerOptions } from "../../src/session/sampler.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { SetClock } from "../timers.ts";
 import { ChoosingEngine } from "./choosing_engine.ts";
 import { jobOf, openServing } from "./serving.ts";
 
@@ -164,7 +165,11 @@ Deno.test("an engine that fails for good is opened again, a few times, and healt
   for (let i = 0; i < 4; i++) assertEquals(await ask(), [500, "a thread died"]);
   assertEquals(opened, 4);
   assertEquals((await serving.app.fetch(new Request("http://localhost/health"))).status, 503);
+  // What failed long ago is another matter.
+  using _later = new SetClock(performance.now() + 600_000);
+  assertEquals(await ask(), [500, "a thread died"]);
   failing = false;
+  assertEquals([await ask(), opened], [[200, 4], 5]);
 });
 
 Deno.test("the thread that computes for a server is replaced where it failed", async () => {

@@ -126,6 +126,26 @@ Deno.test("a connection is kept for the next request, unless the client has it o
     assertEquals(answers(await older.read()), 2);
   }));
 
+Deno.test("an answer without a body says that it has none, unless it can have none", () =>
+  listening((request) => {
+    const status = Number(new URL(request.url).pathname.slice(1));
+    return Promise.resolve(new Response(null, { status, headers: { "x-a": "b" } }));
+  }, async (connect) => {
+    using client = await connect();
+    for (
+      const [method, status, length] of [["GET", 200, true], ["GET", 404, true], ["HEAD", 200, false], [
+        "OPTIONS",
+        204,
+        false,
+      ], ["GET", 304, false]] as const
+    ) {
+      await client.send(`${method} /${status} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+      const head = await client.read(/\r\n\r\n$/);
+      assertMatch(head, new RegExp(`^HTTP/1.1 ${status} `));
+      assertEquals([/^x-a: b\r$/m.test(head), /^content-length: 0\r$/im.test(head)], [true, length], head);
+    }
+  }));
+
 Deno.test("requests that come before answers to others wait for these, and too many end the connection", async () => {
   const asked: string[] = [], goOn = Promise.withResolvers<void>();
   await listening(async ({ url }) => {

@@ -6,7 +6,7 @@ import { Scheduler } from "../../src/serve/engine/scheduler.ts";
 import { Turns } from "../../src/serve/engine/turns.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { openPaged, replyTo, VOCAB } from "../session/paged_engine.ts";
-import { HeldTimers } from "../timers.ts";
+import { HeldTimers, SetClock } from "../timers.ts";
 import { jobOf } from "./serving.ts";
 
 const tokens = (seed: number, length: number) =>
@@ -38,6 +38,32 @@ Deno.test("without a queue as many are let in as there are slots, and the next i
   assertEquals(refused.message, "the queue is full: 2 requests wait");
   await Promise.all(all.map(({ outcome }) => outcome));
   assertEquals((await submit(tokens(2, 9)).outcome).generatedTokens, 8);
+});
+
+Deno.test("the time to ask again is that of the last sequences, a minute at most, whoever left before", async () => {
+  const { submit } = open(2, 0), seconds = 1000;
+  using clock = new SetClock();
+  /** Two run for so long, and a third one is told when to ask again. */
+  const toldAfter = async (milliseconds: number) => {
+    const first = submit(tokens(0, 9)), other = submit(tokens(1, 9));
+    for await (const _ of first) clock.milliseconds += milliseconds / 8;
+    await other.outcome;
+    const all = [0, 1].map((i) => submit(tokens(i, 9)));
+    const { retryAfter } = assertThrows(() => submit(tokens(2, 9)), ApiError);
+    for (const generation of all) generation.cancel();
+    await Promise.all(all.map(({ outcome }) => outcome));
+    return retryAfter!;
+  };
+  const soon = await toldAfter(160 * seconds);
+  assert(soon > 3 && soon < 30, `${soon} s`);
+  assertEquals(await toldAfter(1e6 * seconds), 60);
+  // Those above left as they waited, and so do these.
+  for (let i = 0; i < 400; i++) {
+    const left = submit(tokens(2, 9));
+    left.cancel();
+    assertEquals((await left.outcome).generatedTokens, 0);
+  }
+  assertEquals(await toldAfter(0), 60);
 });
 
 Deno.test("a sequence takes over the longest beginning there is, and leaves it where another will do", async () => {

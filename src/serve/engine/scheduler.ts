@@ -234,7 +234,7 @@ export class Scheduler {
     const outcome = sequence.outcome(reason);
     this.observer.ended(outcome);
     const { prefill, decode } = outcome.timings;
-    this.#milliseconds += (prefill + decode - this.#milliseconds) / AVERAGED;
+    if (sequence.age !== null) this.#milliseconds += (prefill + decode - this.#milliseconds) / AVERAGED;
     sequence.stream.end(outcome);
   }
 
