@@ -1,6 +1,7 @@
 /** What holds for every endpoint: who is let in, limits, state, and the document. */
 import { roomFor } from "../../src/serve/chat/plan.ts";
 import { ApiError } from "../../src/serve/api_error.ts";
+import { Metrics } from "../../src/serve/endpoints/metrics.ts";
 import type { ServedModel } from "../../src/serve/engine/service.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import type { Json } from "./scripted.ts";
@@ -226,6 +227,25 @@ Deno.test("metrics have the names that dashboards ask for", async () => {
   const rare = ["request_failure_total", "num_preemptions_total", "engine_restarts_total"];
   assertEquals(rare.map(value), [0, 0, 0]);
   assertMatch(text, /^# TYPE mxoss:inter_token_latency_seconds histogram$/m);
+});
+
+Deno.test("tokens are counted as they come, and stay counted where their reply fails", async () => {
+  const metrics = new Metrics(), { firstToken, nextToken, failed } = metrics.observer("m");
+  await using serving = await openServing({ slots: 1, context: 64 });
+  const { handle } = metrics.endpoint(serving.service);
+  const counted = async () => {
+    const given = await handle({} as Parameters<typeof handle>[0]);
+    if (!("text" in given)) throw new Error("metrics are a text");
+    const [, tokens] = /^mxoss:generation_tokens_total\{model_name="m"\} (\d+)$/m.exec(given.text)!;
+    return Number(tokens);
+  };
+  assertEquals(await counted(), 0);
+  firstToken(9);
+  assertEquals(await counted(), 1);
+  nextToken(2);
+  nextToken(2);
+  failed();
+  assertEquals(await counted(), 3);
 });
 
 Deno.test("the tokenizer is there from afar, as lm-eval asks for it", async () => {

@@ -38,11 +38,17 @@ export class Metrics {
     for (const counter of [this.#failures, this.#preempted, this.#reopened]) counter.inc(labels, 0);
     for (const finished_reason of REASONS) this.#success.inc({ ...labels, finished_reason }, 0);
     return {
-      firstToken: (milliseconds) => this.#firstToken.observe(labels, milliseconds / 1000),
-      nextToken: (milliseconds) => this.#interToken.observe(labels, milliseconds / 1000),
-      ended: ({ reason, promptTokens, cachedTokens, generatedTokens, timings }) => {
+      // As they come: a reply may take an hour, and it may fail in the end.
+      firstToken: (milliseconds) => {
+        this.#generatedTokens.inc(labels);
+        this.#firstToken.observe(labels, milliseconds / 1000);
+      },
+      nextToken: (milliseconds) => {
+        this.#generatedTokens.inc(labels);
+        this.#interToken.observe(labels, milliseconds / 1000);
+      },
+      ended: ({ reason, promptTokens, cachedTokens, timings }) => {
         this.#promptTokens.inc(labels, promptTokens);
-        this.#generatedTokens.inc(labels, generatedTokens);
         this.#cacheQueries.inc(labels, promptTokens);
         this.#cacheHits.inc(labels, cachedTokens);
         this.#success.inc({ ...labels, finished_reason: reason });
