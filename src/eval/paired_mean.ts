@@ -31,7 +31,7 @@ export interface Statistic {
  */
 export function pairedMean(first: Groupings, second: Groupings, rare = false): PairedMean {
   const differences = first.map((observations, g) =>
-    observations.map(({ sum, weight }, i) => ({ sum: sum - second[g]![i]!.sum, weight }))
+    observations.map((one, i) => ({ ...one, sum: one.sum - second[g]![i]!.sum }))
   );
   const { value, half } = widest(differences, CAUTIOUS), skewed = skewedEnds(differences, TRUTH);
   const { error, freedom } = widest(differences, PLAIN);

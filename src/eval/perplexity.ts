@@ -3,7 +3,17 @@ import { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
 import { type Text, words } from "../words.ts";
-import { BLOCK, type Estimate, FEWEST, FEWEST_SEQUENCES, groupings, rareRatio, rareSignedMean } from "./intervals.ts";
+import {
+  BLOCK,
+  type Estimate,
+  FEWEST,
+  FEWEST_SEQUENCES,
+  groupings,
+  ONE_TEXT,
+  rareRatio,
+  rareSignedMean,
+  TRUTH,
+} from "./intervals.ts";
 import { mapped } from "./prediction_summary.ts";
 import type { Scorer } from "./scorer.ts";
 
@@ -111,7 +121,7 @@ export function perplexityOf(
   text: { readonly bytes: number; readonly tokens: number },
 ): PerplexityResult {
   const all = sequences.map(({ nll }) => nll.map((x) => x ?? NaN)),
-    nll = rareRatio(groupings(all), undefined, "surprise");
+    nll = rareRatio(groupings(all, ONE_TEXT), TRUTH, "surprise");
   const predicted = all.reduce((sum, { length }) => sum + length, 0);
   const inBits = (mean: number) => mean * text.tokens / Math.LN2 / text.bytes;
   return { predicted, nll, perplexity: mapped(nll, Math.exp), bitsPerByte: mapped(nll, inBits) };
@@ -121,5 +131,7 @@ export function perplexityOf(
 export function nllIncrease(first: readonly SequenceNll[], second: readonly SequenceNll[]): Estimate {
   return rareSignedMean(
     second.map(({ nll }, i) => nll.map((value, at) => (value ?? NaN) - (first[i]!.nll[at] ?? NaN))),
+    TRUTH,
+    ONE_TEXT,
   );
 }

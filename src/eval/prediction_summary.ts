@@ -1,14 +1,18 @@
 /** What a setting's predictions come to beside the reference's, with an interval for everything that can have one. */
 import {
+  APART_TEXTS,
   type Estimate,
   flatten,
   type Groupings,
   groupings,
+  ONE_TEXT,
+  type Origin,
   type Purpose,
   rareRatio,
   rareSignedMean,
   REPETITION,
   signedMean,
+  TRUTH,
 } from "./intervals.ts";
 import { quantilesOf, shareOf } from "./shares.ts";
 import type { SequencePredictions } from "./predictions.ts";
@@ -89,12 +93,17 @@ export function rangeOf({ kl, replyFrom }: SequencePredictions, part: PartName):
 
 /** Divergences of a part, for pairing settings. */
 export function klGroups(sequences: readonly SequencePredictions[], part: PartName): Groupings {
-  return groupings(klOf(sequences, part));
+  return groupings(klOf(sequences, part), originOf(sequences));
 }
 
 /** Their logarithms. */
 export function logKlGroups(sequences: readonly SequencePredictions[], part: PartName): Groupings {
-  return groupings(logsOf(klOf(sequences, part)));
+  return groupings(logsOf(klOf(sequences, part)), originOf(sequences));
+}
+
+/** What has no replies is a text that was cut into sequences. */
+function originOf(sequences: readonly SequencePredictions[]): Origin {
+  return sequences.every(({ replyFrom }) => replyFrom === null) ? ONE_TEXT : APART_TEXTS;
 }
 
 function logsOf(kl: readonly Float64Array[]): Float64Array[] {
@@ -106,7 +115,8 @@ function klOf(sequences: readonly SequencePredictions[], part: PartName): Float6
 }
 
 function partOf(sequences: readonly SequencePredictions[], part: PartName): PredictionPart {
-  const kl = klOf(sequences, part), all = flatten(kl), mean = rareRatio(groupings(kl));
+  const kl = klOf(sequences, part), all = flatten(kl), origin = originOf(sequences);
+  const mean = rareRatio(groupings(kl, origin));
   const most = all.reduce((a, b) => a >= b || a !== a ? a : b, -1);
   const at = kl.findIndex((values) => values.some((x) => Object.is(x, most)));
   const tops = sequences.map((s) => Array.from(s.agrees.slice(...rangeOf(s, part)), Number));
@@ -115,8 +125,8 @@ function partOf(sequences: readonly SequencePredictions[], part: PartName): Pred
     positions: all.length,
     kl: {
       mean,
-      logMean: logMean(kl),
-      quantiles: quantilesOf(kl, KL_QUANTILES),
+      logMean: logMean(kl, TRUTH, origin),
+      quantiles: quantilesOf(kl, KL_QUANTILES, origin),
       most,
       mostAt: {
         sequence: sequences[at]?.index ?? 0,
@@ -124,11 +134,11 @@ function partOf(sequences: readonly SequencePredictions[], part: PartName): Pred
       },
       mostShare: most === 0 ? 0 : most / (mean.value * all.length),
     },
-    sameTop: shareOf(tops),
+    sameTop: shareOf(tops, TRUTH, origin),
     repetition: {
-      mean: rareRatio(groupings(kl), REPETITION),
-      logMean: logMean(kl, REPETITION),
-      sameTop: shareOf(tops, REPETITION),
+      mean: rareRatio(groupings(kl, origin), REPETITION),
+      logMean: logMean(kl, REPETITION, origin),
+      sameTop: shareOf(tops, REPETITION, origin),
     },
     ...nextOf(sequences, part),
   };
@@ -140,30 +150,31 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
   const predicted = nllA.reduce((sum, { length }) => sum + length, 0);
   if (predicted === 0) return { predicted, next: null };
   const change = nllA.map((a, i) => a.map((x, j) => Math.exp(-nllB[i]![j]!) - Math.exp(-x)));
-  const square = rareRatio(groupings(change.map((values) => values.map((x) => x * x))), undefined, "squares");
-  const increases = nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)), nllIncrease = rareSignedMean(increases);
+  const origin = originOf(sequences), squares = groupings(change.map((values) => values.map((x) => x * x)), origin);
+  const increases = nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x));
+  const nllIncrease = rareSignedMean(increases, TRUTH, origin);
   return {
     predicted,
     next: {
-      change: rareSignedMean(change),
-      changeRms: mapped(square, Math.sqrt),
+      change: rareSignedMean(change, TRUTH, origin),
+      changeRms: mapped(rareRatio(squares, TRUTH, "squares"), Math.sqrt),
       nllIncrease,
-      nllIncreaseAgain: rareSignedMean(increases, REPETITION),
-      perplexityA: perplexity(nllA),
-      perplexityB: perplexity(nllB),
+      nllIncreaseAgain: rareSignedMean(increases, REPETITION, origin),
+      perplexityA: perplexity(nllA, origin),
+      perplexityB: perplexity(nllB, origin),
       perplexityRatio: mapped(nllIncrease, Math.exp),
     },
   };
 }
 
 /** Perplexity of tokens with these negative log probabilities: at least 1. Few tokens own it where a model is sure. */
-function perplexity(nll: readonly Float64Array[]): Estimate {
-  return mapped(rareRatio(groupings(nll), undefined, "surprise"), Math.exp);
+function perplexity(nll: readonly Float64Array[], origin: Origin): Estimate {
+  return mapped(rareRatio(groupings(nll, origin), TRUTH, "surprise"), Math.exp);
 }
 
-function logMean(kl: readonly Float64Array[], purpose?: Purpose): Estimate {
+function logMean(kl: readonly Float64Array[], purpose: Purpose, origin: Origin): Estimate {
   if (kl.every((values) => values.every((x) => x === 0))) return { value: 0, low: 0, high: Infinity };
-  return mapped(signedMean(logsOf(kl), purpose), Math.exp);
+  return mapped(signedMean(logsOf(kl), purpose, origin), Math.exp);
 }
 
 /** An estimate of what a rising function makes of the quantity. */

@@ -6,10 +6,12 @@ import {
   flatten,
   type Groupings,
   groupings,
+  type Origin,
   PLAIN,
   type Purpose,
   REPETITION,
   type Sequences,
+  timesAlike,
   TRUTH,
   widest,
 } from "./intervals.ts";
@@ -42,8 +44,8 @@ function totalOf([sequences]: Groupings): { tokens: number; share: number } {
 }
 
 /** A share of tokens, whose values are 0 and 1. */
-export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  return shareOfGroups(groupings(sequences), purpose);
+export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH, origin?: Origin): Estimate {
+  return shareOfGroups(groupings(sequences, origin), purpose);
 }
 
 /**
@@ -61,11 +63,14 @@ export function shareOfGroups(groups: Groupings, purpose: Purpose = TRUTH, choic
   return { value, ...wilsonInterval(value * trials, trials, levelOf(choices)) };
 }
 
-/** Trials at least: texts, or blocks of the only one, vary no more than if all tokens of each were as its first. */
+/**
+ * Trials at least: texts, or blocks of the only one, vary no more than if all tokens of each were as its first, nor
+ * neighbours in a text than if as many as are alike were.
+ */
 function leastTrials([sequences, blocks]: Groupings): number {
   const observations = sequences!.length > 1 ? sequences! : blocks!;
   const tokens = observations.reduce((sum, { weight }) => sum + weight, 0);
-  return 1 / observations.reduce((sum, { weight }) => sum + (weight / tokens) ** 2, 0);
+  return 1 / timesAlike(observations) / observations.reduce((sum, { weight }) => sum + (weight / tokens) ** 2, 0);
 }
 
 /**
@@ -95,16 +100,18 @@ function repeatedShare(x: number, trials: number): Interval {
  * @param p 0.5 to 1.
  * @returns An infinite upper bound where larger values than all that were seen may have the rank.
  */
-export function quantileOf(sequences: Sequences, p: number): Estimate {
-  const sorted = flatten(sequences).sort((a, b) => a - b);
+export function quantileOf(sequences: Sequences, p: number, origin?: Origin): Estimate {
+  // Without a comparison of ours, which would scatter what is not a number: so it is beyond all numbers.
+  const sorted = flatten(sequences).sort();
   const value = quantileOfSorted(sorted, p);
   const below = sequences.map((values) => Array.from(values, (x) => x <= value ? 1 : 0));
-  const trials = Math.max(1, Math.floor(effectiveTokens(groupings(below), () => CAUTIOUS)));
+  const trials = Math.max(1, Math.floor(effectiveTokens(groupings(below, origin), () => CAUTIOUS)));
   const [fewest, most] = likelyCounts(trials, 1 - p);
+  const high = fewest === 0 ? Infinity : quantileOfSorted(sorted, 1 - (fewest - 1) / trials);
   return {
     value,
     low: quantileOfSorted(sorted, Math.max(0, 1 - (most + 1) / trials)),
-    high: fewest === 0 ? Infinity : quantileOfSorted(sorted, 1 - (fewest - 1) / trials),
+    high: Number.isNaN(high) ? Infinity : high,
   };
 }
 
@@ -115,8 +122,8 @@ export function quantileOf(sequences: Sequences, p: number): Estimate {
  *
  * @param ps 0.5 to 1, in ascending order.
  */
-export function quantilesOf(sequences: Sequences, ps: readonly number[]): Estimate[] {
-  const found = ps.map((p) => quantileOf(sequences, p));
+export function quantilesOf(sequences: Sequences, ps: readonly number[], origin?: Origin): Estimate[] {
+  const found = ps.map((p) => quantileOf(sequences, p, origin));
   return found.map(({ value }, i) => ({
     value,
     low: Math.max(...found.slice(0, i + 1).map(({ low }) => low)),

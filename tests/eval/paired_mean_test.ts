@@ -40,7 +40,7 @@ const EXPECTED: readonly (readonly [what: string, lengths: readonly number[], ex
 
 Deno.test("pairedMean() and timesNeeded() give what SciPy does, in either direction", () => {
   for (const [what, lengths, expected] of EXPECTED) {
-    const [a, b] = pair(lengths).map(groupings);
+    const [a, b] = pair(lengths).map((sequences) => groupings(sequences));
     for (const [first, second, sign] of [[a!, b!, 1], [b!, a!, -1]] as const) {
       const plain = pairedMean(first, second), rare = pairedMean(first, second, true);
       const found = [
@@ -65,7 +65,9 @@ Deno.test("pairedMean() of next to no difference has SciPy's p-value, 1 where sk
 });
 
 Deno.test("pairedMean() tells nothing by one sequence, and equal differences by their signs alone", () => {
-  const [a, b] = pair([700]).map(groupings), one = pairedMean(a!, b!), same = pairedMean(a!, a!);
+  const [a, b] = pair([700]).map((sequences) => groupings(sequences)),
+    one = pairedMean(a!, b!),
+    same = pairedMean(a!, a!);
   assert(one.low < one.value && one.value < one.high);
   assertEquals([one.p, one.error, one.tests], [1, Infinity, []]);
   assertEquals([same.value, same.p, same.tests], [0, 1, []]);

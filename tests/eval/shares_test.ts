@@ -237,3 +237,11 @@ Deno.test("quantileOf() counts tokens equal to the quantile as no larger, where 
   );
   assertEquals(quantileOf(sequences, 0.7), { value: 1, low: 0, high: Infinity });
 });
+
+Deno.test("quantilesOf() takes what is not a number for more than any, and does not lose its order to it", () => {
+  const ps = [0.5, 0.9, 0.98, 0.999], values = texts((i) => i < 396 ? i : NaN);
+  const all = quantilesOf(texts((i) => i), ps), found = quantilesOf(values, ps);
+  assertEquals(found.slice(0, 2), all.slice(0, 2));
+  // The 98% may be among those 1%, and the 99.9% is.
+  assertEquals([found[2]!.value, found[2]!.high, found[3]!.value], [all[2]!.value, Infinity, NaN]);
+});
