@@ -75,10 +75,11 @@ export function refuseUnknown<T extends object>(options: T, names: Names<T>): vo
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw InputError.of("wrong_value", { name: "options" }, "an object", kindOf(options));
   }
-  const other = Object.entries(options).find(([name, value]) => value !== undefined && !Object.hasOwn(names, name));
+  const unknown = ([name, value]: [string, unknown]) => value !== undefined && !Object.hasOwn(names, name);
+  const other = Object.entries(options).find(unknown)?.[0];
   if (other === undefined) return;
   const expected = `one of ${Object.keys(names).join(", ")}`;
-  throw InputError.of("unsupported", { name: `option ${printable(other[0])}` }, expected, show(other[1]));
+  throw InputError.of("unsupported", { name: `option ${printable(other)}` }, expected, show(other));
 }
 
 /**

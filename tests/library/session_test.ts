@@ -5,7 +5,7 @@ import { InputError } from "../../src/library/errors.ts";
 import { openTokenizer } from "../../src/library/text.ts";
 import { openSession, type Session } from "../../src/library/session.ts";
 import { openSession as openInsideSession } from "../session/open_session.ts";
-import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
 import { TINY } from "../text/goldens.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
@@ -100,7 +100,9 @@ Deno.test("library: choices that make no model are refused before weights are lo
   const refused = (options: Parameters<typeof openSession>[1], line: string) =>
     assertRejects(() => openSession(checkpoint, options), InputError, line);
   await refused({ kv_cache_dtype: "fp8" } as never, "option kv_cache_dtype: expected one of scheme, dtype, ");
-  assertThrows(() => plan(checkpoint, { Scheme: "fp8" } as never), InputError, "option Scheme: expected one of");
+  const { message, got } = assertThrows(() => plan(checkpoint, { Scheme: "fp8" } as never), InputError);
+  assertMatch(message, /^option Scheme: expected one of scheme, .*, got "Scheme"$/);
+  assertEquals(got, '"Scheme"');
   await refused(
     { inputScales: { a: 1 } } as never,
     "inputScales: expected a Map from modules to scales, got an object",
