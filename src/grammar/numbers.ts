@@ -91,9 +91,8 @@ function decimalOf(value: number): Decimal {
   return { whole: padded.slice(0, at), fraction: padded.slice(at).replace(/0+$/, "") };
 }
 
-/** Whether a decimal is a multiple of another, as they are written: 0.3 is one of 0.1. */
+/** Whether a decimal is a multiple of another, above 0, as they are written: 0.3 is one of 0.1. */
 export function isMultiple(value: number, step: number): boolean {
-  if (step <= 0) return false;
   const one = decimalOf(Math.abs(value)), other = decimalOf(step);
   const places = Math.max(one.fraction.length, other.fraction.length);
   const scaled = ({ whole, fraction }: Decimal) => BigInt(whole + fraction.padEnd(places, "0"));

@@ -77,7 +77,7 @@ export class BytePairs {
       if (++popped % MERGES === 0) yield;
       const { rank, at, left, next: after, right } = best;
       // What was joined meanwhile has another id, or none.
-      if (ids[at] !== left || next[at] !== after || ids[after] !== right) continue;
+      if (ids[at] !== left || ids[after] !== right) continue;
       ids[at] = this.merges.result(rank);
       ids[after] = -1;
       next[at] = next[after]!;

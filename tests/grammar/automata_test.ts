@@ -1,5 +1,7 @@
 /** Patterns and numbers beside other judges: JavaScript's regular expressions, and arithmetic on whole numbers. */
 import { InputError } from "../../src/errors.ts";
+import { matches } from "../../src/grammar/dfa.ts";
+import { patternText } from "../../src/grammar/pattern.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { dose } from "../soak.ts";
 import { matcherOf, takes } from "./judge.ts";
@@ -33,6 +35,20 @@ Deno.test("a pattern takes the texts in which JavaScript finds it", () => {
     }
   }
   assert(refused < patterns / 4, `${refused} of ${patterns} refused`);
+});
+
+Deno.test("classes of characters are JavaScript's, character by character", () => {
+  const encoder = new TextEncoder();
+  for (const source of ["\\s", "\\S", "\\w", "\\W", "\\d", "\\D", ".", "[^\\s\\w]"]) {
+    const dfa = patternText(`^${source}$`, "pattern")!, expression = new RegExp(source, "u");
+    for (let point = 0; point < 0x10100; point++) {
+      if (point === 0xd800) point = 0xe000;
+      const text = String.fromCodePoint(point), spelled = encoder.encode(JSON.stringify(text).slice(1, -1));
+      if (matches(dfa, spelled) !== expression.test(text)) {
+        assertEquals(matches(dfa, spelled), expression.test(text), `${source}: U+${point.toString(16)}`);
+      }
+    }
+  }
 });
 
 Deno.test("numbers within bounds and of a multiple are those that arithmetic finds", () => {

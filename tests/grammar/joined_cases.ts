@@ -33,6 +33,12 @@ export const JOINED_CASES: readonly [schema: unknown, good: readonly string[], b
     ["{}", '{"a":"xx","b":null}'],
     ['{"a":"x"}', '{"a":1}'],
   ],
+  // Lengths of names count characters, as those of texts do.
+  [
+    { type: "object", propertyNames: { minLength: 1, maxLength: 2 } },
+    ["{}", '{"a":1}', '{"ab":1,"é😀":2}', '{"\\n\\"":1}'],
+    ['{"":1}', '{"abc":1}', '{"😀😀😀":1}'],
+  ],
   // Names by pattern are none of additionalProperties where schemas are joined.
   [
     {

@@ -1,6 +1,6 @@
 /** What a matcher keeps apart while it reads a text in several ways. */
 import { Matcher } from "../../src/grammar/matcher.ts";
-import { all, bytes, literal, oneOf } from "../../src/grammar/node.ts";
+import { all, bytes, literal, oneOf, special } from "../../src/grammar/node.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { matcherOf, takes } from "./judge.ts";
 
@@ -45,4 +45,19 @@ Deno.test("a string without an upper bound is at one place, however many more ch
   const encoder = new TextEncoder(), matcher = matcherOf({ type: "string", minLength: 3 });
   const after = (count: number) => matcher.bytes(matcher.start, encoder.encode(`"${"a".repeat(count)}`));
   assertEquals([2, 3, 4, 400].map((count) => after(count) === after(3)), [false, true, true, true]);
+});
+
+Deno.test("a special token and the bytes of its name are told apart, also where both may follow", () => {
+  const end = special("<|end|>"), matcher = new Matcher(oneOf([end, literal("<|end|>x"), all(literal("a"), end)]), "");
+  const { start } = matcher, after = matcher.special(start, "<|end|>");
+  assertEquals([matcher.specials(start), after?.ends, after?.takesBytes], [["<|end|>"], true, false]);
+  assertEquals([takes(matcher, "<|end|>"), takes(matcher, "<|end|>x")], [false, true]);
+  const a = matcher.byte(start, 0x61)!;
+  assertEquals([a.takesBytes, a.ends, matcher.byte(a, 0x3c), matcher.special(a, "<|start|>")], [
+    false,
+    false,
+    null,
+    null,
+  ]);
+  assertEquals(matcher.special(a, "<|end|>"), after);
 });

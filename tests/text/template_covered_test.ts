@@ -142,6 +142,8 @@ Deno.test("a number of a call that is too large to count with is no text", async
       "n[1:]",
       "n|join",
       "n|list",
+      "'a'.strip(n)",
+      "'a'.replace('a', n)",
     ]
   ) {
     const asks = await ChatTemplate.parse("t", `{{ ${expression} }}`);

@@ -1,7 +1,7 @@
 /** Where Python and JavaScript differ, prompts are Python's: numbers of earlier calls, and what is equal. */
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
-import { parseAsPython } from "../../src/json_numbers.ts";
+import { parseAsPython, parseWithNames } from "../../src/json_numbers.ts";
 import { type ChatMessage, ChatRenderer } from "../../src/text/chat.ts";
 import { ChatTemplate } from "../../src/text/chat_template.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -62,6 +62,11 @@ Deno.test("a template compares values as Python does, not as JavaScript", async 
     ["true == 1", true],
     ["'a' == 'a'", true],
     ["none == none", true],
+    // Keys of dictionaries too.
+    ["{true: 'x'}[1] == 'x'", true],
+    ["{false: 'x'}[0] == {1.0: 'x'}[true]", true],
+    ["{true: 'x'}[2] == 'x'", false],
+    ["{true: 'x', 1: 'y'}|length == 1", true],
   ];
   for (const [expression, equal] of cases) {
     for (const [source, expected] of [[expression, equal], [expression.replace("==", "!="), !equal]] as const) {
@@ -90,10 +95,17 @@ Deno.test("what else of a format and of switches Python takes is taken", async (
   // What Jinja2 3.1.6 writes.
   const source =
     "{{ '%s%(a)s%%' % {'a': 1} }} {{ 'a' % range(2) }} {{ 'a\\nb'.splitlines(1) }} {{ [1, 2]|sort(-1) }} " +
-    "{{ [1, 2]|sort(0) }}";
+    "{{ [1, 2]|sort(0) }} {{ [1, 2]|tojson(indent=none, separators=none) }}";
   const template = await ChatTemplate.parse("t", source);
   const segments = template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
-  assertEquals(segments, [{ text: "{'a': 1}1% a ['a\\n', 'b'] [2, 1] [1, 2]" }]);
+  assertEquals(segments, [{ text: "{'a': 1}1% a ['a\\n', 'b'] [2, 1] [1, 2] [1, 2]" }]);
+});
+
+Deno.test("a tool's names come in the order in which they are written, numbers too", async () => {
+  const template = await ChatTemplate.parse("t", "{{ tool|tojson }} {% for name in tool.a %}{{ name }},{% endfor %}");
+  const untrusted = { tool: parseWithNames('{"b": 1, "a": {"10": "<", "x": 2, "2": 3}, "1": 0}') };
+  const segments = template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
+  assertEquals(segments, [{ text: '{"b": 1, "a": {"10": "<", "x": 2, "2": 3}, "1": 0} 10,x,2,' }]);
 });
 
 Deno.test("a jump in a loop's else is one of the loop around, and what its turns wrote stays", async () => {
