@@ -107,7 +107,7 @@ export interface RateLine {
 
 /**
  * The text of such a line, for instance
- * `w_mxfp4 [###                     ] 120/1000 problems, 11.2/s, 1m 19s left, 99.2% right`.
+ * `w_mxfp4 [###                     ] 120/1000 problems, 11.2/s, 1m 19s left, 119 right`.
  *
  * @param columns As for {@linkcode progressLine}.
  */

@@ -8,6 +8,7 @@ import { readDataset } from "../../src/eval/dataset.ts";
 import { chooseShots } from "../../src/eval/fewshot.ts";
 import { accuracies, compareWithFirst } from "../../src/eval/accuracy.ts";
 import { answerAll, makeQuestions, roomFor } from "../../src/eval/gsm8k.ts";
+import { soFar } from "../../src/eval/tasks/gsm8k.ts";
 import { reliabilityBins } from "../../src/eval/reliability.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { openSession } from "../session/open_session.ts";
@@ -38,6 +39,16 @@ Deno.test("accuracies() counts by each filter", () => {
   assertEquals([strict.correct, strict.outcomes, flexible.correct, flexible.outcomes], [2, "1100", 3, "1101"]);
   assertEquals([strict.accuracy, flexible.accuracy], [0.5, 0.75]);
   assert(strict.low < 0.5 && strict.high > 0.5);
+});
+
+Deno.test("soFar() counts right answers, and says no share of those that came first", () => {
+  const progress = { answered: 43, total: 900, correct: 43, tokens: 8565, preemptions: 0 };
+  assertEquals(soFar(progress), "43 right, 8565 tokens");
+  assertEquals(
+    soFar({ ...progress, correct: 0, tokens: 1, preemptions: 2 }),
+    "0 right, 1 token, 2 sequences preempted",
+  );
+  assertEquals(soFar({ ...progress, answered: 0, correct: 0, tokens: 20 }), "20 tokens");
 });
 
 Deno.test("compareWithFirst() pairs problems and corrects for the number of settings", () => {

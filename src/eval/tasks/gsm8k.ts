@@ -1,15 +1,13 @@
 /** The task gsm8k: accuracy on word problems. */
 import { counted } from "../../amounts.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
-import { measuredShareValue } from "../report/numbers.ts";
-import { exactInterval } from "../statistics.ts";
 import { accuracies, compareWithFirst, type PairedComparison } from "../accuracy.ts";
 import { Answer } from "../answers.ts";
 import type { Dataset } from "../dataset.ts";
 import type { ForcedSequence } from "../predictions.ts";
 import type { FewShot } from "../fewshot.ts";
 import { FILTERS } from "../filters.ts";
-import { answerAll, makeQuestions, type Questions, roomFor } from "../gsm8k.ts";
+import { answerAll, type CellProgress, makeQuestions, type Questions, roomFor } from "../gsm8k.ts";
 import { lmEvalSamples } from "../lm_eval.ts";
 import { PROMPT_DATE, type PromptOptions, STOP_TEXTS } from "../prompts.ts";
 import { replyBeside } from "../samples.ts";
@@ -168,13 +166,19 @@ async function room({ questions, sequences }: Gsm8kWork, setting: PlannedSetting
 }
 
 async function answer({ questions }: Gsm8kWork, session: Session, store: Store<Answer>, onProgress: OnProgress) {
-  await answerAll(questions, session, store, ({ answered, total, correct, tokens, preemptions }) => {
-    const right = answered === 0
-      ? ""
-      : `${measuredShareValue({ value: correct / answered, ...exactInterval(correct, answered) })} right, `;
-    const again = preemptions === 0 ? "" : `, ${counted(preemptions, "sequence")} preempted`;
-    onProgress(answered, total, `${right}${counted(tokens, "token")}${again}`);
+  await answerAll(questions, session, store, (progress) => {
+    onProgress(progress.answered, progress.total, soFar(progress));
   });
+}
+
+/**
+ * What stands beside the count of answers while others are made. Right ones are counted, and no share of them is given:
+ * the replies that end first are the short ones, so that it would be too high, and it would have no interval.
+ */
+export function soFar({ answered, correct, tokens, preemptions }: CellProgress): string {
+  const right = answered === 0 ? "" : `${correct} right, `;
+  const again = preemptions === 0 ? "" : `, ${counted(preemptions, "sequence")} preempted`;
+  return `${right}${counted(tokens, "token")}${again}`;
 }
 
 function size({ questions: { problems, prompts, prompting: { tokenizer }, prefix, maxTokens } }: Gsm8kWork): WorkSize {
