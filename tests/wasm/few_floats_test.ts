@@ -31,8 +31,13 @@ for (const format of ["mxfp4", "bf16"] as const) {
         [1, 64, [2, 3]],
         [2, 32, [2, 3, 4]],
         [3, 31, [5]],
+        // One column beyond whole blocks, or one less.
+        [6, 33, [2, 3, 6]],
+        [6, 63, [2, 3, 6]],
         // By panels: no block beside them, one and a cut one, two tiles of output rows and one more.
-        [64, 192, [6, 7, 8, 9, 10, 11, 12, 13]],
+        [64, 192, [5, 6, 7, 8, 9, 10, 11, 12, 13]],
+        // Sums of all these output rows at once would not fit the scratch.
+        [800, 192, [12]],
         [203, 429, [7, 12, 23]],
         [130, 384, [8, 24, 25]],
       ]

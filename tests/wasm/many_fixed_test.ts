@@ -81,6 +81,18 @@ Deno.test("linear() multiplies many fixed rows under every scale byte", () => {
   assert(whole > 0 && whole < 17 * rows / TILE, `${whole} tiles and rows as integers`);
 });
 
+Deno.test("linear() multiplies parts of many fixed rows one by one where eight output rows have extreme scales", () => {
+  const machine = new Machine(64), blocks = WIDTH / 32, next = integers(6);
+  const codes = machine.bytes(Uint8Array.from({ length: OUT_ROWS * blocks * 16 }, () => next() % 256));
+  const scales = machine.bytes(new Uint8Array(OUT_ROWS * blocks).fill(125));
+  // Of eight output rows, of the four and the one that are left.
+  for (const row of [3, 9, 12]) scales.data[row * blocks + 1] = 90;
+  const words = [3, 0, OUT_ROWS, WIDTH, codes.address, blocks * 16, scales.address, blocks, 1];
+  const matrix = { values: Array.from({ length: OUT_ROWS }, () => new Float32Array(1)), factors: [], words };
+  const rows = prepare(machine, rowsOf(130, 7), [0, 0, 0], OFFSET);
+  for (const n of [17, 65, 130]) assertEquals(bothWays(machine, matrix, rows, n), 0, `${n}`);
+});
+
 Deno.test("linear() multiplies the fixed rows that it is told to, whatever lies between them", () => {
   const machine = new Machine(64), matrix = matrixIn(machine), all = 60, n = 40;
   const rows = rowsOf(all, 8);

@@ -78,14 +78,15 @@ Deno.test("linear() gives rows beyond the sizes of integers, and rows of no numb
   }
 });
 
-Deno.test("linear() reads no scales behind those of one row's blocks, where the memory ends", () => {
+Deno.test("linear() gives one row the bits of floats where scales end with the memory, and eight leave three", () => {
   const next = integers(11);
   for (const blocks of [1, 3, 15, 16, 17, 31, 33]) {
     const machine = new Machine(16), cols = 32 * blocks;
-    // Some that are no normal numbers among them, or none.
-    for (const bytes of [[118, 127, 135], [127, 0, 255]]) {
+    // Some that are no normal numbers among them, or none; such ones beside which they do not vanish.
+    for (const bytes of [[118, 127, 135], [127, 0, 255], [0, 1, 2]]) {
       machine.clear();
-      const matrix = weights(machine, 8, cols, bytes, true), x = row(cols, 70, next);
+      // Three rows are left by eight.
+      const matrix = weights(machine, 11, cols, bytes, true), x = row(cols, 70, next);
       const prepared = prepare(machine, [x], [0, 0, 0], 12);
       const floats = linear(machine, matrix, prepared, 1, false);
       assertSameBits(linear(machine, matrix, prepared, 1, true), floats, `${blocks} blocks, ${bytes}`);
