@@ -110,13 +110,13 @@ Deno.test("a line of progress drops what matters least, and never the time that 
   const line = {
     label: "w_mxfp4_a_mxfp6_e2m3: predictions",
     ...{ unit: "tokens", done: 1200, total: 10000, rate: 112 },
-    aside: "2 of 8 settings: 4m 2s, 99.2% right, 17 tokens",
+    aside: "2 of 8 settings: 4m 2s left, 119 right, 17 tokens",
   };
   assertEquals(rateLine(line, 79), "w_mxfp4_a_mxfp6_e2m3: predictions [#    ] 1200/10000 tokens, 112/s, 1m 19s left");
   const short = { ...line, label: "fp8: predictions" };
   assertEquals(
-    rateLine(short, 85),
-    "fp8: predictions [    ] 1200/10000 tokens, 112/s, 1m 19s left, 2 of 8 settings: 4m 2s",
+    rateLine(short, 90),
+    "fp8: predictions [    ] 1200/10000 tokens, 112/s, 1m 19s left, 2 of 8 settings: 4m 2s left",
   );
   for (let columns = 35; columns < 140; columns++) {
     const said = rateLine(line, columns);
@@ -131,14 +131,14 @@ Deno.test("Overall says which setting of how many, and how long it and the other
   const first = overall.begin("w_mxfp4");
   assertEquals(first.aside(0, 10), "1 of 3 settings");
   clock = 10_000;
-  assertEquals(first.aside(5, 10), "1 of 3 settings: 50s");
+  assertEquals(first.aside(5, 10), "1 of 3 settings: 50s left");
   clock = 20_000;
   first.end();
   const second = overall.begin("fp8");
-  assertEquals(second.aside(0, 10), "2 of 3 settings: 40s");
+  assertEquals(second.aside(0, 10), "2 of 3 settings: 40s left");
   clock = 30_000;
   // Half of it took 10 s, so that the last one is taken for 20 s, too.
-  assertEquals(second.aside(5, 10), "2 of 3 settings: 30s");
+  assertEquals(second.aside(5, 10), "2 of 3 settings: 30s left");
   // The first setting is compared with nothing; rounds that come again are no settings.
   const predictions = [1, 2, 3].map((i) => overall.begin(`s${i}: predictions`).aside(0, 9));
   assertEquals(predictions, ["1 of 2 settings", "2 of 2 settings", ""]);

@@ -31,7 +31,7 @@ export class Overall {
         const mean = typical.reduce((sum, ms) => sum + ms, 0) / typical.length;
         if (typical.length === 0) return `${place} of ${of} settings`;
         const left = Math.max(0, (own ?? mean) - spent) + (of - place) * mean;
-        return `${place} of ${of} settings: ${durationText(left / 1000)}`;
+        return `${place} of ${of} settings: ${durationText(left / 1000)} left`;
       },
       end: () => void known.took.push(this.now() - started),
     };
