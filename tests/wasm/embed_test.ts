@@ -5,15 +5,16 @@ import { NUMBER_FORMATS, type NumberFormat, readNumber, rounded } from "./twins.
 
 for (const format of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
   for (const round of [false, true]) {
-    for (const width of [45, 46, 47, 48]) {
-      Deno.test(`embed() copies rows by id (${format}, width ${width}, round ${round})`, () => {
-        const machine = new Machine();
+    for (const [width, ends] of [45, 46, 47, 48].flatMap((width) => [[width, false], [width, true]] as const)) {
+      const where = ends ? ", where the memory ends" : "";
+      Deno.test(`embed() copies rows by id (${format}, width ${width}, round ${round}${where})`, () => {
+        const machine = new Machine(1);
         const vocab = 9, stride = 48;
         const size = format === "f32" ? 4 : 2;
         const bytes = encodePlain(normals(5, vocab * width), format);
-        const table = machine.bytes(bytes, 3);
+        const table = ends ? machine.last(bytes) : machine.bytes(bytes, 3);
         const next = integers(6);
-        const ids = Array.from({ length: 5 }, () => next() % vocab);
+        const ids = [...Array.from({ length: 5 }, () => next() % vocab), vocab - 1];
         const out = machine.floats(ids.length * stride);
         const words = [out.address, stride, table.address, width * size, NUMBER_FORMATS[format]];
         machine.run("embed", [...words, machine.integers(ids).address, width, +round], ids.length, [out]);

@@ -162,10 +162,10 @@ Deno.test("linear() gives the bits of sums one after the other, of random produc
 
 Deno.test("linear() leaves no zero negative where all products vanish", () => {
   const cols = 192, blocks = cols / 32, x = new Float32Array(cols).fill(-(2 ** -60));
-  for (const rows of [1, 8, 64]) {
-    // A block of products that vanish by its scale, then zeros.
+  for (const [rows, block] of [1, 8, 64].flatMap((rows) => [[rows, 0], [rows, blocks - 1]] as const)) {
+    // A block of products that vanish by its scale, then zeros, or zeros before it.
     const codes = new Uint8Array(rows * blocks * 16);
-    for (let r = 0; r < rows; r++) codes.fill(0x11, r * blocks * 16, r * blocks * 16 + 16);
+    for (let r = 0; r < rows; r++) codes.fill(0x11, (r * blocks + block) * 16, (r * blocks + block + 1) * 16);
     for (const pairs of [1, 2, 3, 4, 5, 6, 7, 8, 12, 24, 25, 30]) {
       const machine = new Machine(), values = Array.from({ length: rows }, () => new Float32Array(cols));
       const scales = machine.bytes(rows * blocks).address;

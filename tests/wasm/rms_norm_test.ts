@@ -12,10 +12,10 @@ for (const format of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
       const bytes = encodePlain(normals(7, width), format);
       const x = machine.floats(values), weight = machine.bytes(bytes, 1);
       const out = machine.floats(rows * stride), bf16 = machine.floats(rows * stride);
-      const run = (to: typeof out, round: number) =>
+      const run = (to: typeof out, round: number, weights = weight.address) =>
         machine.run(
           "rms_norm",
-          [to.address, x.address, stride, width, weight.address, NUMBER_FORMATS[format], new F32(1e-5), round],
+          [to.address, x.address, stride, width, weights, NUMBER_FORMATS[format], new F32(1e-5), round],
           rows,
           [to],
         );
@@ -27,6 +27,9 @@ for (const format of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
         assertNear(out.data.subarray(...row), rmsNorm(values.subarray(...row), w, 1e-5));
       }
       assertSameBits(bf16.data, out.data.map((v) => rounded(true, v)));
+      const again = machine.floats(rows * stride);
+      run(again, 0, machine.last(bytes).address);
+      assertSameBits(again.data, out.data, "weights where the memory ends");
     });
   }
 }
