@@ -6,10 +6,11 @@ import { OperationSums } from "./operation_sums.ts";
 import type { Divergence, LogitsDivergence, Side, TensorCounts } from "./comparison.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { InputError } from "../errors.ts";
+import type { Origin } from "./intervals.ts";
 import { largestPlaces, pooledShares } from "./largest_places.ts";
 import { operation as operationOf, type OperationName, placeInPass } from "../model/operations.ts";
 import { lockstep, type Observer, type Pair } from "./lockstep.ts";
-import { summarizePredictions } from "./prediction_summary.ts";
+import { originOf, summarizePredictions } from "./prediction_summary.ts";
 import { type ForcedSequence, PredictionRecorder } from "./predictions.ts";
 import { QuantizedChanges } from "./quantized_changes.ts";
 import { QuantizedCounter, type QuantizedTensor, quantizedTensors } from "./quantized_tensors.ts";
@@ -66,7 +67,7 @@ export async function compareSides(
 ): Promise<Divergence> {
   checkComparable(a.config, b.config);
   const total = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
-  const measures = new Measures(a, b, options.alarm);
+  const measures = new Measures(a, b, options.alarm, originOf(sequences));
   let before = 0;
   await options.onProgress?.(0, total);
   for (const [index, sequence] of sequences.entries()) {
@@ -89,9 +90,9 @@ class Measures implements Observer {
   /** Router logits of A, for the margins of flips. */
   #routerLogits: Float32Array = new Float32Array(0);
 
-  constructor(readonly a: Side, readonly b: Side, readonly alarm: number) {
-    this.#flips = new RouterFlips(a.config);
-    this.#counters = pairCounters(a, b);
+  constructor(readonly a: Side, readonly b: Side, readonly alarm: number, readonly origin: Origin) {
+    this.#flips = new RouterFlips(a.config, origin);
+    this.#counters = pairCounters(a, b, origin);
   }
 
   begin(sequence: number, { tokens, replyFrom }: ComparedTokens): void {
@@ -164,8 +165,9 @@ class Measures implements Observer {
     let sums = this.#operations.get(key);
     if (sums === undefined) {
       const width = pair.operation === "route" ? this.a.config.experts : pair.width;
-      const explained = explainedError(pair.layer, pair.operation, this.a, this.b);
-      sums = new OperationSums(pair.layer, pair.operation, width, explained, tolerance(explained, this.a, this.b));
+      const { a, b, origin } = this, { layer, operation } = pair;
+      const explained = explainedError(layer, operation, a, b);
+      sums = new OperationSums(layer, operation, width, explained, tolerance(explained, a, b), origin);
       this.#operations.set(key, sums);
     }
     return sums;
@@ -176,7 +178,7 @@ function keyOf({ layer, operation }: { layer: number; operation: OperationName }
   return `${layer} ${operation}`;
 }
 
-function pairCounters(a: Side, b: Side) {
+function pairCounters(a: Side, b: Side, origin: Origin) {
   const tensorsA = quantizedTensors(a.source, a), tensorsB = quantizedTensors(b.source, b);
   const names = new Map([...tensorsA, ...tensorsB].map((t) => [`${t.layer} ${t.name}`, t]));
   const inOrder = [...names.values()].sort((x, y) =>
@@ -184,8 +186,9 @@ function pairCounters(a: Side, b: Side) {
   );
   return inOrder.map(({ name, layer, operation }) => {
     const [left, right] = [tensorsA, tensorsB].map((all) => all.find((t) => t.name === name && t.layer === layer));
-    const counter = (tensor: QuantizedTensor | undefined) => tensor === undefined ? null : new QuantizedCounter(tensor);
-    const changes = QuantizedChanges.of(left, right);
+    const counter = (tensor: QuantizedTensor | undefined) =>
+      tensor === undefined ? null : new QuantizedCounter(tensor, origin);
+    const changes = QuantizedChanges.of(left, right, origin);
     return { name, layer, operation, a: counter(left), b: counter(right), changes };
   });
 }

@@ -77,15 +77,20 @@ export type Groupings = readonly (readonly Observation[])[];
  * @param origin Of the sequences.
  */
 export function groupings(sequences: Sequences, origin: Origin = APART_TEXTS): Groupings {
-  const used = sequences.filter((values) => values.length > 0), follows = origin === ONE_TEXT;
+  const used = sequences.filter((values) => values.length > 0);
   const parts = (size: (length: number) => number) =>
     used.flatMap((values) =>
       blocksOf(values.length, size(values.length)).map(([start, end]) => observation(values, start, end))
     );
   const whole = used.map((values) => observation(values, 0, values.length));
-  const groups = [follows ? whole.map((one) => ({ ...one, follows })) : whole, parts(() => BLOCK)];
+  const groups = [inOrder(whole, origin), parts(() => BLOCK)];
   const pieces = used.length === 1 ? Math.floor(used[0]!.length / PIECES) : 0;
   return pieces > BLOCK ? [...groups, parts(() => pieces)] : groups;
+}
+
+/** Whole sequences, each of which follows the one before it if they are of one text. */
+export function inOrder(whole: readonly Observation[], origin: Origin): readonly Observation[] {
+  return origin === ONE_TEXT ? whole.map((one) => ({ ...one, follows: true })) : whole;
 }
 
 /** Pieces of a single sequence. */

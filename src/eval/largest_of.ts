@@ -83,9 +83,10 @@ function alike(a: readonly Observation[], b: readonly Observation[]): [Observati
   const [wholeA, wholeB] = [total(a), total(b)], [ratioA, ratioB] = [ratioOf(a), ratioOf(b)];
   const weights = a.map(({ weight }, i) => (weight / wholeA + b[i]!.weight / wholeB) / 2);
   const of = (observations: readonly Observation[], whole: number, ratio: number) =>
-    observations.map(({ sum, weight }, i) => ({
+    observations.map(({ sum, weight, follows = false }, i) => ({
       sum: (sum - ratio * weight) / whole + ratio * weights[i]!,
       weight: weights[i]!,
+      follows,
     }));
   return [of(a, wholeA, ratioA), of(b, wholeB, ratioB)];
 }

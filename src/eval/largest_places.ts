@@ -92,7 +92,8 @@ export function pooledShares(tensors: readonly CountedTensor[]): PooledShare[] {
 /** The share in all of some, token by token: what tokens have in one layer they are likely to have in another. */
 function pooled(layers: readonly Groupings[]): Interval & { readonly value: number } {
   const groups = layers[0]!.map((observations, i) =>
-    observations.map((_, j) => ({
+    observations.map((one, j) => ({
+      ...one,
       sum: layers.reduce((sum, layer) => sum + layer[i]![j]!.sum, 0) / layers.length,
       weight: layers.reduce((sum, layer) => sum + layer[i]![j]!.weight, 0) / layers.length,
     }))

@@ -1,12 +1,23 @@
 /** Squared errors of what tokens have, by whole sequence and by block of tokens. */
 import type { RowSums } from "./error_sums.ts";
-import { BLOCK, type Estimate, type Groupings, type Observation } from "./intervals.ts";
+import {
+  APART_TEXTS,
+  BLOCK,
+  type Estimate,
+  type Groupings,
+  inOrder,
+  type Observation,
+  type Origin,
+} from "./intervals.ts";
 import type { Interval } from "./statistics.ts";
 
 /** Adds up squared sums of rows. */
 export class ObservedErrors {
   readonly #sequences = new Map<number, RowSums>();
   readonly #blocks = new Map<string, RowSums>();
+
+  /** @param origin Of the sequences. */
+  constructor(readonly origin: Origin = APART_TEXTS) {}
 
   /** @param position Of the row's token in its sequence. */
   add(sequence: number, position: number, row: RowSums): void {
@@ -16,9 +27,10 @@ export class ObservedErrors {
 
   /** Squares of the error, and of what it is relative to; both are 0 where nothing was compared. */
   groups(): Groupings {
-    return [this.#sequences, this.#blocks].map((sums) =>
+    const [sequences, blocks] = [this.#sequences, this.#blocks].map((sums) =>
       Array.from(sums.values(), ({ signal, error }: RowSums): Observation => ({ sum: error, weight: signal }))
     );
+    return [inOrder(sequences!, this.origin), blocks!];
   }
 
   /**

@@ -1,5 +1,5 @@
 /** Shares of what tokens have, such as elements that become zero: by whole sequence, and by block of tokens. */
-import { BLOCK, type Groupings, type Observation } from "./intervals.ts";
+import { APART_TEXTS, BLOCK, type Groupings, inOrder, type Observation, type Origin } from "./intervals.ts";
 import { shareOfGroups } from "./shares.ts";
 import type { Interval } from "./statistics.ts";
 
@@ -17,7 +17,8 @@ export class ObservedShares<Name extends string> {
   /** By whole sequence, and by block of tokens: tokens, and the sums of their shares. */
   readonly #sums = [new Map<string, Float64Array>(), new Map<string, Float64Array>()] as const;
 
-  constructor(readonly names: readonly Name[]) {}
+  /** @param origin Of the sequences. */
+  constructor(readonly names: readonly Name[], readonly origin: Origin = APART_TEXTS) {}
 
   /** Adds a row; its shares are those of its own elements. */
   add({ sequence, start, perToken }: RowOrigin, row: number, shares: Readonly<Record<Name, number>>): void {
@@ -33,9 +34,10 @@ export class ObservedShares<Name extends string> {
   /** What a share is of, token by token. */
   groups(name: Name): Groupings {
     const at = 1 + this.names.indexOf(name);
-    return this.#sums.map((sums) =>
+    const [sequences, blocks] = this.#sums.map((sums) =>
       Array.from(sums.values(), (own): Observation => ({ sum: own[at]!, weight: own[0]! }))
     );
+    return [inOrder(sequences!, this.origin), blocks!];
   }
 
   /** The 95% interval of a share; null where there are no rows. */

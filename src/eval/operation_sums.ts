@@ -4,7 +4,7 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Pair } from "./lockstep.ts";
 import { operation, type OperationName } from "../model/operations.ts";
 import { ErrorSums, relativeErrorOf, type RowSums } from "./error_sums.ts";
-import { type Estimate, FEWEST, type Groupings, skewedRatio } from "./intervals.ts";
+import { type Estimate, FEWEST, type Groupings, type Origin, skewedRatio } from "./intervals.ts";
 import { addTo, ObservedErrors } from "./observed_errors.ts";
 import { ObservedShares } from "./observed_shares.ts";
 
@@ -31,23 +31,30 @@ export class OperationSums {
   readonly #forced: ErrorSums;
   /** Without channels: there are many experts. */
   readonly #perExpert = new Map<number, RowSums>();
-  readonly #freeObserved = new ObservedErrors();
-  readonly #forcedObserved = new ObservedErrors();
-  readonly #affectedObserved = new ObservedShares(["affected"]);
+  readonly #freeObserved: ObservedErrors;
+  readonly #forcedObserved: ObservedErrors;
+  readonly #affectedObserved: ObservedShares<"affected">;
   #unmatched = 0;
   #affected = 0;
   #firstPosition: number | null = null;
 
-  /** @param tolerance Own relative error from which a row is not explained. */
+  /**
+   * @param tolerance Own relative error from which a row is not explained.
+   * @param origin Of the sequences.
+   */
   constructor(
     readonly layer: number,
     readonly operation: OperationName,
     readonly width: number,
     readonly explained: number,
     readonly tolerance: number,
+    origin?: Origin,
   ) {
     this.#free = new ErrorSums(width);
     this.#forced = new ErrorSums(width);
+    this.#freeObserved = new ObservedErrors(origin);
+    this.#forcedObserved = new ObservedErrors(origin);
+    this.#affectedObserved = new ObservedShares(["affected"], origin);
   }
 
   /** @param sequence Number of the sequence that the rows are of. */

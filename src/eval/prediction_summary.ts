@@ -102,7 +102,7 @@ export function logKlGroups(sequences: readonly SequencePredictions[], part: Par
 }
 
 /** What has no replies is a text that was cut into sequences. */
-function originOf(sequences: readonly SequencePredictions[]): Origin {
+export function originOf(sequences: readonly Pick<SequencePredictions, "replyFrom">[]): Origin {
   return sequences.every(({ replyFrom }) => replyFrom === null) ? ONE_TEXT : APART_TEXTS;
 }
 

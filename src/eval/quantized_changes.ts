@@ -1,5 +1,5 @@
 /** Which scales and codes of a quantized tensor are other ones under another setting. */
-import type { Groupings } from "./intervals.ts";
+import type { Groupings, Origin } from "./intervals.ts";
 import type { Pair } from "./lockstep.ts";
 import { ObservedShares, type RowOrigin } from "./observed_shares.ts";
 import type { QuantizedTensor } from "./quantized_tensors.ts";
@@ -26,14 +26,23 @@ export class QuantizedChanges {
   #scalesChanged = 0;
   #codes = 0;
   #codesChanged = 0;
-  readonly #shares = new ObservedShares<"scales" | "codes">(["scales", "codes"]);
+  readonly #shares: ObservedShares<"scales" | "codes">;
 
-  private constructor(readonly a: QuantizedTensor, readonly b: QuantizedTensor) {}
+  private constructor(readonly a: QuantizedTensor, readonly b: QuantizedTensor, origin: Origin | undefined) {
+    this.#shares = new ObservedShares(["scales", "codes"], origin);
+  }
 
-  /** @returns null where the two have no codes in common: other formats, or none. */
-  static of(a: QuantizedTensor | undefined, b: QuantizedTensor | undefined): QuantizedChanges | null {
+  /**
+   * @param origin Of the sequences.
+   * @returns null where the two have no codes in common: other formats, or none.
+   */
+  static of(
+    a: QuantizedTensor | undefined,
+    b: QuantizedTensor | undefined,
+    origin?: Origin,
+  ): QuantizedChanges | null {
     if (a === undefined || b === undefined || elementOf(a) === null) return null;
-    return a.format.kind === b.format.kind && elementOf(a) === elementOf(b) ? new QuantizedChanges(a, b) : null;
+    return a.format.kind === b.format.kind && elementOf(a) === elementOf(b) ? new QuantizedChanges(a, b, origin) : null;
   }
 
   /** Adds rows of a piece; rows of experts that only one side chose have no counterpart. */

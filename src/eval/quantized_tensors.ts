@@ -14,7 +14,7 @@ import { mxElement } from "../formats/qdq.ts";
 import { quantizeRow, type SignedElement } from "../formats/quantize_row.ts";
 import { rotateRow, sameRotation } from "../formats/rotation.ts";
 import { relativeErrorOf } from "./error_sums.ts";
-import { type Groupings, skewedRatio } from "./intervals.ts";
+import { type Groupings, type Origin, skewedRatio } from "./intervals.ts";
 import { ObservedErrors } from "./observed_errors.ts";
 import { ObservedShares, type RowOrigin } from "./observed_shares.ts";
 import type { Interval } from "./statistics.ts";
@@ -124,10 +124,14 @@ export class QuantizedCounter {
   #signal = 0;
   #error = 0;
   #quantized = new Float32Array(0);
-  readonly #errors = new ObservedErrors();
-  readonly #shares = new ObservedShares<CountedShare>(["clipped", "atMax", "flushed"]);
+  readonly #errors: ObservedErrors;
+  readonly #shares: ObservedShares<CountedShare>;
 
-  constructor(readonly tensor: QuantizedTensor) {}
+  /** @param origin Of the sequences. */
+  constructor(readonly tensor: QuantizedTensor, origin?: Origin) {
+    this.#errors = new ObservedErrors(origin);
+    this.#shares = new ObservedShares<CountedShare>(["clipped", "atMax", "flushed"], origin);
+  }
 
   /** Adds rows of `width` elements. */
   add(values: Float32Array, width: number, origin: RowOrigin): void {

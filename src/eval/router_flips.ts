@@ -1,6 +1,6 @@
 /** Tokens that went to other experts. */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { blocksOf, type Groupings, type Observation } from "./intervals.ts";
+import { APART_TEXTS, blocksOf, inOrder, type Observation, type Origin } from "./intervals.ts";
 import type { Pair } from "./lockstep.ts";
 import { shareOfGroups } from "./shares.ts";
 import type { Interval } from "./statistics.ts";
@@ -57,7 +57,11 @@ export class RouterFlips {
   /** Where blocks of sequences of this length begin. */
   #starts: { readonly length: number; readonly of: readonly number[] } = { length: 0, of: [] };
 
-  constructor(readonly config: Pick<ModelConfig, "layers" | "topK" | "experts">) {
+  /** @param origin Of the sequences. */
+  constructor(
+    readonly config: Pick<ModelConfig, "layers" | "topK" | "experts">,
+    readonly origin: Origin = APART_TEXTS,
+  ) {
     this.#flipped = new Array<number>(config.layers).fill(0);
     this.#tokens = new Array<number>(config.layers).fill(0);
     this.#observed = Array.from({ length: config.layers }, () => [new Map(), new Map()] as const);
@@ -117,7 +121,7 @@ export class RouterFlips {
         }
       });
     }
-    return intervalOf(joined);
+    return intervalOf(joined, this.origin);
   }
 
   summary(): RouterSummary {
@@ -126,7 +130,7 @@ export class RouterFlips {
       decisions: sum(this.#tokens),
       flipped: sum(this.#flipped),
       interval: this.#interval(),
-      perLayerIntervals: this.#observed.map(intervalOf),
+      perLayerIntervals: this.#observed.map((observed) => intervalOf(observed, this.origin)),
       perLayer: this.#flipped.map((flipped, l) => flipped / Math.max(1, this.#tokens[l]!)),
       flips: this.#flips,
     };
@@ -134,9 +138,9 @@ export class RouterFlips {
 }
 
 /** Null where there are no tokens. */
-function intervalOf(observed: readonly ReadonlyMap<string, Observation>[]): Interval | null {
-  const groups: Groupings = observed.map((observations) => [...observations.values()]);
-  if (groups[0]!.length === 0) return null;
-  const { low, high } = shareOfGroups(groups);
+function intervalOf(observed: readonly ReadonlyMap<string, Observation>[], origin: Origin): Interval | null {
+  const [sequences, blocks] = observed.map((observations) => [...observations.values()]);
+  if (sequences!.length === 0) return null;
+  const { low, high } = shareOfGroups([inOrder(sequences!, origin), blocks!]);
   return { low, high };
 }

@@ -1,5 +1,4 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import type { LinearSource } from "../../src/checkpoint/source.ts";
 import { compareSides } from "../../src/eval/divergence.ts";
 import { operationName } from "../../src/eval/summary.ts";
 import { InputError } from "../../src/errors.ts";
@@ -10,23 +9,11 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../asse
 import { floats, readGolden } from "../golden.ts";
 import { dose, everyNth } from "../soak.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
-import { compared, openSide, TINY, TWO_TURNS } from "./sides.ts";
+import { compared, openSide, quantized, TINY, TWO_TURNS } from "./sides.ts";
 
 const goldens = readGolden("logits.safetensors");
 /** For what no golden is compared with. */
 const SOME_TOKENS = TWO_TURNS.subarray(0, dose(40, Infinity));
-
-/** The embedded model with quantized inputs of the expert GEMMs. */
-function quantized(input: (layer: number, gemm: 0 | 1) => InputFormat) {
-  const checkpoint = openCheckpoint(TINY);
-  const { tree } = checkpoint.source;
-  const layers = tree.layers.map((layer, l) => {
-    const all = (linears: readonly LinearSource[], gemm: 0 | 1) =>
-      linears.map((linear) => ({ ...linear, input: input(l, gemm) }));
-    return { ...layer, gateUp: all(layer.gateUp, 0), down: all(layer.down, 1) };
-  });
-  return { ...checkpoint, source: { ...checkpoint.source, tree: { ...tree, layers } } };
-}
 
 const scales = floats(goldens, "static_input_scale");
 

@@ -19,11 +19,14 @@ import { pairedMean } from "../../src/eval/paired_mean.ts";
 import { nllIncrease, perplexityOf } from "../../src/eval/perplexity.ts";
 import type { SequencePredictions } from "../../src/eval/predictions.ts";
 import { klGroups, summarizePredictions } from "../../src/eval/prediction_summary.ts";
+import { pooledShares } from "../../src/eval/largest_places.ts";
+import { QuantizedCounter } from "../../src/eval/quantized_tensors.ts";
 import { quantileOf, shareOf } from "../../src/eval/shares.ts";
 import { wilsonInterval } from "../../src/eval/statistics.ts";
 import { Random } from "../../src/session/random.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { dose } from "../soak.ts";
+import { compared, openSide, quantized, TWO_TURNS } from "./sides.ts";
 import { Normal } from "./simulated.ts";
 
 const ORIGINS: readonly Origin[] = [APART_TEXTS, ONE_TEXT];
@@ -124,14 +127,14 @@ function halves(inTurns: boolean): Float64Array[] {
   });
 }
 
-const width = ({ low, high }: { low: number; high: number }) => high - low;
+const widthOf = ({ low, high }: { low: number; high: number }) => high - low;
 
 Deno.test("perplexities of a text follow how alike its neighbours are, and so do their changes", () => {
   const measured = [false, true].map((inTurns) => {
     const entries = halves(inTurns).map((nll, index) => ({ index, nll: [...nll] }));
     const third = entries.map(({ index, nll }) => ({ index, nll: nll.map((x) => 1.3 * x) }));
     const { nll, perplexity, bitsPerByte } = perplexityOf(entries, { bytes: 9000, tokens: 64 * 64 });
-    return [nll, perplexity, bitsPerByte, nllIncrease(entries, third)].map(width);
+    return [nll, perplexity, bitsPerByte, nllIncrease(entries, third)].map(widthOf);
   });
   measured[0]!.forEach((inOrder, i) => assert(inOrder > 2 * measured[1]![i]!, `${inOrder} ${measured[1]![i]}`));
 });
@@ -150,8 +153,53 @@ Deno.test("predictions of a text follow how alike its neighbours are, and those 
     return [
       ...[kl.mean, kl.logMean, kl.quantiles[0]!, sameTop, repetition.mean, repetition.logMean, repetition.sameTop],
       ...[change, changeRms, nllIncrease, nllIncreaseAgain, perplexityA, perplexityB, perplexityRatio],
-    ].map(width);
+    ].map(widthOf);
   };
   const [ofText, ofReplies] = [summary(null), summary(0)];
   ofText.forEach((one, i) => assert(one > ofReplies[i]!, `number ${i}: ${one} ${ofReplies[i]}`));
+});
+
+/** The ends of all intervals in a result, with where they are. */
+function intervalsIn(result: unknown, at = ""): [at: string, width: number][] {
+  if (typeof result !== "object" || result === null) return [];
+  const { low, high } = result as { low?: unknown; high?: unknown };
+  if (typeof low === "number" && typeof high === "number") return [[at, high - low]];
+  return Object.entries(result).flatMap(([key, value]) => intervalsIn(value, `${at}/${key}`));
+}
+
+Deno.test("errors, shares and flips of a text's layers follow how alike its neighbours are", async () => {
+  // Half of the sequences are the same few tokens, and so are all of the other half.
+  const sequences = [20, 60].flatMap((from) => new Array<Int32Array>(4).fill(TWO_TURNS.subarray(from, from + 11)));
+  const found = async (replyFrom: number | null) => {
+    const sides = [openSide(), openSide(quantized(() => ({ kind: "mx", element: "e2m1", rule: "even" })))] as const;
+    const { operations, router, tensors, largest, pooled } = await compared(...sides, sequences, {}, replyFrom);
+    return intervalsIn({ operations, router, tensors, largest, pooled });
+  };
+  const [ofText, ofReplies] = [await found(null), await found(0)], wider = new Set<string>();
+  assertEquals(ofText.map(([at]) => at), ofReplies.map(([at]) => at));
+  ofText.forEach(([at, inOrder], i) => {
+    assert(inOrder >= ofReplies[i]![1], `${at}: ${inOrder} ${ofReplies[i]![1]}`);
+    if (inOrder > ofReplies[i]![1]) wider.add(at.replace(/[0-9]+/g, ""));
+  });
+  assertEquals([...wider], [
+    ...["/operations//total/interval", "/operations//own/interval", "/router/perLayerIntervals/"],
+    ...["/tensors//b/errorInterval", "/largest//interval"],
+  ]);
+});
+
+Deno.test("shares of a text's inputs follow how alike its neighbours are, of a layer and of all together", () => {
+  const format = { kind: "fp8_static", scale: 1 } as const, width = 8;
+  const found = ORIGINS.map((origin) => {
+    const counter = new QuantizedCounter({ name: "x", layer: 0, operation: "inputNorm", format }, origin);
+    for (let sequence = 0; sequence < 16; sequence++) {
+      // Half of what the first half of the text has becomes zero.
+      const row = Float32Array.from({ length: width }, (_, i) => sequence < 8 && i % 2 === 0 ? 1e-9 : 1);
+      const rows = Float32Array.from({ length: 64 * width }, (_, i) => row[i % width]!);
+      counter.add(rows, width, { sequence, start: 0, perToken: 1 });
+    }
+    const tensor = { name: "x.input", layer: 0, a: null, b: counter, changes: null };
+    const pooled = pooledShares([tensor, { ...tensor, layer: 1 }]).find(({ what }) => what === "to_zero")!;
+    return [counter.counts().intervals.flushed!, pooled].map(widthOf);
+  });
+  found[1]!.forEach((inOrder, i) => assert(inOrder > 1.3 * found[0]![i]!, `${inOrder} ${found[0]![i]}`));
 });

@@ -1,6 +1,8 @@
 /** Opened settings for tests of comparisons. */
 import type { Divergence, Side } from "../../src/eval/comparison.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { LinearSource } from "../../src/checkpoint/source.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
 import { compareSides, type DivergenceOptions } from "../../src/eval/divergence.ts";
 import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
@@ -39,16 +41,29 @@ export async function openSide(
   };
 }
 
+/** The embedded model with quantized inputs of the expert GEMMs. */
+export function quantized(input: (layer: number, gemm: 0 | 1) => InputFormat) {
+  const checkpoint = openCheckpoint(TINY);
+  const { tree } = checkpoint.source;
+  const layers = tree.layers.map((layer, l) => {
+    const all = (linears: readonly LinearSource[], gemm: 0 | 1) =>
+      linears.map((linear) => ({ ...linear, input: input(l, gemm) }));
+    return { ...layer, gateUp: all(layer.gateUp, 0), down: all(layer.down, 1) };
+  });
+  return { ...checkpoint, source: { ...checkpoint.source, tree: { ...tree, layers } } };
+}
+
 /** Compares two sides on {@linkcode TWO_TURNS} and closes them. */
 export async function compared(
   a: Promise<Side>,
   b: Promise<Side>,
   sequences: readonly Int32Array[] = [TWO_TURNS],
   options: Partial<DivergenceOptions> = {},
+  replyFrom: number | null = null,
 ): Promise<Divergence> {
   const sides = await Promise.all([a, b]);
   try {
-    const all = sequences.map((tokens) => ({ tokens, replyFrom: null }));
+    const all = sequences.map((tokens) => ({ tokens, replyFrom }));
     return await compareSides(...sides, all, { alarm: 1e-2, ...options });
   } finally {
     for (const { session } of sides) await session.close();
