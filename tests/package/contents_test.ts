@@ -49,5 +49,7 @@ Deno.test("npmPackage() holds the program, a script that starts it, and no tests
     assert(!/(?:^|\/)tests?\/|_test\.|\.(?:ts|py|rs|hip)$/.test(path), path);
   }
   for (const { path } of files) assert(byPath.has(path), path);
+  const links = Deno.readTextFileSync(inRepository("README.md")).matchAll(/\]\(([\w./-]+)[)#]/g);
+  for (const [, path] of links) assert(byPath.has(path!), `README.md links to ${path}`);
   assert(!new TextDecoder().decode(byPath.get("bin.cjs")).includes("@"), "every value is filled in");
 });

@@ -53,7 +53,8 @@ export function inRepository(path: string): string {
   return fileURLToPath(new URL(path, ROOT));
 }
 
-function filesBelow(path: string): string[] {
+/** The path itself, or the files of a directory, at any depth. */
+export function filesBelow(path: string): string[] {
   if (!Deno.statSync(inRepository(path)).isDirectory) return [path];
   return [...Deno.readDirSync(inRepository(path))].flatMap(({ name }) => filesBelow(`${path}/${name}`));
 }

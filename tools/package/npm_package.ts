@@ -1,6 +1,6 @@
 /** The package for npm: the bundled program, with Deno as a dependency and a script that starts it. */
 import { VERSION } from "../../src/cli/version.ts";
-import { inRepository } from "./files.ts";
+import { filesBelow, inRepository } from "./files.ts";
 import { NET_PERMISSION, PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
 import type { TarEntry } from "./tar.ts";
 
@@ -13,6 +13,9 @@ const NODE_VERSIONS = ">=18";
 /** The script that npm links as `mxoss`. */
 const BIN = "bin.cjs";
 
+/** README.md, which npm's page shows, and what it links to. */
+const PAGES = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md", "docs", "models/tiny-gpt-oss/README.md"];
+
 /**
  * All files of the package; `npm pack` makes one of them.
  *
@@ -22,7 +25,7 @@ export function npmPackage(program: readonly TarEntry[]): TarEntry[] {
   const files = [
     ...program,
     { path: BIN, bytes: new TextEncoder().encode(launcher()), executable: true },
-    { path: "README.md", bytes: Deno.readFileSync(inRepository("README.md")) },
+    ...PAGES.flatMap(filesBelow).map((path) => ({ path, bytes: Deno.readFileSync(inRepository(path)) })),
   ];
   const manifest = new TextEncoder().encode(`${JSON.stringify(manifestOf(files), null, 2)}\n`);
   return [{ path: "package.json", bytes: manifest }, ...files];
