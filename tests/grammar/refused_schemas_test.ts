@@ -58,6 +58,7 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   ],
   [{ type: "integer", minimum: 3, maximum: 2 }, "schema: expected a schema that a value can meet"],
   [{ type: "string", minLength: "2" }, 'schema.minLength: expected a number, got "2"'],
+  [{ type: "number", multipleOf: "2" }, 'schema.multipleOf: expected a number above 0, got "2"'],
   [[], "schema: expected a JSON Schema, got an array of 0"],
   [null, "schema: expected a JSON Schema, got null"],
   ...[0, 1].map((first): [unknown, string] => {

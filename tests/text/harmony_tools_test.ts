@@ -51,7 +51,12 @@ Deno.test("typeOf() does not throw on schemas that make no sense", () => {
   assertEquals(typeOf({ type: 7 }, ""), "any");
   assertEquals(typeOf({ type: [] }, ""), "any");
   assertEquals(typeOf({ type: "object", properties: { a: 3 }, required: "a" }, ""), "{\na?: any,\n}");
+  assertEquals(
+    typeOf({ type: "object", properties: { a: null, b: true, c: [1] } }, ""),
+    "{\na?: any,\nb?: any,\nc?: any,\n}",
+  );
   assertEquals(typeOf({ type: "array", items: 5 }, ""), "any[]");
+  assertEquals(typeOf({ type: "array", items: null }, ""), "any[]");
 });
 
 Deno.test("toolsSection() writes properties in their order, numbers too", () => {

@@ -150,3 +150,10 @@ Deno.test("a number of a call that is too large to count with is no text", async
     assertThrows(() => asks.render(tokenizer, values), InputError, "t: cannot be rendered: ", expression);
   }
 });
+
+Deno.test("a clock takes no format that holds markup of a message", async () => {
+  const template = await ChatTemplate.parse("t", "{{ strftime_now('%Y' ~ said) }}");
+  const values = (said: string) => ({ trusted: {}, untrusted: { said }, now: new Date(2025, 5, 28) });
+  assertEquals(template.render(tokenizer, values("!")), [{ text: "2025!" }]);
+  assertThrows(() => template.render(tokenizer, values("<|end|>")), InputError, "takes no text of a message");
+});

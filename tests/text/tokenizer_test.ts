@@ -199,6 +199,7 @@ Deno.test("fromDirectory() refuses garbled merges", async () => {
 Deno.test("fromDirectory() refuses garbled added tokens", async () => {
   const withAdded = (token: Json): Json => ({ ...tinyJson(), added_tokens: [token] });
   await refuse({ ...tinyJson(), added_tokens: 1 }, "added_tokens: expected an array, got 1");
+  await refuse({ ...tinyJson(), added_tokens: [null] }, "added_tokens[0]: expected an object, got null");
   await refuse(withAdded({ id: -2, content: "<x>" }), "added_tokens[0]: id: expected an id, got -2");
   await refuse(withAdded({ id: 2000, content: "" }), 'added_tokens[0]: content: expected a text, got ""');
   await refuse(withAdded({ id: 2000, content: "<x>", lstrip: true }), "added_tokens[0] (<x>): lstrip: expected false");
