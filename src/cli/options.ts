@@ -280,7 +280,7 @@ function unknownOption(spec: CommandSpec, argument: string, names: readonly stri
   }
   // Not what every object has, such as `constructor`.
   const instead = Object.entries(spec.instead ?? {}).find(([other]) => other === name)?.[1],
-    near = closest(name, names);
+    near = closest(name, [...names, "help", "version"]);
   const hint = instead !== undefined
     ? `; ${instead}`
     : near === undefined

@@ -99,6 +99,8 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["--model", `${TINY}/nowhere`, "hi"], /tiny-gpt-oss\/nowhere/],
   [["--model", `${TINY}/config.json`, "hi"], /tiny-gpt-oss\/config\.json/],
   [["--temprature", "1", "hi"], /--temprature: unknown option of mxoss generate; did you mean --temperature\?/],
+  [["--hepl"], /--hepl: unknown option of mxoss generate; did you mean --help\?/],
+  [["--verison"], /--verison: unknown option of mxoss generate; did you mean --version\?/],
   [["generate", "--quite", "hi"], /--quite: unknown option of mxoss generate; mxoss generate --help/],
   [["-x", "hi"], /-x: unknown option .* goes after --/],
   [["-5 plus 3?"], /-5 plus 3\?: unknown option .* goes after --/],
