@@ -64,10 +64,14 @@ Deno.test("bodies that are too large, other paths and other methods are refused 
   assertEquals([large.status, (await large.json()).error.code], [413, "too_large"]);
   // What is said of other refusals alone.
   for (const name of ["allow", "retry-after", "www-authenticate"]) assertEquals(large.headers.get(name), null, name);
+  const tokenize = (body: BodyInit, headers: Record<string, string> = {}) =>
+    serving.app.fetch(new Request("http://localhost/tokenize", { method: "POST", body, headers }));
+  assertEquals((await tokenize('{"prompt":"a"}'.padEnd(100), { "content-length": "100" })).status, 200);
+  // Nothing is waited for where that is said.
+  assertEquals((await tokenize(new ReadableStream(), { "content-length": "101" })).status, 413);
   // Also where nobody says how large it is.
   const body = new Blob(["a".repeat(200)]).stream();
-  const streamed = await serving.app.fetch(new Request("http://localhost/tokenize", { method: "POST", body }));
-  assertEquals(streamed.status, 413);
+  assertEquals((await tokenize(body)).status, 413);
   assertEquals((await serving.get("/v1/nothing")).error.message, "GET /v1/nothing: no such endpoint");
   const read = await serving.app.fetch(new Request("http://localhost/tokenize"));
   assertEquals([read.status, read.headers.get("allow")], [405, "POST"]);

@@ -12,8 +12,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts"
 import { scripted } from "./scripted.ts";
 
 /** A sequence of a client's request, as far as the queue looks at it. */
-const waiter = (client: string, requestId: string) =>
-  ({ job: { client, requestId }, ending: null }) as unknown as Sequence & { ending: "cancelled" | null };
+const waiter = (client: string, requestId: string) => ({ job: { client, requestId } }) as unknown as Sequence;
 const nameOf = (one: Sequence | undefined) => one === undefined ? null : `${one.job.client} ${one.job.requestId}`;
 
 Deno.test("clients that wait take turns, each in the order in which it asked", () => {
@@ -55,12 +54,16 @@ Deno.test("a request has one place of the queue, and who has none there gets one
   assertEquals(names(), ["a 2", 0]);
 });
 
-Deno.test("those that are to end leave the queue, and nobody else does", () => {
-  const room = new WaitingRoom(8), all = [waiter("a", "1"), waiter("a", "2"), waiter("b", "3"), waiter("a", "4")];
+Deno.test("those that are to end leave the queue, and nobody else does, nor is looked at", () => {
+  const room = new WaitingRoom(8), looked: number[] = [];
+  const all = ["a1", "a2", "b3", "a4"].map((name, i) =>
+    new Proxy(waiter(name[0]!, name[1]!), { get: (one, key) => (looked.push(i), Reflect.get(one, key)) })
+  );
   for (const one of all) room.add(one);
-  all[1]!.ending = all[2]!.ending = "cancelled";
-  assertEquals(room.takeEnding().map(nameOf), ["a 2", "b 3"]);
-  assertEquals([room.size, room.requests, room.takeEnding()], [2, 2, []]);
+  looked.length = 0;
+  assertEquals([all[1]!, all[2]!, all[1]!].map((one) => room.leave(one)), [true, true, false]);
+  assertEquals(new Set(looked), new Set([1, 2]));
+  assertEquals([room.size, room.requests], [2, 2]);
   assertEquals([room.take(), room.take(), room.take()].map(nameOf), ["a 1", "a 4", null]);
 });
 

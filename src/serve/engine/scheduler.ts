@@ -110,12 +110,12 @@ export class Scheduler {
       const { requests } = this.#waiting, full = `${requests} ${requests === 1 ? "request waits" : "requests wait"}`;
       throw new ApiError(429, `the queue is full: ${full}`, { code: "queue_full", retryAfter: this.#patience() });
     }
-    const sequence = new Sequence(job, this.observer, () => this.#wake());
+    const sequence = new Sequence(job, this.observer, () => this.#wake(sequence));
     const cancel = () => sequence.cancel();
     const timer = setTimeout(() => {
       const seconds = this.options.milliseconds / 1000;
       sequence.ending ??= new ApiError(504, `not done within ${seconds} s`, { code: "timeout" });
-      this.#wake();
+      this.#wake(sequence);
     }, this.options.milliseconds);
     this.#alive.set(sequence, () => {
       clearTimeout(timer);
@@ -124,7 +124,7 @@ export class Scheduler {
     if (job.signal?.aborted) cancel();
     else job.signal?.addEventListener("abort", cancel);
     this.#waiting.add(sequence);
-    this.#wake();
+    this.#wake(sequence);
     return sequence.stream;
   }
 
@@ -134,10 +134,16 @@ export class Scheduler {
     return Math.min(most, Math.max(1, Math.ceil(seconds)));
   }
 
-  /** Works until nothing is left to do. */
-  #wake(): void {
+  /**
+   * Works until nothing is left to do.
+   *
+   * @param sequence One that came, or is to end.
+   */
+  #wake(sequence: Sequence): void {
     // Who has no slot is in no batch, and need not wait for one that is computed.
-    this.#endWaiting();
+    if (sequence.ending !== null && (this.#waiting.leave(sequence) || this.#preempted.includes(sequence))) {
+      this.#endAsked(sequence);
+    }
     if (this.#running) {
       if (this.#waits || this.#leaves) this.#stop?.abort();
       return;
@@ -157,8 +163,7 @@ export class Scheduler {
     while (true) {
       // Requests, signals and writes have their turn between batches, where they had none meanwhile.
       if (!this.#turned) await new Promise<void>((resolve) => setImmediate(resolve));
-      this.#endWaiting();
-      for (const { sequence } of [...this.#active]) this.#endAsked(sequence);
+      for (const one of [...this.#preempted, ...this.#active.map(({ sequence }) => sequence)]) this.#endAsked(one);
       while (this.#waits) this.#start(this.#preempted.shift() ?? this.#waiting.take()!);
       if (this.#active.length === 0) break;
       this.#turned = false;
@@ -170,11 +175,7 @@ export class Scheduler {
     this.#running = this.#turned = false;
   }
 
-  /** Ends those without a slot that are to end. */
-  #endWaiting(): void {
-    for (const sequence of [...this.#waiting.takeEnding(), ...this.#preempted]) this.#endAsked(sequence);
-  }
-
+  /** Ends one that is to end. */
   #endAsked(sequence: Sequence): void {
     if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
     else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);

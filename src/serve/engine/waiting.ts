@@ -4,8 +4,8 @@ import type { Sequence } from "./sequence.ts";
 
 /** A fair queue. */
 export class WaitingRoom {
-  /** By client, the one whose turn is next first; no list is empty. */
-  readonly #byClient = new Map<string, Sequence[]>();
+  /** By client, the one whose turn is next first, in the order in which they came; no set is empty. */
+  readonly #byClient = new Map<string, Set<Sequence>>();
   /** Sequences that wait, by request. */
   readonly #requests = new Map<string, number>();
   #size = 0;
@@ -37,45 +37,44 @@ export class WaitingRoom {
 
   add(sequence: Sequence): void {
     const { client, requestId } = sequence.job, own = this.#byClient.get(client);
-    if (own === undefined) this.#byClient.set(client, [sequence]);
-    else own.push(sequence);
+    if (own === undefined) this.#byClient.set(client, new Set([sequence]));
+    else own.add(sequence);
     this.#requests.set(requestId, (this.#requests.get(requestId) ?? 0) + 1);
     this.#size++;
   }
 
   /** The one that {@linkcode take} would give. */
   get next(): Sequence | undefined {
-    const [first] = this.#byClient;
-    return first?.[1][0];
+    const [own = []] = this.#byClient.values(), [next] = own;
+    return next;
   }
 
   /** The next sequence, of the client whose turn it is; that client is the last from then on. */
   take(): Sequence | undefined {
-    const [first] = this.#byClient;
-    if (first === undefined) return undefined;
-    const [client, own] = first, sequence = own[0]!;
-    this.remove(sequence);
-    if (own.length > 0) {
+    const sequence = this.next;
+    if (sequence === undefined) return undefined;
+    const { client } = sequence.job, own = this.#byClient.get(client)!;
+    this.leave(sequence);
+    if (own.size > 0) {
       this.#byClient.delete(client);
       this.#byClient.set(client, own);
     }
     return sequence;
   }
 
-  /** The sequences that are to end, which leave. */
-  takeEnding(): Sequence[] {
-    const ending = [...this.#byClient.values()].flatMap((own) => own.filter((sequence) => sequence.ending !== null));
-    for (const sequence of ending) this.remove(sequence);
-    return ending;
-  }
-
-  remove(sequence: Sequence): void {
-    const { client, requestId } = sequence.job, own = this.#byClient.get(client)!;
-    own.splice(own.indexOf(sequence), 1);
-    if (own.length === 0) this.#byClient.delete(client);
+  /**
+   * A sequence waits no longer. There may be a hundred thousand others, at which nobody looks.
+   *
+   * @returns Whether it did.
+   */
+  leave(sequence: Sequence): boolean {
+    const { client, requestId } = sequence.job, own = this.#byClient.get(client);
+    if (own?.delete(sequence) !== true) return false;
+    if (own.size === 0) this.#byClient.delete(client);
     const left = this.#requests.get(requestId)! - 1;
     if (left === 0) this.#requests.delete(requestId);
     else this.#requests.set(requestId, left);
     this.#size--;
+    return true;
   }
 }
