@@ -66,6 +66,17 @@ Deno.test("the time to ask again is that of the last sequences, a minute at most
   assertEquals(await toldAfter(0), 60);
 });
 
+Deno.test("the time that a sequence waited for its slot is told apart from the time that it had it", async () => {
+  using clock = new SetClock();
+  const { submit } = open(1, 1), all = [0, 1].map((i) => submit(tokens(i, 9), { maxTokens: 4 }));
+  for await (const _ of all[0]!) clock.milliseconds += 100;
+  for await (const _ of all[1]!) clock.milliseconds += 1;
+  const [first, second] = await Promise.all(all.map(async ({ outcome }) => (await outcome).timings));
+  assertEquals(first!.queued, 0);
+  assert(first!.decode >= 200 && second!.queued >= 200, JSON.stringify([first, second]));
+  assert(second!.prefill + second!.decode < 200, JSON.stringify(second));
+});
+
 Deno.test("a sequence takes over the longest beginning there is, and leaves it where another will do", async () => {
   const { session, submit } = open(3, 10), lengths = () => [0, 1, 2].map((slot) => session.length(slot));
   const ask = async (prompt: Int32Array) => {
