@@ -33,6 +33,9 @@ export const JOINED_CASES: readonly [schema: unknown, good: readonly string[], b
     ["{}", '{"a":"xx","b":null}'],
     ['{"a":"x"}', '{"a":1}'],
   ],
+  // What is not nothing is anything.
+  [{ type: "integer", not: false }, ["1"], ['"a"']],
+  [{ not: { properties: { a: false } } }, ['{"a":1}', '{"a":null,"b":1}'], ["{}", '{"b":1}', "1"]],
   // As many properties as are required, and no more than are there.
   [{ type: "object", required: ["a", "b"], minProperties: 2 }, ['{"a":1,"b":2}', '{"a":1,"b":2,"c":3}'], ['{"a":1}']],
   [{ type: "object", required: ["a", "b"], maxProperties: 2 }, ['{"a":1,"b":2}'], ['{"a":1}', '{"a":1,"b":2,"c":3}']],

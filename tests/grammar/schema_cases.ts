@@ -242,6 +242,8 @@ export const SCHEMA_CASES: readonly [schema: unknown, good: readonly string[], b
     '{"kind":"a"}',
   ]],
   [{ $defs: { "a/b c": { type: "null" } }, $ref: "#/$defs/a~1b%20c" }, ["null"], ["1"]],
+  [{ $defs: { "a~b": { type: "null" } }, $ref: "#/$defs/a~0b" }, ["null"], ["1"]],
+  [{ $defs: { "~1": { type: "null" }, "/": { type: "integer" } }, $ref: "#/$defs/~01" }, ["null"], ["1"]],
   [{ const: { $id: "http://host/x", $ref: "#/y" } }, ['{"$id":"http://host/x","$ref":"#/y"}'], ["{}", "null"]],
   [{ enum: [{ $ref: "#/y", type: 3 }, 1] }, ['{"$ref":"#/y","type":3}', "1"], ["{}", "3"]],
   [

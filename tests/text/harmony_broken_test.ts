@@ -42,6 +42,8 @@ Deno.test("parseReply() reads a message without <|message|>", () => {
     },
     { ...call, recipient: "f" },
   );
+  // What follows is content with what does not belong there.
+  says("<|channel|>final Four.<|constrain|>json<|return|>", { ...final, content: "Four.json" });
   const long = "word ".repeat(80);
   says(`<|channel|>final ${long}<|return|>`, { ...final, content: long });
 });

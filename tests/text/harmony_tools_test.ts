@@ -57,6 +57,7 @@ Deno.test("typeOf() does not throw on schemas that make no sense", () => {
   );
   assertEquals(typeOf({ type: "array", items: 5 }, ""), "any[]");
   assertEquals(typeOf({ type: "array", items: null }, ""), "any[]");
+  assertEquals(typeOf({ oneOf: [null, { type: "string" }, 1] }, ""), "\n | string");
 });
 
 Deno.test("toolsSection() writes properties in their order, numbers too", () => {

@@ -2,6 +2,7 @@
 import { InputError } from "../../src/errors.ts";
 import { parseAsPython } from "../../src/json_numbers.ts";
 import { ChatTemplate } from "../../src/text/chat_template.ts";
+import { templatesIn } from "../../src/text/checkpoint_template.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assertRejects, assertThrows } from "../assert.ts";
 import { TINY } from "./goldens.ts";
@@ -236,4 +237,12 @@ Deno.test("what is refused is named with its line", async () => {
   }
   const refuses = await rendering("\n{{ raise_exception('no') }}");
   assertThrows(refuses, InputError, "t: the template refuses: no");
+});
+
+Deno.test("a list of templates whose entries are none is refused by the key", async () => {
+  for (const entry of [null, 1, "text", {}, { name: "default" }, { name: 1, template: "a" }]) {
+    const said =
+      "nowhere/tokenizer_config.json: chat_template: expected a name and a template in each entry of the list";
+    await assertRejects(() => templatesIn("nowhere", { chat_template: [entry] }), InputError, said);
+  }
 });
