@@ -28,3 +28,16 @@ Deno.test("instructions and tools are one message of the developer, which is lef
     }
   }
 });
+
+Deno.test("what is said beside a call is reasoning, and stays until the answer is given", () => {
+  const said = "<|start|>assistant<|channel|>analysis<|message|>Let me see.<|end|>";
+  const called: ChatMessage[] = [
+    { role: "user", content: "Hi" },
+    { role: "assistant", content: "Let me see.", toolCalls: [{ name: "f", arguments: "{}" }] },
+    { role: "tool", content: "1" },
+  ];
+  const text = (messages: ChatMessage[]) => builtIn.render({ messages, tools: [{ name: "f" }] }).text;
+  assertEquals(text(called).split(said + "<|start|>assistant to=functions.f").length, 2);
+  const answered = text([...called, { role: "assistant", content: "One." }, { role: "user", content: "And?" }]);
+  assertEquals([answered.includes("Let me see."), answered.includes("One.")], [false, true]);
+});
