@@ -78,7 +78,8 @@ export const BENCH: CommandSpec<typeof OPTIONS> = {
   ],
   notes: [
     "Figures are medians of several runs, with an interval that covers the median of all runs with 95% (of fewer " +
-    "than six runs: from the least to the largest), and no digit that the interval does not allow.",
+    "than six runs: from the least to the largest), and no digit that the interval does not allow. Fewer than nine " +
+    "runs are taken for independent: where each is like the one before it, the interval covers less than is said.",
     "Limits are measured first, by plain loops of WebAssembly on as many threads: bytes read from memory, and " +
     "multiply-adds of float32 and of bytes. What stays in the processor's caches can be read faster than that.",
     "Random weights have the format that --scheme says, attention and head bf16. Keys and values before a decoded " +

@@ -21,7 +21,8 @@ export async function benchPage(results: BenchResults): Promise<string> {
     section(
       "Tokens per second",
       "Medians of several runs; lines are intervals that cover the median of all runs with 95%, or all of fewer than " +
-        "six runs and of runs so like those before them that they tell no more than as few.",
+        "six runs and of runs so like those before them that they tell no more than as few. Fewer than nine runs are " +
+        "taken for independent: where each is like the one before it, their interval covers less than is said.",
       card(rates(artist, figures)),
       plottedTable({ heads: FIGURE_HEADS, rows, right: [1, 3, 4, 5, 6, 7, 8], wraps: [] }),
     ),

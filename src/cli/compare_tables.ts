@@ -14,6 +14,7 @@ import { linearNote, linearTable, projectionTable } from "../eval/report/where_f
 import type { CompareResults } from "../eval/results_schema.ts";
 import {
   boundedByRare,
+  cutTextNote,
   fewTextsNote,
   openEndsNote,
   operationName,
@@ -67,6 +68,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
   ];
   const notes = [
     ...fewTextsNote(d.sequences),
+    ...cutTextNote(d.sequences),
     ...openEndsNote(d.sequences, boundedByRare(logits.all)),
     ...repeatedTextNote(protocol.text),
   ];

@@ -97,6 +97,22 @@ export function oneTextNote(sequences: number): string[] {
   return sequences === 1 ? ["one sequence: intervals are for more of this text, and say nothing of other texts"] : [];
 }
 
+/**
+ * What must be known of intervals from sequences that a text was cut into; of one, {@linkcode oneTextNote} says it.
+ *
+ * @param compared Sequences on which predictions are compared: the first of all.
+ */
+export function cutTextNote(all: number, compared = all): string[] {
+  if (all < 2) return [];
+  const part =
+    `predictions are compared on the first ${compared} of ${all} sequences: their intervals are for more of ` +
+    "that part";
+  return [
+    "sequences of one text: intervals are for more of this text, and say nothing of other texts",
+    ...(compared < all ? [part] : []),
+  ];
+}
+
 /** As {@linkcode oneTextNote} of divergences, whose means rare tokens own: also where another sequence may be odd. */
 export function fewTextsNote(sequences: number): string[] {
   if (sequences < 2 || sequences >= FEWEST_SEQUENCES) return oneTextNote(sequences);

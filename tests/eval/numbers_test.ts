@@ -49,6 +49,10 @@ Deno.test("measured() writes the digits that the interval leaves sure", () => {
     [-0.02, -5, 0.0961, "-0.02 [-5, 0.1]"],
     [0.0996, 0.08, 0.13, "0.10 [0.08, 0.13]"],
     [null, null, null, "- [-, -]"],
+    // Less than a float's smallest power of ten with all digits.
+    [3e-310, 1e-310, 8e-310, "3e-310 [1e-310, 8e-310]"],
+    [3.14e-312, 3.11e-312, 3.17e-312, "3.14e-312 [3.11e-312, 3.17e-312]"],
+    [5e-324, 0, 3e-323, "5e-324 [0, 3e-323]"],
   ];
   for (const [value, low, high, text] of expected) assertEquals(measured({ value, low, high }), text);
   assertEquals(measuredShare({ value: 0.9978, low: 0.9921, high: 0.9993 }), "99.8% [99.2, 99.93]");

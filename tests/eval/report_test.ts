@@ -19,6 +19,7 @@ import {
   EVIL,
   gsm8k,
   namesOf,
+  perplexity,
   predictions,
   SETTING,
   settingResult,
@@ -227,36 +228,13 @@ Deno.test("perplexityReport() draws a page, also of what is not finite", async (
 Deno.test("pages say what an open end of an interval is, as terminals do, and only where there is one", async () => {
   const open = /-: an end that so few tokens leave open/g, said = (text: string) => text.match(open)?.length ?? 0;
   const bounded: Estimated = { value: 1, low: 0.5, high: 2 }, few: Estimated = { ...bounded, high: null };
-  const results = (interval: Estimated, increase: Estimated) =>
-    PerplexityResults.parse({
-      schema: "mxoss.eval.perplexity",
-      version: SCHEMA_VERSION,
-      mxoss: "1.2.3",
-      bandwidth: BANDWIDTH,
-      protocol: { text: { name: "a.txt", sha256: "e".repeat(64), bytes: 9, tokens: 4000, sequence_length: 500 } },
-      cells: ["a", "b"].map((key) => ({
-        key,
-        label: key,
-        asked: { model: null, scheme: null, kv_cache_dtype: "auto", tp: 1, ep: 1 },
-        protocol: SETTING,
-        cost: COST,
-        predicted: 3992,
-        nll: interval.value,
-        perplexity: interval.value,
-        perplexity_interval: { low: interval.low, high: interval.high },
-        bits_per_byte: 1.4,
-      })),
-      comparisons: [{ key: "b", nll_increase: increase }],
-      divergences: [],
-      ranking: null,
-    });
   for (const [a, b, times] of [[bounded, bounded, 0], [few, bounded, 1], [bounded, few, 1]] as const) {
-    const found = results(a, b);
+    const found = perplexity(a, b);
     assertEquals(said(perplexityTables(found).join("\n")), times);
     assertEquals(said(await perplexityReport(found, namesOf(found))), times);
   }
   // A number that is not finite has no end that more tokens would bound.
-  const infinite = results(bounded, { value: null, low: null, high: null });
+  const infinite = perplexity(bounded, { value: null, low: null, high: null });
   const texts = [perplexityTables(infinite).join("\n"), await perplexityReport(infinite, namesOf(infinite))];
   assertEquals(texts.map(said), [0, 0]);
   const compared = comparison(0.02, true), { divergence: d } = compared;

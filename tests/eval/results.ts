@@ -2,8 +2,8 @@
 import type { CellName } from "../../src/eval/matrix.ts";
 import { DivergenceResult } from "../../src/eval/divergence_schema.ts";
 import type { SettingProtocol } from "../../src/eval/setting_schema.ts";
-import type { PredictionsPart, PredictionsResult } from "../../src/eval/predictions_schema.ts";
-import { Gsm8kResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
+import type { Estimated, PredictionsPart, PredictionsResult } from "../../src/eval/predictions_schema.ts";
+import { Gsm8kResults, PerplexityResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
 
 /** A name that is markup. */
 export const EVIL = '<b>&"evil".txt';
@@ -221,4 +221,34 @@ export function gsm8k(cells: number, problems: number): Gsm8kResults {
 /** Names of cells that are called by their keys. */
 export function namesOf({ cells }: { readonly cells: readonly { readonly label: string }[] }): CellName[] {
   return cells.map(({ label }) => ({ model: null, scheme: label, kvCacheDtype: null, tp: null, ep: null }));
+}
+
+/** Perplexities of two settings on a text of eight sequences. */
+export function perplexity(
+  interval: Estimated,
+  increase: Estimated,
+  divergences: PerplexityResults["divergences"] = [],
+): PerplexityResults {
+  return PerplexityResults.parse({
+    schema: "mxoss.eval.perplexity",
+    version: SCHEMA_VERSION,
+    mxoss: "1.2.3",
+    bandwidth: BANDWIDTH,
+    protocol: { text: { name: "a.txt", sha256: "e".repeat(64), bytes: 9, tokens: 4000, sequence_length: 500 } },
+    cells: ["a", "b"].map((key) => ({
+      key,
+      label: key,
+      asked: { model: null, scheme: null, kv_cache_dtype: "auto", tp: 1, ep: 1 },
+      protocol: SETTING,
+      cost: COST,
+      predicted: 3992,
+      nll: interval.value,
+      perplexity: interval.value,
+      perplexity_interval: { low: interval.low, high: interval.high },
+      bits_per_byte: 1.4,
+    })),
+    comparisons: [{ key: "b", nll_increase: increase }],
+    divergences,
+    ranking: null,
+  });
 }

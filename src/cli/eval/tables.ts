@@ -8,6 +8,7 @@ import { type Gsm8kResults, keepsLogProbabilities, type PerplexityResults } from
 import { arrange } from "../../eval/report/arrangement.ts";
 import {
   cutOffNote,
+  cutTextNote,
   fewTextsNote,
   headline,
   observedSpread,
@@ -121,7 +122,8 @@ export function perplexityTables(results: PerplexityResults): string[] {
   const lines = [`${counted(tokens, "token")} of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
   const open = openEndsNote(1, perplexityBounds(results));
-  const note = [...oneTextNote(sequencesOf(protocol.text)), ...open, ...repeatedTextNote(protocol.text)];
+  const all = sequencesOf(protocol.text), compared = divergences[0]?.predictions.sequences;
+  const note = [...oneTextNote(all), ...cutTextNote(all, compared), ...open, ...repeatedTextNote(protocol.text)];
   if (note.length > 0) lines.push("", ...note);
   const label = (key: string) => cells.find((c) => c.key === key)!.label;
   // What stands below the first table need not be said again.

@@ -2,6 +2,7 @@
 import { counted } from "../../amounts.ts";
 import {
   boundedByRare,
+  cutTextNote,
   fewTextsNote,
   openEndsNote,
   operationName,
@@ -123,6 +124,7 @@ export function compareAnswer(
     }, each given the same tokens before${
       [
         ...fewTextsNote(d.sequences),
+        ...cutTextNote(d.sequences),
         ...openEndsNote(d.sequences, boundedByRare(all)),
         ...repeatedTextNote(text),
       ].map((note) => `; ${note}`).join("")

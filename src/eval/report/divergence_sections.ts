@@ -7,7 +7,7 @@ import { costPlot, NARROW, WIDE } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
 import { perplexityText, predictionTable, ranked, repetitionTable } from "./prediction_tables.ts";
-import { boundedByRare, type Bounds, fewTextsNote, oneTextNote, openEndsNote } from "../summary.ts";
+import { boundedByRare, type Bounds, cutTextNote, fewTextsNote, oneTextNote, openEndsNote } from "../summary.ts";
 import { conclusion, knowsOwn, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
@@ -51,7 +51,7 @@ export function intervalsNote(
     compared === undefined
       ? "Intervals are 95% intervals"
       : "Intervals are 95% intervals for what is true; where another text's values would lie stands under Predictions",
-    ...few.map((note) => `of ${note}`),
+    ...[...few, ...cutTextNote(sequences, compared)].map((note) => `of ${note}`),
     ...open,
   ].join("; ") + ".";
 }

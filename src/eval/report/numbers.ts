@@ -207,7 +207,7 @@ function endPlaceOf(estimate: Placed, end: number, to: Rounding): number {
 /** Digits of a number of this power of ten that tell two ends apart, 4 or more. */
 function digitsApart(low: number, high: number, least: number): number {
   let digits = MOST_DIGITS;
-  const rounded = (x: number) => Math.round(x / 10 ** (least - digits + 1));
+  const rounded = (x: number) => unitsOf(x, least - digits + 1, Math.round);
   while (digits < MOST_FLOAT_DIGITS && rounded(low) === rounded(high)) digits++;
   return digits;
 }
