@@ -70,7 +70,12 @@ export type RowScale = Uint8Array | number | null;
  */
 export function decodeRow(format: WeightFormat, bytes: Uint8Array, count: number, scale: RowScale): Float32Array {
   const values = decodeElements(format, bytes, count);
-  if (isMxFormat(format) !== (scale instanceof Uint8Array)) {
+  const isKind = isPlain(format)
+    ? scale === null
+    : isMxFormat(format)
+    ? scale instanceof Uint8Array
+    : typeof scale === "number";
+  if (!isKind) {
     throw new TypeError(`${format}: ${scale === null ? "no scales" : "scales of another format"}`);
   }
   if (scale instanceof Uint8Array) applyBlockScales(values, scale);

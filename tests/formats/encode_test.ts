@@ -112,6 +112,12 @@ Deno.test("encodePlain() and decodeElements() are inverse, and round to nearest"
 Deno.test("decodeRow() refuses scales of another kind", () => {
   assertThrows(() => decodeRow("mxfp4", new Uint8Array(16), 32, null), TypeError, "mxfp4");
   assertThrows(() => decodeRow("bf16", new Uint8Array(64), 32, new Uint8Array(1)), TypeError, "bf16");
+  assertThrows(() => decodeRow("bf16", new Uint8Array(64), 32, 0.5), TypeError, "bf16: scales of another format");
+  for (const format of ["fp8_e4m3", "fp8_e4m3fnuz"] as const) {
+    assertThrows(() => decodeRow(format, new Uint8Array(32), 32, null), TypeError, `${format}: no scales`);
+    assertThrows(() => decodeRow(format, new Uint8Array(32), 32, new Uint8Array(1)), TypeError, format);
+  }
+  assertThrows(() => decodeRow("mxfp4", new Uint8Array(16), 32, 1), TypeError, "mxfp4: scales of another format");
 });
 
 Deno.test("applyBlockScales() uses one byte per 32 elements", () => {
