@@ -34,6 +34,22 @@ Deno.test("makePlan() keeps the scales of q, k and v apart", () => {
   ]);
 });
 
+Deno.test("makePlan() says own scales of linears alone that share their inputs, the experts", () => {
+  const config = quark(entry(FP4_WEIGHT, FP8), {
+    exclude: ["lm_head", "*router*"],
+    layer_quant_config: { "*self_attn*": entry(FP8, FP8) },
+  });
+  const schemes = (linears: ReturnType<typeof model>, fp8Scales: "own" | "merged", more = config) => {
+    const made = plan(linears, more, { fp8Scales }).linears;
+    return [0, 5].map((at) => made[at]!.scheme);
+  };
+  const stored = model({ attention: FP8_TENSOR, scale: () => 1 });
+  assertEquals(schemes(stored, "own"), ["fp8", "w_mxfp4_a_fp8 with own scales"]);
+  assertEquals(schemes(stored, "merged"), ["fp8", "w_mxfp4_a_fp8"]);
+  // Inputs whose scales are not stored have none to share.
+  assertEquals(schemes(model(), "own", quark(entry(FP4_WEIGHT, FP4_INPUT))), ["bf16", "w_mxfp4_a_mxfp4"]);
+});
+
 Deno.test("makePlan() refuses scales of attention's inputs that the config has otherwise, whatever the scheme", () => {
   const made = model({ attention: FP8_ROW, scale: (module) => module.endsWith("q_proj") ? 1 : null });
   const config = quark(entry(FP4_WEIGHT, FP4_INPUT), {
@@ -95,6 +111,17 @@ Deno.test("makePlan() lets tensors count where the config contradicts them, with
     quark(entry(FP8, FP8)),
   );
   assertEquals(fnuz.warnings, [], "MI300's bytes are FP8 to a config");
+});
+
+Deno.test("makePlan() says of experts whose inputs a scheme replaces nothing about scales that are not used", () => {
+  const stored = model({ experts: FP8_TENSOR, scale: () => 1 });
+  // The config has plain inputs where scales are stored: who is right decides about nothing under a scheme.
+  const unclear = quark(entry(FP8, null));
+  refused("expected static FP8 inputs of model.layers.0.mlp.experts.0.gate_up_proj, whose scale is", stored, unclear);
+  const again = ["weights that are fp8_e4m3 already are quantized again"];
+  for (const [scheme, warnings] of [["w_mxfp4", again], ["ptpc_fp8", again], ["fp8", []]] as const) {
+    assertEquals(plan(stored, unclear, { scheme }).warnings, warnings, scheme);
+  }
 });
 
 Deno.test("makePlan() refuses pairs that are no scheme", () => {

@@ -67,7 +67,7 @@ Deno.test("schemeOf() is null for pairs without a name, and sees plain formats a
   assertEquals(schemeOf("fp8_e4m3", "tensor", TOKEN), null);
   assertEquals(schemeOf("fp8_e4m3", "row", STATIC), null);
   assertEquals(schemeOf("mxfp4", "e8m0", TOKEN), null);
-  assertEquals(schemeOf("f32", "none", NO_QDQ)?.name, "bf16");
+  for (const plain of ["bf16", "f16", "f32"] as const) assertEquals(schemeOf(plain, "none", NO_QDQ)?.name, "bf16");
   assertEquals(schemeOf("fp8_e4m3fnuz", "tensor", STATIC)?.name, "fp8");
 });
 
