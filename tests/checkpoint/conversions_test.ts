@@ -19,4 +19,8 @@ Deno.test("conversions: what was quantized before is named step by step, and eac
   assertEquals(quantizedBefore([q8]), []);
   assertEquals(quantizedBefore([q8, step("f32", "mxfp4")]), ["q8_0"]);
   assertEquals(quantizedBefore([q8, step("f32", "mxfp4"), step("mxfp4", "fp8_e4m3")]), ["q8_0", "mxfp4"]);
+  // Layers of MXFP4 that become FP8 beside others that become MXFP4 are a trained model's own.
+  const both: Conversion = { experts: { from: ["bf16", "mxfp4"], to: ["mxfp4", "fp8_e4m3"] } };
+  assertEquals(quantizedBefore([both]), []);
+  assertEquals(quantizedBefore([both, step("mxfp4", "fp8_e4m3")]), ["mxfp4"]);
 });

@@ -193,6 +193,15 @@ const BROKEN: [what: string, quark: QuarkOptions, change: (t: Tensors) => void, 
     `${ATTENTION}.kv_scale: expected 3 as in ${ATTENTION}.k_scale, got 2`,
   ],
   [
+    "a scale of both that is larger than k's",
+    { kvScales: "legacy" },
+    (t) => {
+      t.set(`${ATTENTION}.k_scale`, float32([], 3));
+      t.set(`${ATTENTION}.kv_scale`, float32([1], 4));
+    },
+    `${ATTENTION}.kv_scale: expected 3 as in ${ATTENTION}.k_scale, got 4`,
+  ],
+  [
     "a second stage",
     MX4,
     (t) => t.set(`${EXPERT}.weight_scale_2`, float32([], 1)),
