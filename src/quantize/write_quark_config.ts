@@ -89,7 +89,7 @@ export function quantizationConfig(targets: Targets, kv: KvTarget): Json {
   const { layers, head } = targets;
   const overall = mostCommon(layers);
   const entries: Record<string, Json> = {}, cached: Record<string, Json> = {}, exclude: string[] = [];
-  const isPlain = ({ weightScale, input }: LinearTarget) => weightScale === "none" && input.kind === "none";
+  const isPlain = ({ weightScale }: LinearTarget) => weightScale === "none";
   const others = (target: LinearTarget) => {
     if (isPlain(target)) exclude.push(target.module);
     else if (!same(entryOf(target, null), overall)) entries[target.module] = entryOf(target, null);
