@@ -27,6 +27,23 @@ Deno.test("gguf: a header says values and where tensors lie, the outermost size 
   assertEquals(tensors.get("b"), { name: "b", shape: [3, 64], type: 39, bytes: 102, offset: start + 256 });
 });
 
+Deno.test("gguf: data begins at the first multiple of the file's alignment after its header, 32 without one", () => {
+  using dir = new TemporaryDirectory();
+  for (const said of [null, 1, 8, 32, 64, 4096]) {
+    // Names of several lengths, so that headers end before, on and after multiples.
+    for (let length = 1; length <= 32; length += said === 4096 ? 31 : 1) {
+      const name = "a".repeat(length), data = 256, alignment = said ?? 32;
+      const values = said === null ? [] : [["general.alignment", [4, said]]] as const;
+      const file = dir.write("x.gguf", gguf({ values, tensors: [{ ...one, name }], data, alignment }));
+      const { bytes, tensors } = openGguf(file);
+      assertEquals(tensors.get(name)!.offset, bytes - data, `${said}, ${length}`);
+    }
+  }
+  const apart = { values: [["general.alignment", [4, 8]]] as const, tensors: [{ ...one, offset: 8 }], data: 264 };
+  const { bytes, tensors } = openGguf(dir.write("x.gguf", gguf({ ...apart, alignment: 8 })));
+  assertEquals(tensors.get("a")!.offset, bytes - 256);
+});
+
 const refused: readonly (readonly [what: string, parts: Parts, message: RegExp])[] = [
   ["another format", { magic: "GGML" }, /: expected a GGUF file, got none$/],
   ["the first version", { version: 1 }, /: version: expected 2 or 3, got 1$/],
@@ -41,6 +58,11 @@ const refused: readonly (readonly [what: string, parts: Parts, message: RegExp])
   [
     "data in other data",
     { tensors: [one, { ...one, name: "b", offset: 224 }], data: 512 },
+    /: tensor b: expected data of its own, got its data in that of a$/,
+  ],
+  [
+    "data where other data is",
+    { tensors: [one, { ...one, name: "b" }], data: 512 },
     /: tensor b: expected data of its own, got its data in that of a$/,
   ],
   ["an odd offset", { tensors: [{ ...one, offset: 8 }], data: 512 }, /: tensor a: expected an offset by 32, got 8$/],

@@ -73,7 +73,7 @@ Deno.test("ggufConfig() takes each number from its key; of YaRN's bounds llama.c
   assertEquals([beta_fast, beta_slow], [20, 2.5]);
 });
 
-Deno.test("ggufConfig() refuses numbers that GPT-OSS has no place for, and takes those that say what is so anyway", () => {
+Deno.test("ggufConfig() refuses numbers that GPT-OSS has no place for, and takes those that change nothing", () => {
   const cases: [key: string, same: GgufValue, other: GgufValue, line: string][] = [
     ["attention.value_length", integer(16), integer(8), "expected 16, got 8"],
     ["feed_forward_length", integer(64), integer(96), "expected 64, got 96"],
