@@ -179,6 +179,24 @@ function reference(
   return ids.find((id) => (running += weights[id]!) > left)!;
 }
 
+Deno.test("pick() begins with each token at the very number that its weight and the temperature's inverse say", () => {
+  const choose = new Random(21n), f = Math.fround;
+  for (const temperature of [0.05, 0.3, 0.7, 1, 1.3, 3, 70]) {
+    const sampler = new Sampler({ temperature, seed: 0 }), inverse = f(1 / f(temperature));
+    for (let round = 0; round < 40; round++) {
+      const logits = Float32Array.from({ length: 6 }, () => 4 * temperature * choose.fraction());
+      const largest = Math.max(...logits), weights = Array.from(logits, (l) => weightOf(f(f(l - largest) * inverse)));
+      const mass = weights.reduce((a, b) => a + b);
+      for (let id = 1, before = 0; id < logits.length; id++) {
+        before += weights[id - 1]!;
+        // The first of 2^24 numbers whose part of all weights, rounded down, is not below those before the token.
+        const first = Number((BigInt(before) * 2n ** 24n + BigInt(mass) - 1n) / BigInt(mass));
+        assertEquals([first - 1, first].map((n) => sampler.pick(logits, n / 2 ** 24)), [id - 1, id]);
+      }
+    }
+  }
+});
+
 Deno.test("sample() agrees with sorting on random logits, sizes and options, through one sampler's buffers", () => {
   const choose = new Random(77n);
   const pick = <T>(values: readonly T[]): T => values[choose.word() % values.length]!;
