@@ -137,3 +137,28 @@ Deno.test("gguf: the files of a split model are found from any of them, and refu
     /x\.gguf: expected a name that ends in -0/,
   );
 });
+
+Deno.test("gguf: files that are not all of one split model are refused by the one that is not", () => {
+  using dir = new TemporaryDirectory();
+  const part = (number: number, tensor: string, count = 2, all = 2) =>
+    gguf({
+      values: [["split.no", [4, number]], ["split.count", [4, count]], ["split.tensors.count", [4, all]]],
+      tensors: [{ ...one, name: tensor }],
+      data: 256,
+    });
+  const first = dir.write("m-00001-of-00002.gguf", part(0, "a")), second = `${dir.path}/m-00002-of-00002.gguf`;
+  const opened = (bytes: Uint8Array) => {
+    dir.write("m-00002-of-00002.gguf", bytes);
+    return openGgufModel(first);
+  };
+  const line = (bytes: Uint8Array) => assertThrows(() => opened(bytes), InputError).message;
+  const tensors = [...opened(part(1, "b")).tensors.values()].map(({ name, file }) => [name, file]);
+  assertEquals(tensors, [["a", 0], ["b", 1]]);
+  assertEquals(line(part(1, "b", 3)), `${second}: split.count: expected 2, got 3`);
+  assertEquals(line(part(1, "a")), `${second}: tensor a: expected each tensor once, got it in ${first}, too`);
+  dir.write("m-00001-of-00002.gguf", part(0, "a", 2, 3));
+  assertEquals(line(part(1, "b")), `${first}: split.tensors.count: expected 2, got 3`);
+  const renamed = dir.write("m-00001-of-00003.gguf", part(0, "a"));
+  const { message } = assertThrows(() => openGgufModel(renamed), InputError);
+  assertEquals(message, `${renamed}: expected a name that ends in -00001-of-00002.gguf, as one of 2 files`);
+});
