@@ -1,6 +1,7 @@
 /** Which of several rotations of Quark's `algo_config` counts; tests/checkpoint/quark_rotation_test.ts has the rest. */
 import { InputError } from "../../../src/errors.ts";
 import { readAlgorithms } from "../../../src/checkpoint/quark/algorithms.ts";
+import { QuarkConfig } from "../../../src/checkpoint/quark/read_config.ts";
 import { assertEquals, assertThrows } from "../../assert.ts";
 
 Deno.test("readAlgorithms() gives the first rotation, whatever offline ones follow", () => {
@@ -45,4 +46,15 @@ Deno.test("readAlgorithms() reads quarot as Quark does: a rotation with all four
   const { r3: _, ...unsaid } = quark010;
   assertEquals(readAlgorithms([quark010], "x"), fourth);
   assertThrows(() => readAlgorithms([{ ...unsaid, r4: false }], "x"), InputError, "x[0].r3: expected false, got true");
+});
+
+Deno.test("QuarkConfig takes a rotation from algo_config, or from the key that older versions have for it", () => {
+  const rotation = (width: number) => [{ name: "rotation", r1: true, online_r1_rotation: true, rotation_size: width }];
+  const size = (json: Record<string, unknown>) =>
+    new QuarkConfig({ quant_method: "quark", ...json }, "x").rotation?.size;
+  assertEquals(size({ pre_quant_opt_config: rotation(32) }), 32);
+  assertEquals(size({ algo_config: [], pre_quant_opt_config: rotation(32) }), 32);
+  assertEquals(size({ algo_config: rotation(16), pre_quant_opt_config: rotation(32) }), 16);
+  assertEquals(size({ algo_config: rotation(16) }), 16);
+  assertEquals(size({}), undefined);
 });

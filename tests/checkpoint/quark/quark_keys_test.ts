@@ -139,6 +139,8 @@ Deno.test("makePlan() takes the other values of what is held to one", () => {
     ...[with_({ quant_mode: null }), with_({ kv_cache_post_rope: true }), with_({ kv_cache_group: [] })],
     ...[exported({ pack_method: "order" }), exported({ pack_method: null }), with_({ export: null })],
     ...[inputs({ mx_element_dtype: "fp4" }), inputs({ scale_type: null }), inputs({ observer_cls: null })],
+    // Of groups along a row group_size counts.
+    inputs({ block_size: 64 }),
     ...[inputs({ scale_type: "float32" }), with_({ pre_quant_opt_config: [{ name: "smooth" }] })],
     with_({ layer_type_quant_config: { Embedding: entry(null, null), LayerNorm: null } }),
   ];
