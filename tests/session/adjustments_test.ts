@@ -123,3 +123,13 @@ Deno.test("what is asked for at the ends of its range leaves logits that are num
     assert(logits.every(Number.isFinite), `${name}: ${logits}`);
   }
 });
+
+Deno.test("min-p of 1 leaves the likeliest, all of several, and no share at all leaves every token", () => {
+  const logits = Float32Array.of(1, 3, -Infinity, 3, 2.999), uniforms = Array.from({ length: 64 }, (_, i) => i / 64);
+  const kept = (minP: number, options: SamplerOptions = {}) => {
+    const sampler = new Sampler({ temperature: 1, minP, ...options });
+    return [...new Set(uniforms.map((uniform) => sampler.pick(logits, uniform)))].sort();
+  };
+  assertEquals([kept(1), kept(1, { temperature: 1e300 }), kept(0.99)], [[1, 3], [0, 1, 3, 4], [1, 3, 4]]);
+  assertEquals([kept(1, { topK: 1 }), kept(0), kept(1e-300)], [[1], [0, 1, 3, 4], [0, 1, 3, 4]]);
+});
