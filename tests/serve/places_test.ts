@@ -101,6 +101,9 @@ Deno.test("a sequence takes over the longest beginning there is, and leaves it w
   const beginning = (end: number) => Int32Array.from([...tokens(5, 12).subarray(0, end), ...tokens(6, 9)]);
   assertEquals([await ask(beginning(7)), lengths()], [0, [20, 90, 16]]);
   assertEquals([await ask(beginning(8)), lengths()], [8, [20, 21, 16]]);
+  // What holds nothing is taken before what was left longest ago, whoever had it last.
+  session.reset(1);
+  assertEquals([await ask(tokens(9, 9)), lengths()], [0, [20, 13, 16]]);
 });
 
 Deno.test("where there is one slot, or one other that is free, prompts share as well", async () => {
