@@ -8,23 +8,17 @@ export const FLOAT_NOISE = 1e-9;
 
 /** How many units of 10 to this power a number is. One that is a whole number of them but for its float stays it. */
 export function unitsOf(x: number, place: number, to: Rounding): number {
-  const units = place < 0 ? timesTen(x, -place) : x / 10 ** place, nearest = Math.round(units);
+  const units = atPlace(x, -place), nearest = Math.round(units);
   return Math.abs(units - nearest) <= FLOAT_NOISE ? nearest : to(units);
 }
 
 /** So many units of 10 to this power. */
 export function atPlace(units: number, place: number): number {
-  return place < -LARGEST_POWER
-    ? units / 10 ** LARGEST_POWER / 10 ** (-place - LARGEST_POWER)
-    : place < 0
-    ? units / 10 ** -place
-    : units * 10 ** place;
+  const power = Math.abs(place), first = Math.min(power, LARGEST_POWER);
+  // Powers from 1 on are exact up to that of 22, and no smaller one is.
+  const factors = [10 ** first, 10 ** (power - first)] as const;
+  return place < 0 ? units / factors[0] / factors[1] : units * factors[0] * factors[1];
 }
 
 /** Largest power of ten that is a float64; the smallest floats are that of -324. */
 const LARGEST_POWER = 308;
-
-function timesTen(x: number, power: number): number {
-  const first = Math.min(power, LARGEST_POWER);
-  return x * 10 ** first * 10 ** (power - first);
-}

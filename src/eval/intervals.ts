@@ -83,14 +83,17 @@ export function groupings(sequences: Sequences, origin: Origin = APART_TEXTS): G
       blocksOf(values.length, size(values.length)).map(([start, end]) => observation(values, start, end))
     );
   const whole = used.map((values) => observation(values, 0, values.length));
-  const groups = [inOrder(whole, origin), parts(() => BLOCK)];
+  const groups = asNeighbours([whole, parts(() => BLOCK)], origin);
   const pieces = used.length === 1 ? Math.floor(used[0]!.length / PIECES) : 0;
   return pieces > BLOCK ? [...groups, parts(() => pieces)] : groups;
 }
 
-/** Whole sequences, each of which follows the one before it if they are of one text. */
-export function inOrder(whole: readonly Observation[], origin: Origin): readonly Observation[] {
-  return origin === ONE_TEXT ? whole.map((one) => ({ ...one, follows: true })) : whole;
+/** The same groupings, each of whose whole sequences follows the one before it if they are of one text. */
+export function asNeighbours(groups: Groupings, origin: Origin): Groupings {
+  if (origin !== ONE_TEXT) return groups;
+  return groups.map((observations, i) =>
+    i === 0 ? observations.map((one) => ({ ...one, follows: true })) : observations
+  );
 }
 
 /** Pieces of a single sequence. */

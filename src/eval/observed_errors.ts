@@ -2,10 +2,10 @@
 import type { RowSums } from "./error_sums.ts";
 import {
   APART_TEXTS,
+  asNeighbours,
   BLOCK,
   type Estimate,
   type Groupings,
-  inOrder,
   type Observation,
   type Origin,
 } from "./intervals.ts";
@@ -27,10 +27,10 @@ export class ObservedErrors {
 
   /** Squares of the error, and of what it is relative to; both are 0 where nothing was compared. */
   groups(): Groupings {
-    const [sequences, blocks] = [this.#sequences, this.#blocks].map((sums) =>
+    const groups = [this.#sequences, this.#blocks].map((sums) =>
       Array.from(sums.values(), ({ signal, error }: RowSums): Observation => ({ sum: error, weight: signal }))
     );
-    return [inOrder(sequences!, this.origin), blocks!];
+    return asNeighbours(groups, this.origin);
   }
 
   /**

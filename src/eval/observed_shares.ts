@@ -1,5 +1,5 @@
 /** Shares of what tokens have, such as elements that become zero: by whole sequence, and by block of tokens. */
-import { APART_TEXTS, BLOCK, type Groupings, inOrder, type Observation, type Origin } from "./intervals.ts";
+import { APART_TEXTS, asNeighbours, BLOCK, type Groupings, type Observation, type Origin } from "./intervals.ts";
 import { shareOfGroups } from "./shares.ts";
 import type { Interval } from "./statistics.ts";
 
@@ -34,10 +34,10 @@ export class ObservedShares<Name extends string> {
   /** What a share is of, token by token. */
   groups(name: Name): Groupings {
     const at = 1 + this.names.indexOf(name);
-    const [sequences, blocks] = this.#sums.map((sums) =>
+    const groups = this.#sums.map((sums) =>
       Array.from(sums.values(), (own): Observation => ({ sum: own[at]!, weight: own[0]! }))
     );
-    return [inOrder(sequences!, this.origin), blocks!];
+    return asNeighbours(groups, this.origin);
   }
 
   /** The 95% interval of a share; null where there are no rows. */

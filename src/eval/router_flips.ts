@@ -1,6 +1,6 @@
 /** Tokens that went to other experts. */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { APART_TEXTS, blocksOf, inOrder, type Observation, type Origin } from "./intervals.ts";
+import { APART_TEXTS, asNeighbours, blocksOf, type Groupings, type Observation, type Origin } from "./intervals.ts";
 import type { Pair } from "./lockstep.ts";
 import { shareOfGroups } from "./shares.ts";
 import type { Interval } from "./statistics.ts";
@@ -139,8 +139,8 @@ export class RouterFlips {
 
 /** Null where there are no tokens. */
 function intervalOf(observed: readonly ReadonlyMap<string, Observation>[], origin: Origin): Interval | null {
-  const [sequences, blocks] = observed.map((observations) => [...observations.values()]);
-  if (sequences!.length === 0) return null;
-  const { low, high } = shareOfGroups([inOrder(sequences!, origin), blocks!]);
+  const groups: Groupings = observed.map((observations) => [...observations.values()]);
+  if (groups[0]!.length === 0) return null;
+  const { low, high } = shareOfGroups(asNeighbours(groups, origin));
   return { low, high };
 }

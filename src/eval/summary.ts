@@ -105,8 +105,8 @@ export function oneTextNote(sequences: number): string[] {
 export function cutTextNote(all: number, compared = all): string[] {
   if (all < 2) return [];
   const part =
-    `predictions are compared on the first ${compared} of ${all} sequences: their intervals are for more of ` +
-    "that part";
+    `the first ${compared} of ${all} sequences, on which predictions are compared: their intervals are for ` +
+    "more of that part";
   return [
     "sequences of one text: intervals are for more of this text, and say nothing of other texts",
     ...(compared < all ? [part] : []),

@@ -9,7 +9,8 @@ import { assertEquals } from "../assert.ts";
 import { BANDWIDTH, compared, COST, divergence, gsm8k, namesOf, perplexity, SETTING } from "./results.ts";
 
 const NOTE = /sequences of one text: intervals are for more of this text, and say nothing of other texts/g;
-const FIRST = /predictions are compared on the first 5 of 8 sequences: their intervals are for more of that part/g;
+const FIRST =
+  /the first 5 of 8 sequences, on which predictions are compared: their intervals are for more of that part/g;
 
 /** How often each line stands on a terminal and on the page. */
 const said = (...texts: readonly string[]) =>

@@ -218,10 +218,8 @@ const OPTIONS = {
     "N",
     amount().optional(),
     "first problems, or sequences, on which predictions are compared with the first setting's; 0: none; auto: as " +
-      `many as tell all settings apart or bound every mean KL by ${
-        100 * DEFAULT_PRECISION
-      }% (auto=10%: by so much), at most ` +
-      `all (default: auto). The first ${LAYERED} of them are compared layer by layer`,
+      `many as tell all settings apart or bound every mean KL by ${100 * DEFAULT_PRECISION}% (auto=10%: by so ` +
+      `much), at most all (default: auto). The first ${LAYERED} of them are compared layer by layer`,
   ),
   alarm: ALARM_OPTION,
   shard: SHARD_OPTION,
