@@ -4,9 +4,11 @@ import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { InputError } from "../../src/errors.ts";
 import { decodeQ8, splitBlocks } from "../../src/quantize/gguf/blocks.ts";
 import { planConversion } from "../../src/quantize/gguf/convert.ts";
+import type { Watch } from "../../src/quantize/write_shards.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { SetClock } from "../timers.ts";
 import { GOLDENS, run } from "./gguf_runs.ts";
 
 type Tensors = Record<string, [dtype: string, shape: number[], sha256: string]>;
@@ -83,23 +85,31 @@ for (const kind of ["bf16", "experts-q8_0"]) {
   Deno.test(`gguf: a stopped conversion goes on, and several files hold the same tensors: ${kind}`, async () => {
     using dir = new TemporaryDirectory();
     const plan = await planConversion(GOLDENS + FILES[kind]), out = `${dir.path}/out`;
-    let stopped = 0, seen = 0;
-    while (true) {
-      // Slow enough for a pause after each piece.
-      const watch = { onProgress: () => waste(5), stop: () => ++seen % 8 === 0 };
-      if (await run(plan, out, 20_000, watch) !== null) break;
+    // Pauses are due by the clock: it goes on with each piece alone, and far enough for a pause.
+    using clock = new SetClock();
+    let done = 0, furthest = 0, places = 0, stopped = 0;
+    const watch: Watch = {
+      onProgress: (bytes) => {
+        done = bytes;
+        clock.milliseconds += 40;
+      },
+      // Each place counts once, so that every run gets further than the one before it.
+      stop: () => {
+        if (done <= furthest) return false;
+        furthest = done;
+        return ++places % 3 === 0;
+      },
+    };
+    while (await run(plan, out, 20_000, watch) === null) {
       assert(![...Deno.readDirSync(out)].some(({ name }) => name === "config.json"));
-      stopped++;
+      assertEquals(++stopped, places / 3, "stopped where it was not asked to");
     }
-    assert(stopped > 0, "it was never stopped");
+    assert(stopped > 4, `stopped at ${stopped} of ${places} places`);
+    assertEquals(stopped, Math.floor(places / 3), "not stopped where it was asked to");
     assertEquals(tensorsIn(out), EXPECTED[kind]);
     assert(!Deno.readDirSync(out).some(({ name }) => name.includes("journal")));
     assertEquals(openCheckpoint(out).source.files.length > 3, true);
   });
-}
-
-function waste(milliseconds: number): void {
-  for (const until = performance.now() + milliseconds; performance.now() < until;);
 }
 
 Deno.test("gguf: a scale that is NaN is refused where it stands, and no config.json is written", async () => {
