@@ -7,6 +7,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts"
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint } from "../checkpoint/make.ts";
 import { Random } from "../checkpoint/random.ts";
+import { SetClock } from "../timers.ts";
 import { run as quantizeInto } from "./run.ts";
 
 const SHAPE: Shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 96, experts: 3, topK: 2, vocab: 40 };
@@ -37,11 +38,11 @@ Deno.test("Sources.read() stops when it is asked to", async () => {
   const file = { path: `${dir.path}/file`, bytes: 9 * 2 ** 20 };
   Deno.writeFileSync(file.path, new Uint8Array(file.bytes));
   let seen = 0, asked = 0;
+  using clock = new SetClock();
   // Slow progress, so that the event loop is let in.
   const onProgress = () => {
     seen++;
-    const until = performance.now() + 50;
-    while (performance.now() < until);
+    clock.milliseconds += 50;
   };
   const stop = (after: number) => () => ++asked > after;
   assertEquals([await Sources.read([file], { onProgress, stop: stop(1) }), seen, asked], [null, 2, 2]);
@@ -95,11 +96,9 @@ Deno.test("quantize() stops when it is asked to, and says so", async () => {
   using from = new TemporaryDirectory();
   using to = new TemporaryDirectory();
   makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });
+  using clock = new SetClock();
   // Slow progress, so that the event loop is let in.
-  const onProgress = () => {
-    const until = performance.now() + 5;
-    while (performance.now() < until);
-  };
+  const onProgress = () => void (clock.milliseconds += 5);
   assertEquals(await quantizeInto(from.path, to.path, "w_mxfp4", { watch: { stop: () => true, onProgress } }), null);
   assertEquals(names(to.path), []);
 });
