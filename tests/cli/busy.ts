@@ -1,10 +1,32 @@
-/** Hears of Ctrl-C, but never has a pause to act on it; as an argument says, waits and does nothing about it. */
+/**
+ * Hears of Ctrl-C, but never has a pause to act on it. As an argument says it waits instead and does nothing about it:
+ * by a clock that stands still until there is a line on stdin, and then goes on by as long as one signal takes.
+ */
+import { Breath } from "../../src/breath.ts";
 import { Interrupt } from "../../src/cli/interrupt.ts";
+import { HeldTimers, SetClock } from "../timers.ts";
 
-const waits = Deno.args[0] === "waits";
-using _interrupt = new Interrupt(!waits);
+/** How long one signal may take to come from all who send it, in milliseconds. */
+const SAME_SIGNAL_MS = 200;
+
 const says = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
-says("busy");
-if (waits) await new Promise((resolve) => setTimeout(resolve, 60_000));
-for (const end = Date.now() + 60_000; Date.now() < end;);
+const heard = () => Deno.stdin.read(new Uint8Array(8));
+
+if (Deno.args[0] === "waits") {
+  using clock = new SetClock();
+  using timers = new HeldTimers("timeout", SAME_SIGNAL_MS);
+  using _interrupt = new Interrupt(false);
+  says("waits");
+  await heard();
+  // The event loop hears of signals that the process has taken note of.
+  for (const breath of Array.from({ length: 3 }, () => new Breath())) await breath.take();
+  clock.milliseconds += SAME_SIGNAL_MS;
+  timers.goOff();
+  says("goes on");
+  await heard();
+} else {
+  using _interrupt = new Interrupt(true);
+  says("busy");
+  for (const end = Date.now() + 60_000; Date.now() < end;);
+}
 says("done");

@@ -185,22 +185,22 @@ Deno.test({
     const script = new URL("busy.ts", import.meta.url).pathname;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       const args = ["run", "--no-check", "--allow-all", script, "waits"];
-      const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null" }).spawn();
-      const reader = child.stdout.getReader();
-      await reader.read();
-      let ended = false;
-      child.status.then(() => ended = true);
-      const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+      const child = new Deno.Command(Deno.execPath(), { args, stdin: "piped", stdout: "piped", stderr: "null" })
+        .spawn();
+      const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      assertEquals((await reader.read()).value, "waits\n");
       // As npm, its launcher and who stops all of them send them.
       for (let i = 0; i < 3; i++) {
         child.kill(signal);
-        while (isPending(child.pid, signal)) await pause(1);
+        while (isPending(child.pid, signal)) await new Promise((resolve) => setTimeout(resolve, 1));
       }
-      await pause(400);
-      assertEquals(ended, false, `${signal}: three at once`);
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode("\n")).catch(() => {});
+      assertEquals((await reader.read()).value, "goes on\n", `${signal}: three at once`);
       child.kill(signal);
       assertEquals((await child.status).signal, signal);
       await reader.cancel();
+      await writer.close().catch(() => {});
     }
   },
 });
