@@ -4,6 +4,7 @@ import { ApiError } from "../../src/serve/api_error.ts";
 import { Metrics } from "../../src/serve/endpoints/metrics.ts";
 import type { ServedModel } from "../../src/serve/engine/service.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { HeldTimers } from "../timers.ts";
 import type { Json } from "./scripted.ts";
 import { openServing } from "./serving.ts";
 
@@ -164,10 +165,15 @@ Deno.test("a full queue answers 429 with Retry-After, and what waits is answered
 });
 
 Deno.test("a request that takes too long is answered by 504, one that comes during the stop by 503", async () => {
+  // Its time is over once it is being computed, however fast that goes.
+  using timers = new HeldTimers("timeout", 30);
   await using serving = await openServing({ slots: 1, milliseconds: 30 });
-  const long = await serving.post("/v1/completions", { prompt: "Ann", max_tokens: 390, ignore_eos: true });
+  const { app, service } = serving;
+  const asked = serving.post("/v1/completions", { prompt: "Ann", max_tokens: 390, ignore_eos: true });
+  while (service.load(service.model()).running === 0) await new Promise((resolve) => setTimeout(resolve));
+  timers.goOff();
+  const long = await asked;
   assertEquals([long.status, (await long.json()).error.code], [504, "timeout"]);
-  const { app } = serving;
   app.refuse();
   const late = await serving.post("/v1/completions", COMPLETION);
   assertEquals([late.status, (await late.json()).error.code, app.running], [503, "stopping", 0]);
