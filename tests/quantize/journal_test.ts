@@ -205,6 +205,8 @@ Deno.test("quantize() refuses a source that changes while it is read", async () 
   using to = new TemporaryDirectory();
   makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });
   const source = `${from.path}/model.safetensors`;
+  // Written long ago, so that no clock's coarseness hides a change.
+  Deno.utimeSync(source, 1_000_000_000, 1_000_000_000);
   let changed = false;
   const onProgress = () => {
     if (changed) return;
