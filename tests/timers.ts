@@ -1,12 +1,19 @@
 /** Clocks that a test sets, so that nothing depends on how fast a machine is, or on what else it does. */
 
-/** A clock in place of `performance.now`, which stands still unless it is set forward. */
+/** A clock in place of `performance.now`, which stands still unless it is set forward or looked at. */
 export class SetClock implements Disposable {
   readonly #now = performance.now;
 
-  /** @param milliseconds What it shows. */
-  constructor(public milliseconds = 1000) {
-    performance.now = () => this.milliseconds;
+  /**
+   * @param milliseconds What it shows.
+   * @param each Milliseconds that it goes on after each look.
+   */
+  constructor(public milliseconds = 1000, each = 0) {
+    performance.now = () => {
+      const now = this.milliseconds;
+      this.milliseconds += each;
+      return now;
+    };
   }
 
   [Symbol.dispose](): void {
