@@ -4,7 +4,7 @@ import { ApiError } from "../../src/serve/api_error.ts";
 import { Metrics } from "../../src/serve/endpoints/metrics.ts";
 import type { ServedModel } from "../../src/serve/engine/service.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
-import { HeldTimers } from "../timers.ts";
+import { HeldTimers, SetClock } from "../timers.ts";
 import type { Json } from "./scripted.ts";
 import { openServing } from "./serving.ts";
 
@@ -134,6 +134,8 @@ Deno.test("a request that does not say how long its reply may be gets as much as
 });
 
 Deno.test("a full queue answers 429 with Retry-After, and what waits is answered in turns of the clients", async () => {
+  // By a clock that stands still no pause is due, in which a request could overtake another.
+  using _clock = new SetClock();
   await using serving = await openServing({ slots: 1, context: 64, queue: 1 });
   const order: string[] = [], refused: string[] = [];
   const ask = async (client: string, more: Json = {}) => {

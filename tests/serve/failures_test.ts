@@ -18,6 +18,8 @@ function computing(own: Engine, compute: Engine["compute"]): Engine {
 const COMPLETION = { max_tokens: 4, temperature: 0, return_tokens_as_token_ids: true, logprobs: 0 };
 
 Deno.test("logits that are no numbers are the matter of their sequence alone", async () => {
+  // By a clock that stands still no pause is due, in which one could be computed before the others are there.
+  using _clock = new SetClock();
   const poison = 7, seen: number[] = [];
   const engine = (own: Engine) =>
     computing(own, (batch, rows, onRow, tap) =>
@@ -121,6 +123,8 @@ Deno.test("an engine that fails is said to all that wait for it, and to who asks
 });
 
 Deno.test("an engine that fails for good is opened again, a few times, and health says so meanwhile", async () => {
+  // By a clock that stands still no pause is due, in which the second request could overtake the first.
+  using _clock = new SetClock();
   let opened = 0, closed = 0, failing = true;
   const gate = Promise.withResolvers<void>();
   /** Dies in its second batch, as a thread of its own would. */
@@ -230,6 +234,8 @@ Deno.test("requests that a stopping server ends are told so, and that it is none
   }
   assertEquals(JSON.parse((await streamed.text()).trim().split("data: ").at(-1)!).error, stopping);
   await app.idle();
+  // They are told at once; what is being computed for them comes to the end of its batch.
+  while (load().running > 0) await pause(1);
   assertEquals([load().running, load().waiting], [0, 0]);
   assertEquals(serving.log.map(({ error }) => error), Array(5).fill("the server is stopping"));
 });
