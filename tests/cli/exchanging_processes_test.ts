@@ -2,17 +2,20 @@
  * Processes of one machine whose ranks sum from memory to memory, on a test library whose collectives are slow: they
  * answer as one process does, and where memory cannot be reached sums go by the library.
  */
-import { assertEquals, assertMatch } from "../assert.ts";
+import { killOnce } from "../../tools/kill_ranks.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { assertPromised } from "../quickly.ts";
 import { ONLY_SOAKED, SOAK } from "../soak.ts";
-import { type Ended, onCudaLibrary, startRanks } from "./rank_processes.ts";
+import { type Ended, libraryVariables, onCudaLibrary, PROGRAM, startRanks } from "./rank_processes.ts";
 
 const ignore = !SOAK || await withoutKernelCompiler();
 const test = (name: string, fn: () => Promise<void>) => Deno.test({ name: `${name}${ONLY_SOAKED}`, ignore, fn });
 
 const ASKED = ["--max-tokens", "6", "--json", "--stats", "How many?"];
+/** Collectives that take so long that nobody would sum by them. */
+const SLOW = { HIP_HOST_COLLECTIVE_MICROSECONDS: "20000" };
 const MEMORY = /sums of up to \d+ tokens from memory to memory/, LIBRARY = /processes, sums by NCCL/;
 
 /** Starts a command; `env` is by rank. */
@@ -21,8 +24,8 @@ async function start(
   args: readonly string[],
   env: (rank: number) => Record<string, string> = () => ({}),
 ) {
-  const { options, env: found } = onCudaLibrary(), slow = { HIP_HOST_COLLECTIVE_MICROSECONDS: "20000" };
-  return await startRanks(size, [...options, ...args], (rank) => ({ ...found, ...slow, ...env(rank) }));
+  const { options, env: found } = onCudaLibrary();
+  return await startRanks(size, [...options, ...args], (rank) => ({ ...found, ...SLOW, ...env(rank) }));
 }
 
 /** The tokens of an answer, of which the first process says how its ranks sum. */
@@ -70,15 +73,19 @@ test("processes sum by the library where one cannot export, or open, or is on an
 });
 
 test("a process that is killed while others wait for its sums ends them, with one line", async () => {
+  const { options, env } = onCudaLibrary(), args = [...options, "--tp", "2"];
+  const variables = { ...await libraryVariables(2), ...SLOW, ...env };
   for (const victim of [0, 1]) {
     // Its kernels stop coming at some time in its steps.
-    const { children, ended } = await start(2, ["--tp", "2", "--max-tokens", "200", "--stats", "How many?"]);
-    await new Promise((resolve) => setTimeout(resolve, 15_000));
-    children[victim]!.kill("SIGKILL");
-    const killed = performance.now(), { code, stderr } = (await ended)[1 - victim]!;
-    assertPromised(killed, 5, "the end of the other");
-    assertEquals(code, 1);
+    const draws = [(victim + 0.5) / 2, Math.random()], random = () => draws.shift()!;
+    const killed = await killOnce({
+      ...{ by: "torchrun", program: PROGRAM, args, env: variables },
+      ...{ processes: 2, within: 1500, random },
+    });
+    const { codes, lines, milliseconds, answers, problems } = killed;
+    assertPromised(performance.now() - milliseconds, 5, "the end of the other");
     const expected = victim === 1 ? "error: rank 1 of 2: its process" : "error: rank 1 of 2: the process of rank 0";
-    assertEquals(stderr.trim().split("\n").at(-1), `${expected} ended without a word`);
+    assertEquals([codes, lines], [[1], [`${expected} ended without a word`]]);
+    assert(answers > 0 && answers < problems, JSON.stringify(killed));
   }
 });
