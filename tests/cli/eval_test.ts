@@ -170,7 +170,10 @@ Deno.test("eval interrupted by Ctrl-C keeps its answers and says how to go on", 
         return 0;
       }
     };
-    while (count() < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+    let over = false;
+    child.status.then(() => over = true);
+    while (!over && count() < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+    assertEquals(over, false, "it ended by itself");
     child.kill("SIGINT");
     const { code, stderr } = await child.output();
     assertEquals(code, 130);

@@ -10,6 +10,7 @@ import { Processes, type ProcessesOptions } from "../../src/parallel/processes.t
 import { Wire } from "../../src/parallel/wire.ts";
 import type { Link, LinkListener } from "../../src/parallel/link.ts";
 import { FreePort } from "../../tools/free_port.ts";
+import { canListen } from "../addresses.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { TINY } from "../cli/program.ts";
 import { HeldTimers } from "../timers.ts";
@@ -111,15 +112,6 @@ Deno.test("who finds no way to the first process goes on trying until its time i
 });
 
 const V6 = canListen("::1");
-
-function canListen(hostname: string): boolean {
-  try {
-    Deno.listen({ hostname, port: 0 }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 Deno.test({
   name: `processes meet at an IPv6 address, which messages have in brackets${V6 ? "" : " (skipped: no IPv6 here)"}`,
