@@ -271,8 +271,8 @@ Deno.test("answers on their way are waited for when it closes, and nobody who se
   using last = await RawClient.connect(listener.address);
   await last.send(get("/last"));
   await asked.promise;
-  const closed = listener.close(1 << 30);
-  await assertRejects(() => RawClient.connect(listener.address), Deno.errors.ConnectionRefused);
+  const { address } = listener, closed = listener.close(1 << 30);
+  await assertRejects(() => RawClient.connect(address), Deno.errors.ConnectionRefused);
   goOn.resolve();
   assertMatch(await last.read(), /whole$/);
   await closed;
