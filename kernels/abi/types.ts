@@ -12,8 +12,8 @@ export const NUMBER_FORMAT = { bf16: 0, f32: 1, f16: 2, fp8: 3 } as const;
 export type NumberFormat = (typeof NUMBER_FORMAT)[keyof typeof NUMBER_FORMAT];
 
 /**
- * What happens to an input row before it is multiplied (`MxInput.kind`). The last two leave codes as they are: FP8
- * W8A8.
+ * What happens to an input row before it is multiplied (`MxInput.kind`). 6 and 7 leave codes as they are: FP8 W8A8; 8
+ * is MXFP8.
  */
 export const QDQ_KIND = {
   none: 0,
@@ -24,6 +24,7 @@ export const QDQ_KIND = {
   fp8Token: 5,
   fp8StaticCodes: 6,
   fp8TokenCodes: 7,
+  e4m3fn: 8,
 } as const;
 /** One of {@linkcode QDQ_KIND}. */
 export type QdqKind = (typeof QDQ_KIND)[keyof typeof QDQ_KIND];
@@ -38,7 +39,7 @@ export const COLUMN_ORDER = { natural: 0, mxfp4: 1, wgmma: 2 } as const;
 export type ColumnOrder = (typeof COLUMN_ORDER)[keyof typeof COLUMN_ORDER];
 
 /** How the scale of an MX block is rounded (`MxInput.rule`). */
-export const SCALE_RULE = { even: 0, floor: 1 } as const;
+export const SCALE_RULE = { even: 0, floor: 1, rceil: 2 } as const;
 /** One of {@linkcode SCALE_RULE}. */
 export type ScaleRuleNumber = (typeof SCALE_RULE)[keyof typeof SCALE_RULE];
 

@@ -2,8 +2,8 @@
  * The error that a number format is known to bring into a tensor, so that what lies far above it can be called a
  * defect.
  */
-import type { InputFormat } from "../formats/input.ts";
-import { type Dtype, type KvFormat, MX_FORMAT, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
+import { type InputFormat, MX_INPUT } from "../formats/input.ts";
+import { type Dtype, type KvFormat, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 
 /** Relative error of a GEMM's input after its QDQ. */
 export function inputNoise(input: InputFormat): number {
@@ -11,7 +11,7 @@ export function inputNoise(input: InputFormat): number {
     case "none":
       return 0;
     case "mx":
-      return STORED_FORMATS[MX_FORMAT[input.element]].noise;
+      return MX_INPUT[input.element].noise;
     case "fp8_static":
     case "fp8_token":
       return STORED_FORMATS.fp8_e4m3.noise;

@@ -1,5 +1,5 @@
 /** What quantization does to the tensors that pass through a small format: GEMM inputs and cached keys and values. */
-import { type InputFormat, NO_QDQ, sameInput } from "../formats/input.ts";
+import { type InputFormat, MX_INPUT, NO_QDQ, sameInput } from "../formats/input.ts";
 import {
   LAYER_LINEARS,
   type LinearName,
@@ -227,8 +227,8 @@ function formatName(format: InputFormat): string {
     case "none":
       return "none";
     case "mx": {
-      const name = format.element === "e2m1" ? "mxfp4" : `mxfp6 ${format.element}`;
-      return format.rule === "even" ? name : `${name} (${format.rule})`;
+      const { name, rule } = MX_INPUT[format.element], words = name.replace("_", " ");
+      return format.rule === rule ? words : `${words} (${format.rule})`;
     }
     case "fp8_static":
       return "fp8 static";

@@ -1,12 +1,13 @@
 /** From numbers to the bytes of a stored row. */
 import { float32ToBf16 } from "./bf16.ts";
 import { type ElementFormat, ELEMENTS, encode } from "./elements.ts";
-import { BLOCK, bytesOf, type MxElement, type PlainFormat, type ScaleRule } from "./format.ts";
+import { BLOCK, bytesOf, type PlainFormat, type ScaleRule } from "./format.ts";
+import type { MxInputElement } from "./input.ts";
 import { decodeE8m0, largestMagnitude, scaleByte } from "./scales.ts";
 
 /**
  * Packs codes: of 4 bits two a byte, the even one in the low nibble; of 6 bits four in three bytes, the first in the
- * lowest bits, little-endian. What is left of the last byte is zero.
+ * lowest bits, little-endian; of 8 bits as they are. What is left of the last byte is zero.
  */
 export function packCodes(codes: ArrayLike<number>, bits: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.ceil(codes.length * bits / 8));
@@ -33,7 +34,7 @@ export interface MxRow {
  * @param values float32 numbers; the last block may be shorter than 32.
  * @throws {RangeError} if a number is NaN or infinite: a stored weight must not be.
  */
-export function encodeMxRow(values: Float32Array, name: MxElement, rule: ScaleRule): MxRow {
+export function encodeMxRow(values: Float32Array, name: MxInputElement, rule: ScaleRule): MxRow {
   const element = ELEMENTS[name];
   const codes = new Uint8Array(values.length);
   const scales = new Uint8Array(Math.ceil(values.length / BLOCK));

@@ -135,9 +135,11 @@ export const SCALE_NUMBER: Readonly<Record<WeightScale, number>> = { none: 0, e8
  * - `floor`: 2^(floor(log2(m)) - emax), as OCP's Microscaling Formats v1.0, section 6.3.
  * - `even`: the same of m with half of the element's last mantissa bit added to it, so that a largest number that would
  *   round up to the next power of two gets the larger scale: AMD Quark's `scale_calculation_mode` of that name. It is
- *   the rule everywhere but on request.
+ *   the rule of MXFP4 and MXFP6 but on request.
+ * - `rceil`: the smallest power of two by which the element format's largest number is at least m, so that nothing
+ *   saturates: torchao's name of what FlashInfer, vLLM and TensorRT-LLM do to MXFP8 inputs, whose rule it is here.
  */
-export type ScaleRule = "even" | "floor";
+export type ScaleRule = "even" | "floor" | "rceil";
 
 /** Number format of cached keys and values. */
 export type KvFormat = "f32" | "bf16" | "fp8";

@@ -3,14 +3,38 @@
  * know them by.
  */
 import type { MxElement, ScaleRule, WeightFormat } from "./format.ts";
-import { MX_FORMAT, STORED_FORMATS } from "./format.ts";
+import { MX_FORMATS, mxElementOf, STORED_FORMATS } from "./format.ts";
+
+/** Elements of MX blocks that inputs go through: those of stored blocks, and FP8 e4m3, with which they are MXFP8. */
+export type MxInputElement = MxElement | "e4m3fn";
+
+/** Facts of a format of MX blocks that inputs go through. */
+export interface MxInputFormat {
+  /** What schemes call it. */
+  readonly name: string;
+  /** Number of its quantization (QDQ kind) in wasm/ABI.md and kernels/ABI.md. */
+  readonly qdq: number;
+  /** Relative RMS error that it brings into numbers, as that of stored formats. */
+  readonly noise: number;
+  /** How scales are made where nothing says otherwise. */
+  readonly rule: ScaleRule;
+}
+
+/** By element. */
+export const MX_INPUT: Readonly<Record<MxInputElement, MxInputFormat>> = {
+  ...Object.fromEntries(MX_FORMATS.map((name) => {
+    const { qdq, noise } = STORED_FORMATS[name];
+    return [mxElementOf(name), { name, qdq, noise, rule: "even" }] as const;
+  })) as Record<MxElement, MxInputFormat>,
+  e4m3fn: { name: "mxfp8", qdq: 8, noise: STORED_FORMATS.fp8_e4m3.noise, rule: "rceil" },
+};
 
 /** What the input of a linear goes through before it is multiplied: it is quantized and dequantized (QDQ). */
 export type InputFormat =
   /** Nothing. */
   | { readonly kind: "none" }
   /** Blocks of 32 columns with a scale each, made on the fly. */
-  | { readonly kind: "mx"; readonly element: MxElement; readonly rule: ScaleRule }
+  | { readonly kind: "mx"; readonly element: MxInputElement; readonly rule: ScaleRule }
   /** FP8 e4m3 with one calibrated scale (float32, > 0) for the whole tensor. */
   | { readonly kind: "fp8_static"; readonly scale: number }
   /** FP8 e4m3 with one scale per token, max|x| / 448, made on the fly ("ptpc"). */
@@ -57,7 +81,7 @@ export function kindNumber(input: InputFormat): number {
     case "none":
       return 0;
     case "mx":
-      return STORED_FORMATS[MX_FORMAT[input.element]].qdq;
+      return MX_INPUT[input.element].qdq;
     case "fp8_static":
       return 4;
     case "fp8_token":
@@ -67,5 +91,5 @@ export function kindNumber(input: InputFormat): number {
 
 /** Number of a scale rule in both pages. */
 export function ruleNumber(rule: ScaleRule): number {
-  return rule === "floor" ? 1 : 0;
+  return { even: 0, floor: 1, rceil: 2 }[rule];
 }

@@ -4,14 +4,14 @@
  * All arithmetic is float32 (single operations, correctly rounded), whatever the model's dtype; then the result is
  * rounded once to the dtype.
  */
-import type { InputFormat } from "./input.ts";
+import type { InputFormat, MxInputElement } from "./input.ts";
 import { roundAllToBf16 } from "./bf16.ts";
 import { type ElementFormat, ELEMENTS, quantize } from "./elements.ts";
-import { BLOCK, type MxElement, type ScaleRule } from "./format.ts";
+import { BLOCK, type ScaleRule } from "./format.ts";
 import { decodeE8m0, E8M0_NAN, fp8TokenScale, largestMagnitude, scaleByte } from "./scales.ts";
 
 /** The element format of an MX element name. */
-export const mxElement = (name: MxElement): ElementFormat => ELEMENTS[name];
+export const mxElement = (name: MxInputElement): ElementFormat => ELEMENTS[name];
 
 /**
  * QDQ of MX blocks: 32 columns from column 0 share a scale; the last block may be shorter.
@@ -21,7 +21,7 @@ export const mxElement = (name: MxElement): ElementFormat => ELEMENTS[name];
  *
  * @param values One row, changed in place.
  */
-export function qdqMx(values: Float32Array, name: MxElement, rule: ScaleRule): void {
+export function qdqMx(values: Float32Array, name: MxInputElement, rule: ScaleRule): void {
   const element = mxElement(name);
   for (let start = 0; start < values.length; start += BLOCK) {
     const end = Math.min(start + BLOCK, values.length);

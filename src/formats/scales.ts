@@ -18,18 +18,27 @@ const word = new Uint32Array(float.buffer);
  *
  * `even`: half of the element format's last mantissa bit is added to the largest magnitude before its power of two is
  * taken, so that a block whose largest number would round up to the next power of two gets the larger scale. `floor`:
- * the power of two itself. From it the exponent of the format's largest number is subtracted.
+ * the power of two itself. `rceil`: the next one where the significand is above that of the format's largest number.
+ * From it the exponent of the format's largest number is subtracted.
  *
  * @param amax Largest magnitude of the block, a float32 number; 0 and subnormals give byte 0.
- * @returns 0 to 254, or {@linkcode E8M0_NAN} if `amax` is NaN. A magnitude that the addition makes infinite gives 254.
+ * @returns 0 to 254, or {@linkcode E8M0_NAN} if `amax` is NaN. An infinite magnitude gives 254, and so does one that
+ *   the addition of `even` makes infinite.
  */
 export function scaleByte(amax: number, element: ElementFormat, rule: ScaleRule): number {
   if (amax !== amax) return E8M0_NAN;
   float[0] = amax;
-  const half = rule === "even" ? 1 << (23 - element.mantissaBits - 1) : 0;
-  const field = (word[0]! + half) >>> 23;
-  if (field === 255) return 254;
+  const field = (word[0]! + added(element, rule)) >>> 23;
+  if (field === 255 && (rule !== "rceil" || amax === Infinity)) return 254;
   return Math.max(0, field - element.maxExponent);
+}
+
+/** What is added to the bits of a block's largest magnitude before its exponent is read. */
+function added({ mantissaBits, max, maxExponent }: ElementFormat, rule: ScaleRule): number {
+  if (rule === "floor") return 0;
+  if (rule === "even") return 1 << (23 - mantissaBits - 1);
+  // The fraction of the largest number, and anything below it, must not carry into the exponent.
+  return 2 ** 23 - 1 - (max / 2 ** maxExponent - 1) * 2 ** 23;
 }
 
 /** Smallest scale of a token quantized to FP8 on the fly, so that a row of zeros has one; float32. */

@@ -20,7 +20,7 @@ import { kvFormat } from "./kv_format.ts";
 import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { convertedBy, furtherLoss } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
-import { type InputFormat, multipliesCodes, NO_QDQ } from "../formats/input.ts";
+import { type InputFormat, multipliesCodes, MX_INPUT, NO_QDQ } from "../formats/input.ts";
 import { candidateNames, EXPERT, projectionName } from "../checkpoint/quark/module_names.ts";
 import { quarkConfigOf } from "../checkpoint/layouts/quark_said.ts";
 import { InputError } from "../errors.ts";
@@ -156,7 +156,7 @@ export function makePlan(request: PlanRequest): Plan {
 function inputOf({ input, element }: Scheme): WantedInput {
   switch (input) {
     case "mx":
-      return { kind: "mx", element: element!, rule: "even" };
+      return { kind: "mx", element: element!, rule: MX_INPUT[element!].rule };
     case "none":
       return NO_QDQ;
     case "fp8_static":

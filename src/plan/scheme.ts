@@ -2,21 +2,13 @@
  * Quantization schemes by name: which format weights have, and what happens to the inputs of the same linears. A scheme
  * is data; the plan (plan.ts) decides which linears it is about.
  */
-import type { InputFormat } from "../formats/input.ts";
+import { type InputFormat, MX_INPUT, type MxInputElement } from "../formats/input.ts";
 import { printable, show } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import {
-  isMxFormat,
-  MX_FORMAT,
-  type MxElement,
-  mxElementOf,
-  type MxFormat,
-  type WeightFormat,
-  type WeightScale,
-} from "../formats/format.ts";
+import { isMxFormat, type MxFormat, type WeightFormat, type WeightScale } from "../formats/format.ts";
 
 /** What a scheme does to inputs, as the name of a format. */
-export type InputName = "bf16" | "mxfp4" | "mxfp6_e3m2" | "mxfp6_e2m3" | "fp8" | "fp8_token";
+export type InputName = "bf16" | "mxfp4" | "mxfp6_e3m2" | "mxfp6_e2m3" | "mxfp8" | "fp8" | "fp8_token";
 
 /** One scheme. */
 export interface Scheme {
@@ -27,11 +19,11 @@ export interface Scheme {
   /** Kind of the input format; its calibrated scale is not part of a scheme. */
   readonly input: InputFormat["kind"];
   /** Of MX inputs. */
-  readonly element?: MxElement;
+  readonly element?: MxInputElement;
 }
 
 /**
- * The eleven OCP-MX schemes, and those without MX formats: the format of weights, then that of their linears' inputs.
+ * The twelve OCP-MX schemes, and those without MX formats: the format of weights, then that of their linears' inputs.
  *
  * @example
  * ```ts
@@ -46,6 +38,7 @@ export const SCHEME_NAMES = [
   "w_mxfp4_a_mxfp4",
   "w_mxfp4_a_mxfp6_e3m2",
   "w_mxfp4_a_mxfp6_e2m3",
+  "w_mxfp4_a_mxfp8",
   "w_mxfp4_a_fp8",
   "w_mxfp6_e3m2",
   "w_mxfp6_e3m2_a_mxfp6_e3m2",
@@ -62,13 +55,17 @@ export type SchemeName = (typeof SCHEME_NAMES)[number];
 
 /** MX weights and what inputs each may have: other pairs with an MX format are not a scheme. */
 const MX_INPUTS = {
-  mxfp4: ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"],
+  mxfp4: ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp8", "fp8"],
   mxfp6_e3m2: ["bf16", "mxfp6_e3m2", "fp8"],
   mxfp6_e2m3: ["bf16", "mxfp6_e2m3", "fp8"],
 } as const satisfies Readonly<Record<MxFormat, readonly InputName[]>>;
 
+/** The element of MX inputs that schemes call so. */
+const mxElementNamed = (name: InputName): MxInputElement | undefined =>
+  (Object.keys(MX_INPUT) as MxInputElement[]).find((element) => MX_INPUT[element].name === name);
+
 function inputKind(name: InputName): InputFormat["kind"] {
-  if (isMxFormat(name)) return "mx";
+  if (mxElementNamed(name) !== undefined) return "mx";
   return name === "bf16" ? "none" : name === "fp8" ? "fp8_static" : "fp8_token";
 }
 
@@ -77,14 +74,11 @@ const scheme = (
   weight: WeightFormat,
   weightScale: WeightScale,
   inputName: InputName,
-): Scheme => ({
-  name,
-  weight,
-  weightScale,
-  inputName,
-  input: inputKind(inputName),
-  ...(isMxFormat(inputName) ? { element: mxElementOf(inputName) } : {}),
-});
+): Scheme => {
+  const element = mxElementNamed(inputName);
+  const input = inputKind(inputName);
+  return { name, weight, weightScale, inputName, input, ...(element === undefined ? {} : { element }) };
+};
 
 /** All schemes, in the order of {@linkcode SCHEME_NAMES}. */
 export const SCHEMES: readonly Scheme[] = [
@@ -146,7 +140,7 @@ export function nameOfInput(input: InputFormat | { readonly kind: "fp8_static" }
     case "none":
       return "bf16";
     case "mx":
-      return MX_FORMAT[input.element];
+      return MX_INPUT[input.element].name as InputName;
     case "fp8_static":
       return "fp8";
     case "fp8_token":

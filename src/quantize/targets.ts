@@ -1,5 +1,5 @@
 /** What each linear of a checkpoint becomes. */
-import type { InputFormat } from "../formats/input.ts";
+import { type InputFormat, MX_INPUT } from "../formats/input.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import {
   type LayerLinears,
@@ -165,7 +165,7 @@ function inputOf({ input, element }: Scheme): InputFormat {
     case "fp8_token":
       return { kind: input };
     case "mx":
-      return { kind: "mx", element: element!, rule: "even" };
+      return { kind: "mx", element: element!, rule: MX_INPUT[element!].rule };
     case "fp8_static":
       return { kind: "fp8_static", scale: 1 };
   }

@@ -3,8 +3,8 @@ import { asFloat, float } from "../json_numbers.ts";
 import { type Conversion, CONVERSIONS_KEY } from "../checkpoint/conversions.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { MX_DTYPE } from "../checkpoint/quark/mx_dtypes.ts";
-import { isMxFormat, type MxElement, mxElementOf, type WeightFormat, type WeightScale } from "../formats/format.ts";
-import type { InputFormat } from "../formats/input.ts";
+import { isMxFormat, mxElementOf, type WeightFormat, type WeightScale } from "../formats/format.ts";
+import type { InputFormat, MxInputElement } from "../formats/input.ts";
 import { kindOf } from "../plan/scheme_weights.ts";
 import type { LayerTargets, LinearTarget, Targets } from "./targets.ts";
 
@@ -16,8 +16,8 @@ const QUARK_VERSION = "0.11+mxoss";
 const COMMON = { round_method: "half_even", scale_type: "float" };
 
 /** A spec of an MX format. */
-const mxSpec = (element: MxElement, dynamic: boolean, mode = "even"): Json => ({
-  dtype: MX_DTYPE[element],
+const mxSpec = (element: MxInputElement, dynamic: boolean, mode = "even"): Json => ({
+  dtype: element === "e4m3fn" ? "fp8_e4m3" : MX_DTYPE[element],
   is_dynamic: dynamic,
   qscheme: "per_group",
   ch_axis: -1,

@@ -126,9 +126,13 @@ pub mod kind {
     pub const E2M3: usize = 3;
     pub const FP8_STATIC: usize = 4;
     pub const FP8_ROW: usize = 5;
+    /// MXFP8. 6 and 7 are kinds of GPU kernels alone.
+    pub const E4M3: usize = 8;
+
+    pub const fn is_known(number: usize) -> bool {
+        number <= FP8_ROW || number == E4M3
+    }
 }
-/// The last of them.
-pub const LAST_KIND: usize = kind::FP8_ROW;
 
 /// Calls a function with the element of MX blocks, chosen by the kind of their quantization; other kinds give
 /// `$otherwise`. The only list of the MX elements.
@@ -138,6 +142,7 @@ macro_rules! by_mx {
             $crate::element::kind::E2M1 => $function::<$crate::element::E2m1>($($argument),*),
             $crate::element::kind::E3M2 => $function::<$crate::element::E3m2>($($argument),*),
             $crate::element::kind::E2M3 => $function::<$crate::element::E2m3>($($argument),*),
+            $crate::element::kind::E4M3 => $function::<$crate::element::E4m3fn>($($argument),*),
             _ => $otherwise,
         }
     };

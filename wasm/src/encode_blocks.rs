@@ -2,14 +2,15 @@
 
 use crate::element::{Element, by_mx};
 use crate::memory::{Words, at, load_block};
-use crate::mx::{self, Rule};
+use crate::mx::{self, LAST_RULE, Rule};
 use core::arch::wasm32::*;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn encode_blocks(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
-        let (codes, scales, x, element, rule) = (d.get(0), d.get(1), d.get(2), d.get(3), Rule::from(d.listed(4, 1)));
+        let (codes, scales, x, element, rule) =
+            (d.get(0), d.get(1), d.get(2), d.get(3), Rule::from(d.listed(4, LAST_RULE)));
         for unit in start as usize..end as usize {
             let block = load_block(at(x, unit, 128) as *const f32, 0, 32);
             let scale = at(scales, unit, 1) as *mut u8;
@@ -21,13 +22,15 @@ unsafe extern "C" fn encode_blocks(desc: *const u32, start: u32, end: u32, _scra
 /// Stores a block's codes after those of the units before it, and its scale byte.
 #[inline(always)]
 unsafe fn encode_block<E: Element>(block: &[v128; 8], rule: Rule, codes: usize, scale: *mut u8, unit: usize) {
-    const { assert!(E::SIGN_BIT == 3 || E::SIGN_BIT == 5, "codes of 4 or of 6 bits") };
+    const { assert!(E::SIGN_BIT == 3 || E::SIGN_BIT == 5 || E::SIGN_BIT == 7, "codes of 4, 6 or 8 bits") };
     let (byte, own) = quantize::<E>(block, rule);
     unsafe {
         *scale = byte;
         if E::SIGN_BIT == 3 {
             let bytes = u8x16_narrow_i16x8(nibbles(own[0]), nibbles(own[1]));
             v128_store(at(codes, unit, 16) as *mut v128, bytes);
+        } else if E::SIGN_BIT == 7 {
+            *(at(codes, unit, 32) as *mut [v128; 2]) = own;
         } else {
             store_sixes(at(codes, unit, 24) as *mut u8, own);
         }

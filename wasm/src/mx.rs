@@ -13,12 +13,21 @@ pub enum Rule {
     Even,
     /// The magnitude's own power of two.
     Floor,
+    /// The least power of two by which the element format's largest number is no smaller than the magnitude.
+    Rceil,
 }
+
+/// The last of their numbers.
+pub const LAST_RULE: usize = 2;
 
 impl Rule {
     #[inline(always)]
     pub fn from(word: usize) -> Rule {
-        if word == 0 { Rule::Even } else { Rule::Floor }
+        match word {
+            0 => Rule::Even,
+            1 => Rule::Floor,
+            _ => Rule::Rceil,
+        }
     }
 }
 
@@ -32,15 +41,22 @@ pub fn amax_bits(block: &[v128; 8]) -> u32 {
     i32x4_extract_lane::<0>(m(halves, i32x4_shuffle::<1, 0, 3, 2>(halves, halves))) as u32
 }
 
-/// The scale byte of a block. A NaN in the block gives 255; a magnitude that rounds to infinity 254.
+/// The scale byte of a block. A NaN in the block gives 255; a magnitude that is infinite, or that [`Rule::Even`] rounds
+/// to infinity, 254.
 #[inline(always)]
 pub fn scale_byte<E: Element>(amax_bits: u32, rule: Rule) -> u32 {
     if amax_bits > 0x7f80_0000 {
         return 255;
     }
-    let half_quantum = if rule == Rule::Even { 1 << (22 - E::MANTISSA) } else { 0 };
-    let field = (amax_bits + half_quantum) >> 23;
-    if field == 255 { 254 } else { field.saturating_sub(E::MAX_EXPONENT as u32) }
+    let added = match rule {
+        Rule::Even => 1 << (22 - E::MANTISSA),
+        Rule::Floor => 0,
+        // What is above the largest number's fraction carries into the exponent.
+        Rule::Rceil => 0x007f_ffff - (E::MAX.to_bits() & 0x007f_ffff),
+    };
+    let field = (amax_bits + added) >> 23;
+    let beyond = field == 255 && (rule != Rule::Rceil || amax_bits == 0x7f80_0000);
+    if beyond { 254 } else { field.saturating_sub(E::MAX_EXPONENT as u32) }
 }
 
 /// 2^(byte - 127), exactly; NaN for 255.

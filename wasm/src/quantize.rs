@@ -1,9 +1,9 @@
 //! What `prepare` and `qdq` do to the numbers of a row.
 
 use crate::bf16::round_if;
-use crate::element::{E4m3fn, Element, LAST_KIND, by_mx, kind};
+use crate::element::{E4m3fn, Element, by_mx, kind};
 use crate::memory::{Words, each_vector, load};
-use crate::mx::{Rule, qdq};
+use crate::mx::{LAST_RULE, Rule, qdq};
 use core::arch::wasm32::*;
 
 /// The words `kind, rule, scale, round` of a descriptor.
@@ -19,9 +19,13 @@ impl Quantizer {
     #[inline(always)]
     pub unsafe fn from(words: Words) -> Quantizer {
         unsafe {
+            let kind = words.get(0);
+            if !kind::is_known(kind) {
+                unreachable()
+            }
             Quantizer {
-                kind: words.listed(0, LAST_KIND),
-                rule: Rule::from(words.listed(1, 1)),
+                kind,
+                rule: Rule::from(words.listed(1, LAST_RULE)),
                 scale: words.float(2),
                 round: words.get(3) != 0,
             }

@@ -84,7 +84,7 @@ export const BF16_ROWS = 24;
  */
 export function rowsToFix(isMxfp4: boolean, input: InputFormat): number {
   if (!isMxfp4 || input.kind === "none" || input.kind === "fp8_token") return MANY_ROWS;
-  if (input.kind === "mx") return input.element === "e3m2" ? Infinity : MANY_DIGIT_ROWS;
+  if (input.kind === "mx") return input.element === "e3m2" || input.element === "e4m3fn" ? Infinity : MANY_DIGIT_ROWS;
   return Number.isInteger(Math.log2(input.scale)) ? Infinity : MANY_ROWS;
 }
 
