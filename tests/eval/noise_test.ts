@@ -1,5 +1,5 @@
 import { cacheNoise, inputNoise, roundingFloor } from "../../src/eval/noise.ts";
-import { type InputFormat, sameInputFormat } from "../../src/formats/input.ts";
+import { type InputFormat, MX_INPUT, type MxInputElement, sameInputFormat } from "../../src/formats/input.ts";
 import { STORED_FORMATS } from "../../src/formats/format.ts";
 import { roundAllToBf16 } from "../../src/formats/bf16.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
@@ -21,13 +21,14 @@ function relativeError(before: Float32Array, after: Float32Array): number {
 }
 
 const values = normal(32 * 2000);
-const mx = (element: "e2m1" | "e3m2" | "e2m3"): InputFormat => ({ kind: "mx", element, rule: "even" });
+const mx = (element: MxInputElement): InputFormat => ({ kind: "mx", element, rule: MX_INPUT[element].rule });
 
 for (
   const [format, expected] of [
     [mx("e2m1"), STORED_FORMATS.mxfp4.noise],
     [mx("e3m2"), STORED_FORMATS.mxfp6_e3m2.noise],
     [mx("e2m3"), STORED_FORMATS.mxfp6_e2m3.noise],
+    [mx("e4m3fn"), STORED_FORMATS.fp8_e4m3.noise],
     [{ kind: "fp8_token" }, STORED_FORMATS.fp8_e4m3.noise],
     [{ kind: "fp8_static", scale: 0.01 }, STORED_FORMATS.fp8_e4m3.noise],
   ] as const

@@ -11,7 +11,7 @@ import { CompareResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts
 import { operationName } from "../../src/eval/summary.ts";
 import type { SessionOptions } from "../session/open_session.ts";
 import type { Dtype } from "../../src/formats/format.ts";
-import type { InputFormat } from "../../src/formats/input.ts";
+import { type InputFormat, MX_INPUT, type MxInputElement } from "../../src/formats/input.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { BrokenCheckpoint } from "../cli/broken.ts";
@@ -253,9 +253,12 @@ Deno.test("compare names a KV scale that is missing", async () => {
   assert(suspects[0]!.hints.includes("cache.key: scale 0.03000 under A, 1.000 under B"), suspects[0]!.hints.join("; "));
 });
 
-const MX = (element: "e2m1" | "e3m2" | "e2m3"): InputFormat => ({ kind: "mx", element, rule: "even" });
+const MX = (element: MxInputElement): InputFormat => ({ kind: "mx", element, rule: MX_INPUT[element].rule });
 
-const INPUTS = [["fp8", null], ["mxfp4", MX("e2m1")], ["e3m2", MX("e3m2")], ["e2m3", MX("e2m3")]] as const;
+const INPUTS = [
+  ...[["fp8", null], ["mxfp4", MX("e2m1")], ["e3m2", MX("e3m2")], ["e2m3", MX("e2m3")]] as const,
+  ["mxfp8", MX("e4m3fn")],
+] as const;
 
 for (const [i, [name, input]] of INPUTS.entries()) {
   Deno.test(`compare suspects nothing where ${name} inputs are the only difference`, async () => {

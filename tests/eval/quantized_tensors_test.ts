@@ -25,7 +25,7 @@ Deno.test("QuantizedCounter counts what a static FP8 scale clips and flushes", (
   assertEquals([format, scale], ["fp8 static", 0.5]);
 });
 
-for (const element of ["e2m1", "e3m2", "e2m3"] as const) {
+for (const element of ["e2m1", "e3m2", "e2m3", "e4m3fn"] as const) {
   Deno.test(`QuantizedCounter counts as quantize-dequantize in MX ${element} does`, () => {
     const format: InputFormat = { kind: "mx", element, rule: "even" };
     let state = 7;
@@ -104,6 +104,7 @@ Deno.test("QuantizedCounter measures all rows, as quantize-dequantize does, with
       { kind: "fp8_static", scale: 0.03 },
       { kind: "fp8_token" },
       ...(["e2m1", "e3m2", "e2m3"] as const).map((element) => ({ kind: "mx", element, rule: "even" } as const)),
+      { kind: "mx", element: "e4m3fn", rule: "rceil" },
     ];
   for (const format of formats) {
     const counter = counterOf(format);

@@ -1,13 +1,13 @@
 import { roundToBf16 } from "../../src/formats/bf16.ts";
-import type { MxElement, ScaleRule } from "../../src/formats/format.ts";
-import { type InputFormat, NO_QDQ } from "../../src/formats/input.ts";
+import type { ScaleRule } from "../../src/formats/format.ts";
+import { type InputFormat, type MxInputElement, NO_QDQ } from "../../src/formats/input.ts";
 import { qdqRow, quantizeFp8 } from "../../src/formats/qdq.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { integers, normals } from "./seeded.ts";
 import { STEPS, STEPS_EXPECTED, TIES, TIES_EXPECTED } from "./vectors.ts";
 
-const ELEMENTS = ["e2m1", "e3m2", "e2m3"] as const;
-const mx = (element: MxElement, rule: ScaleRule = "even"): InputFormat => ({ kind: "mx", element, rule });
+const ELEMENTS = ["e2m1", "e3m2", "e2m3", "e4m3fn"] as const;
+const mx = (element: MxInputElement, rule: ScaleRule = "even"): InputFormat => ({ kind: "mx", element, rule });
 const fp8 = (scale: number): InputFormat & { kind: "fp8_static" } => ({ kind: "fp8_static", scale });
 const TOKEN = { kind: "fp8_token" } as const;
 const qdq = (values: readonly number[], input: InputFormat) => [...qdqRow(Float32Array.from(values), input, false)];

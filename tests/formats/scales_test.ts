@@ -2,21 +2,21 @@ import { ELEMENTS } from "../../src/formats/elements.ts";
 import { decodeE8m0, E8M0_NAN, fp8TokenScale, largestMagnitude, scaleByte } from "../../src/formats/scales.ts";
 import { assert, assertEquals } from "../assert.ts";
 
-const MX = [ELEMENTS.e2m1, ELEMENTS.e3m2, ELEMENTS.e2m3] as const;
+const MX = [ELEMENTS.e2m1, ELEMENTS.e3m2, ELEMENTS.e2m3, ELEMENTS.e4m3fn] as const;
 
 Deno.test("scaleByte() by the rule `even` gives the exponents of the table", () => {
-  const table: [amax: number[], e2m1: number, e3m2: number, e2m3: number][] = [
-    [[0, 1e-45, 1e-39], -127, -127, -127],
-    [[0.9], -2, -5, -3],
-    [[1, 1.7, 1.74], -2, -4, -2],
-    [[1.75, 1.8], -1, -4, -2],
-    [[3.49], -1, -3, -1],
-    [[3.5], 0, -3, -1],
-    [[6, 6.99], 0, -2, 0],
-    [[7], 1, -2, 0],
-    [[7.5], 1, -1, 0],
-    [[8], 1, -1, 1],
-    [[448], 7, 4, 6],
+  const table: [amax: number[], e2m1: number, e3m2: number, e2m3: number, e4m3fn: number][] = [
+    [[0, 1e-45, 1e-39], -127, -127, -127, -127],
+    [[0.9], -2, -5, -3, -9],
+    [[1, 1.7, 1.74], -2, -4, -2, -8],
+    [[1.75, 1.8], -1, -4, -2, -8],
+    [[3.49], -1, -3, -1, -7],
+    [[3.5], 0, -3, -1, -7],
+    [[6, 6.99], 0, -2, 0, -6],
+    [[7], 1, -2, 0, -6],
+    [[7.5], 1, -1, 0, -6],
+    [[8], 1, -1, 1, -5],
+    [[448], 7, 4, 6, 0],
   ];
   for (const [amaxes, ...exponents] of table) {
     for (const amax of amaxes) {
@@ -27,7 +27,7 @@ Deno.test("scaleByte() by the rule `even` gives the exponents of the table", () 
 
 Deno.test("scaleByte() by `even` changes where the significand reaches 2 - 2^-(m+1)", () => {
   MX.forEach((element, i) => {
-    const threshold = [1.75, 1.875, 1.9375][i]!;
+    const threshold = [1.75, 1.875, 1.9375, 1.9375][i]!;
     for (let exponent = -100; exponent <= 120; exponent += 11) {
       const at = threshold * 2 ** exponent, below = at * (1 - 2 ** -23);
       assertEquals(scaleByte(at, element, "even"), exponent + 1 - element.maxExponent + 127);
@@ -45,16 +45,43 @@ Deno.test("scaleByte() by the rule `floor` is the power of two of the largest ma
   }
 });
 
+Deno.test("scaleByte() by `rceil` is the smallest scale by which the largest number of the format is no smaller", () => {
+  const float = new Float32Array(1), word = new Uint32Array(float.buffer);
+  const numbers = function* (fractions: readonly number[]) {
+    // Every bfloat16 number, and float32 numbers at both sides of the places where the scale grows.
+    for (let bits = 0; bits < 0x7f80; bits++) yield bits << 16;
+    for (let field = 0; field < 255; field++) {
+      for (const fraction of fractions) {
+        for (const near of [-1, 0, 1]) yield field * 2 ** 23 + fraction + near;
+      }
+    }
+  };
+  for (const [i, element] of MX.entries()) {
+    // Fractions of 6, 28, 7.5 and 448, of the next number that their mantissas could have, and of 1.
+    const fractions = [[0x400000, 0x600000], [0x600000, 0x700000], [0x700000, 0x780000], [0x600000, 0x700000]][i]!;
+    for (const bits of numbers([1, ...fractions])) {
+      word[0] = bits;
+      const amax = float[0]!, byte = scaleByte(amax, element, "rceil");
+      assert(element.max * decodeE8m0(byte) >= amax, `${element.name}: ${amax} saturates by ${byte}`);
+      assert(
+        byte === 0 || element.max * decodeE8m0(byte - 1) < amax,
+        `${element.name}: ${byte} is too much for ${amax}`,
+      );
+    }
+  }
+});
+
 Deno.test("scaleByte() stays within 0 and 254, and is 255 for NaN", () => {
   const largest = 3.4028234663852886e38;
   for (const element of MX) {
-    for (const rule of ["even", "floor"] as const) {
+    for (const rule of ["even", "floor", "rceil"] as const) {
       assertEquals(scaleByte(NaN, element, rule), E8M0_NAN);
       assertEquals(scaleByte(Infinity, element, rule), 254);
       assertEquals(scaleByte(2 ** -126, element, rule), 0);
     }
     assertEquals(scaleByte(largest, element, "even"), 254);
     assertEquals(scaleByte(largest, element, "floor"), 254 - element.maxExponent);
+    assertEquals(scaleByte(largest, element, "rceil"), 255 - element.maxExponent);
   }
 });
 

@@ -1,7 +1,7 @@
 /** Blocks worked out by hand with a table of values: inputs, what is stored, and what comes back. */
-import type { MxElement } from "../../src/formats/format.ts";
+import type { MxInputElement } from "../../src/formats/input.ts";
 
-/** Expected results of one block in one format, rule `even`. */
+/** Expected results of one block in one format, by the rules `even` and `rceil`. */
 export interface Expected {
   readonly byte: number;
   readonly codes: readonly number[];
@@ -19,7 +19,7 @@ export const TIES = [
 const hex = (text: string): number[] => text.split(/[\s|]+/).map((code) => parseInt(code, 16));
 
 // deno-fmt-ignore
-export const TIES_EXPECTED: Record<MxElement, Expected> = {
+export const TIES_EXPECTED: Record<MxInputElement, Expected> = {
   e2m1: {
     byte: 127,
     codes: hex("0 0 1 2 2 2 3 4 | 4 4 5 6 6 6 6 7 | 7 7 8 a a c c e | e f f 0 1 1 2 8"),
@@ -51,13 +51,24 @@ export const TIES_EXPECTED: Record<MxElement, Expected> = {
       6, 6.5, -.25, -.75, -1.25, -1.75, -2.5, -3.5, -5, -6.5, -7, .125, .25, .75, .75, -0,
     ],
   },
+  e4m3fn: {
+    byte: 121,
+    codes: hex(
+      "00 58 60 64 68 6a 6c 6e | 70 72 74 76 78 79 7a 7b | 7c 7d d8 e4 ea ee f2 f6 | fa fd fe 50 58 64 64 80",
+    ),
+    packed: "00 58 60 64 68 6a 6c 6e 70 72 74 76 78 79 7a 7b 7c 7d d8 e4 ea ee f2 f6 fa fd fe 50 58 64 64 80",
+    values: [
+      0, .25, .5, .75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5,
+      6, 6.5, -.25, -.75, -1.25, -1.75, -2.5, -3.5, -5, -6.5, -7, .125, .25, .75, .75, -0,
+    ],
+  },
 };
 
 /** 7 and then multiples of 0.4375. */
 export const STEPS = [7, ...Array.from({ length: 31 }, (_, i) => 0.4375 * (i + 1))];
 
 // deno-fmt-ignore
-export const STEPS_EXPECTED: Record<MxElement, { readonly byte: number; readonly values: readonly number[] }> = {
+export const STEPS_EXPECTED: Record<MxInputElement, { readonly byte: number; readonly values: readonly number[] }> = {
   e2m1: {
     byte: 128,
     values: [
@@ -75,6 +86,13 @@ export const STEPS_EXPECTED: Record<MxElement, { readonly byte: number; readonly
     byte: 128,
     values: [
       7, .5, 1, 1.25, 1.75, 2.25, 2.5, 3, 3.5, 4, 4.5, 5, 5, 5.5, 6, 6.5,
+      7, 7.5, 8, 8, 9, 9, 10, 10, 10, 11, 11, 12, 12, 13, 13, 14,
+    ],
+  },
+  e4m3fn: {
+    byte: 122,
+    values: [
+      7, .4375, .875, 1.25, 1.75, 2.25, 2.5, 3, 3.5, 4, 4.5, 5, 5, 5.5, 6, 6.5,
       7, 7.5, 8, 8, 9, 9, 10, 10, 10, 11, 11, 12, 12, 13, 13, 14,
     ],
   },

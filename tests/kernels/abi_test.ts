@@ -156,13 +156,14 @@ Deno.test("structs have the sizes that the tests' own structs have", () => {
 });
 
 Deno.test("kinds and rules have the numbers that WebAssembly knows them by", () => {
-  for (const element of ["e2m1", "e3m2", "e2m3"] as const) {
+  for (const element of ["e2m1", "e3m2", "e2m3", "e4m3fn"] as const) {
     assertEquals(kindNumber({ kind: "mx", element, rule: "even" }), QDQ_KIND[element]);
   }
   assertEquals(kindNumber({ kind: "none" }), QDQ_KIND.none);
   assertEquals(kindNumber({ kind: "fp8_static", scale: 1 }), QDQ_KIND.fp8Static);
   assertEquals(kindNumber({ kind: "fp8_token" }), QDQ_KIND.fp8Token);
-  assertEquals((["even", "floor"] as const).map(ruleNumber), [SCALE_RULE.even, SCALE_RULE.floor]);
+  const rules = (["even", "floor", "rceil"] as const).map(ruleNumber);
+  assertEquals(rules, [SCALE_RULE.even, SCALE_RULE.floor, SCALE_RULE.rceil]);
 });
 
 /** What a grid's text comes to, where names mean the numbers of `scope`. */

@@ -43,6 +43,7 @@ type Weight = keyof typeof ONE;
 const SCHEMES: readonly (readonly [Weight, InputFormat])[] = [
   ...(["e2m1", "e3m2", "e2m3"] as const).map((element) => ["mxfp4", mx(element)] as const),
   ["mxfp4", { kind: "mx", element: "e2m1", rule: "floor" }],
+  ["mxfp4", { kind: "mx", element: "e4m3fn", rule: "rceil" }],
   ["mxfp6_e3m2", mx("e3m2")],
   ["mxfp6_e2m3", mx("e2m3")],
 ];

@@ -1,27 +1,28 @@
-import type { MxElement } from "../../src/formats/format.ts";
+import { ELEMENTS } from "../../src/formats/elements.ts";
 import { encodeMxRow } from "../../src/formats/encode.ts";
+import { type MxInputElement, ruleNumber } from "../../src/formats/input.ts";
 import { assertEquals } from "../assert.ts";
 import { TIES, TIES_EXPECTED } from "../formats/vectors.ts";
 import { awkwardRows } from "./inputs.ts";
 import { Machine } from "./module.ts";
 
-const ELEMENT_WORDS: Record<MxElement, number> = { e2m1: 1, e3m2: 2, e2m3: 3 };
+const ELEMENT_WORDS: Record<MxInputElement, number> = { e2m1: 1, e3m2: 2, e2m3: 3, e4m3fn: 8 };
 
-function encodeBlocks(x: Float32Array, name: MxElement, rule: number): { codes: Uint8Array; scales: Uint8Array } {
+function encodeBlocks(x: Float32Array, name: MxInputElement, rule: number): { codes: Uint8Array; scales: Uint8Array } {
   const machine = new Machine();
   const blocks = x.length / 32;
-  const codes = machine.bytes(blocks * (name === "e2m1" ? 16 : 24), 1), scales = machine.bytes(blocks, 3);
+  const codes = machine.bytes(blocks * 4 * ELEMENTS[name].bits, 1), scales = machine.bytes(blocks, 3);
   const words = [codes.address, scales.address, machine.floats(x).address, ELEMENT_WORDS[name], rule];
   machine.run("encode_blocks", words, blocks, [codes, scales]);
   return { codes: codes.data.slice(), scales: scales.data.slice() };
 }
 
-for (const name of Object.keys(ELEMENT_WORDS) as MxElement[]) {
-  for (const rule of ["even", "floor"] as const) {
+for (const name of Object.keys(ELEMENT_WORDS) as MxInputElement[]) {
+  for (const rule of ["even", "floor", "rceil"] as const) {
     Deno.test(`encode_blocks() packs as the reference does (${name}, ${rule})`, () => {
       const rows = awkwardRows(32).filter((row) => row.every(Number.isFinite));
       const x = Float32Array.from(rows.flatMap((row) => [...row]));
-      const got = encodeBlocks(x, name, rule === "even" ? 0 : 1);
+      const got = encodeBlocks(x, name, ruleNumber(rule));
       const expected = encodeMxRow(x, name, rule);
       assertEquals([...got.scales], [...expected.scales]);
       assertEquals([...got.codes], [...expected.codes]);

@@ -12,6 +12,12 @@ export const INPUTS: readonly (readonly [string, InputFormat, readonly (number |
   ["e2m1 floor", { kind: "mx", element: "e2m1", rule: "floor" }, [1, 1, 0]],
   ["e3m2 floor", { kind: "mx", element: "e3m2", rule: "floor" }, [2, 1, 0]],
   ["e2m3 floor", { kind: "mx", element: "e2m3", rule: "floor" }, [3, 1, 0]],
+  ["e2m1 rceil", { kind: "mx", element: "e2m1", rule: "rceil" }, [1, 2, 0]],
+  ["e3m2 rceil", { kind: "mx", element: "e3m2", rule: "rceil" }, [2, 2, 0]],
+  ["e2m3 rceil", { kind: "mx", element: "e2m3", rule: "rceil" }, [3, 2, 0]],
+  ["e4m3fn even", { kind: "mx", element: "e4m3fn", rule: "even" }, [8, 0, 0]],
+  ["e4m3fn floor", { kind: "mx", element: "e4m3fn", rule: "floor" }, [8, 1, 0]],
+  ["e4m3fn rceil", { kind: "mx", element: "e4m3fn", rule: "rceil" }, [8, 2, 0]],
   ["fp8 static", { kind: "fp8_static", scale: Math.fround(0.0371) }, [4, 0, new F32(0.0371)]],
   ["fp8 token", { kind: "fp8_token" }, [5, 0, 0]],
 ];

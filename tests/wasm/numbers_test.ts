@@ -1,5 +1,6 @@
 /** The numbers by which TypeScript and the kernels know formats: each is in the sources, and others trap. */
-import { MX_FORMATS, mxElementOf, STORED_FORMATS } from "../../src/formats/format.ts";
+import { STORED_FORMATS } from "../../src/formats/format.ts";
+import { kindNumber, MX_INPUT, type MxInputElement, ruleNumber } from "../../src/formats/input.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
 import { scratchBytes } from "./linear.ts";
 import { Machine } from "./module.ts";
@@ -24,9 +25,11 @@ Deno.test("the kernels know the number of every stored format", () => {
 
 Deno.test("the kernels know the number of the QDQ of every MX format", () => {
   const known = constants("element.rs", "pub mod kind {");
-  for (const format of MX_FORMATS) {
-    assertEquals(known[mxElementOf(format).toUpperCase()], STORED_FORMATS[format].qdq, format);
+  for (const element of Object.keys(MX_INPUT) as MxInputElement[]) {
+    const input = { kind: "mx", element, rule: "even" } as const;
+    assertEquals(known[element.replace("fn", "").toUpperCase()], kindNumber(input), element);
   }
+  assertEquals((["even", "floor", "rceil"] as const).map(ruleNumber), [0, 1, 2]);
 });
 
 /** Words of one small unit of each kernel, by their place; the others are 0. */
@@ -44,10 +47,10 @@ const UNIT: Readonly<Record<string, Readonly<Record<number, number>>>> = {
 const LISTS: Readonly<Record<string, readonly (readonly [word: number, last: number, ...unknown: number[]])[]>> = {
   embed: [[4, 2]],
   rms_norm: [[5, 2]],
-  prepare: [[5, 5], [6, 1]],
-  qdq: [[4, 5], [5, 1]],
+  prepare: [[5, 8, 6, 7, 9], [5, 5, 6], [6, 2]],
+  qdq: [[4, 8, 6, 7, 9], [4, 5, 6], [5, 2]],
   encode: [[2, 5]],
-  encode_blocks: [[3, 3, 0, 4], [4, 1]],
+  encode_blocks: [[3, 8, 0, 4, 5, 6, 7, 9], [3, 3, 4], [4, 2]],
   decode: [[2, 7], [10, 3]],
   linear: [[1, 7], [9, 3], [11, 2]],
   store: [[3, 3, 2, 4]],
@@ -64,7 +67,7 @@ for (const [kernel, word, last, ...unknown] of listed) {
   // Where another word of the kernel has no 0 in its list.
   const others = kernel === "encode_blocks" ? { 3: 1 } : {};
 
-  Deno.test(`${kernel}() traps on a number in word ${word} that its list lacks`, () => {
+  Deno.test(`${kernel}() traps on a number in word ${word} that its list lacks, after ${last}`, () => {
     run(last, others);
     for (const number of [...(unknown.length === 0 ? [last + 1] : unknown), 0xffff_ffff]) {
       assertThrows(() => run(number, others), WebAssembly.RuntimeError, "unreachable", `${number}`);

@@ -22,7 +22,7 @@ for (const width of [1, 30, 31, 64, 72]) {
 }
 
 Deno.test("qdq() gives the worked-out values", () => {
-  for (const [kind, element] of [[1, "e2m1"], [2, "e3m2"], [3, "e2m3"]] as const) {
+  for (const [kind, element] of [[1, "e2m1"], [2, "e3m2"], [3, "e2m3"], [8, "e4m3fn"]] as const) {
     const machine = new Machine();
     const x = machine.floats(TIES), out = machine.floats(32);
     machine.run("qdq", [out.address, x.address, 32, 32, kind, 0, 0, 0], 1, [out]);

@@ -101,7 +101,8 @@ export function randomMatrix(c: Choices, format: WeightFormat, rows: number, col
 /** What `prepare` does to the rows of a product, and the words `kind, rule, scale` for it. */
 export function randomInput(c: Choices): { input: InputFormat; words: (number | F32)[] } {
   const scale = Math.fround(0.01 + c.below(100) / 37);
-  const mx: InputFormat = { kind: "mx", element: c.of(["e2m1", "e2m3", "e3m2"]), rule: c.of(["even", "floor"]) };
+  const element = c.of(["e2m1", "e2m3", "e3m2", "e4m3fn"] as const);
+  const mx: InputFormat = { kind: "mx", element, rule: c.of(["even", "floor", "rceil"]) };
   const none = NO_QDQ, fp8: InputFormat = c.once(2) ? { kind: "fp8_static", scale } : { kind: "fp8_token" };
   const input = c.of([mx, mx, none, none, none, fp8]);
   return { input, words: [kindNumber(input), input.kind === "mx" ? ruleNumber(input.rule) : 0, new F32(scale)] };

@@ -1,5 +1,6 @@
 //! OCP-MX blocks: 32 elements that share a power of two, stored as a byte `exponent + 127` (255: NaN).
 
+use crate::bf16::round_if;
 use crate::element::Element;
 use crate::memory::opaque;
 use core::arch::wasm32::*;
@@ -90,6 +91,7 @@ pub fn qdq<E: Element>(block: &mut [v128; 8], rule: Rule) {
 /// Quantizes and dequantizes blocks as [`qdq`] does, with constants that stay in registers.
 pub struct Qdq<E> {
     rule: Rule,
+    round: bool,
     magnitude: v128,
     most: v128,
     power: v128,
@@ -99,9 +101,11 @@ pub struct Qdq<E> {
 }
 
 impl<E: Element> Qdq<E> {
-    pub fn new(rule: Rule) -> Self {
+    /// `round`: whether results are rounded to bf16.
+    pub fn new(rule: Rule, round: bool) -> Self {
         Qdq {
             rule,
+            round,
             magnitude: opaque(i32x4_splat(i32::MAX)),
             most: opaque(f32x4_splat(E::MAX)),
             power: opaque(i32x4_splat(0x7f80_0000)),
@@ -111,7 +115,10 @@ impl<E: Element> Qdq<E> {
         }
     }
 
-    /// The results are numbers of bf16, so that rounding to it would change nothing.
+    /// Scale bytes from which on all results are numbers of bf16, whose smallest is 2^-133, so that rounding to it would
+    /// change nothing; below 1 for all but FP8.
+    const BF16_FROM: i32 = 127 - 133 - (E::MIN_EXPONENT - E::MANTISSA as i32);
+
     #[inline(always)]
     pub fn apply(&self, block: &mut [v128; 8]) {
         let m = |i: usize, j: usize| i32x4_max(v128_and(block[i], self.magnitude), v128_and(block[j], self.magnitude));
@@ -124,13 +131,18 @@ impl<E: Element> Qdq<E> {
             return;
         }
         let (inverse, scale) = (f32x4_splat(inverse_scale(byte)), f32x4_splat(scale(byte)));
-        for v in block {
+        for v in &mut *block {
             // As in `Element::quantize`.
             let y = f32x4_mul(*v, inverse);
             let magnitude = i32x4_min(v128_and(y, self.magnitude), self.most);
             let quanta = i32x4_add(i32x4_max(v128_and(magnitude, self.power), self.least), self.quanta);
             let rounded = f32x4_sub(f32x4_add(magnitude, quanta), quanta);
             *v = f32x4_mul(v128_or(rounded, v128_andnot(y, self.magnitude)), scale);
+        }
+        if Self::BF16_FROM > 0 && (byte as i32) < Self::BF16_FROM {
+            for v in block {
+                *v = round_if(self.round, *v);
+            }
         }
     }
 }

@@ -64,7 +64,7 @@ unsafe fn some(d: Words, start: usize, end: usize, out: usize, stride: usize) {
 /// The rows of MX blocks, whose constants are made once.
 #[inline(always)]
 unsafe fn mx_rows<E: Element>(d: Words, to: (usize, usize, usize, usize), quantizer: Quantizer) {
-    unsafe { rows(d, to, quantizer, &Qdq::<E>::new(Rule::from(d.get(6)))) }
+    unsafe { rows(d, to, quantizer, &Qdq::<E>::new(Rule::from(d.get(6)), d.get(8) != 0)) }
 }
 
 #[inline(never)]
