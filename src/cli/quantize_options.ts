@@ -1,7 +1,7 @@
 /** The options of `mxoss quantize`. */
 import { z } from "zod";
-import { SCHEME_NAMES, type SchemeName } from "../plan/scheme.ts";
-import type { LayerScheme, TargetScheme } from "../quantize/targets.ts";
+import { SCHEME_NAMES } from "../plan/scheme.ts";
+import { isTarget, type LayerScheme, type TargetScheme } from "../quantize/targets.ts";
 import { CALIBRATION_TOKENS } from "./calibration_text.ts";
 import { schemeName } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, FORMAT_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
@@ -11,15 +11,16 @@ import { shardSize } from "./shard_size.ts";
 /** Most layers that an entry of `--layers` may name; the model has fewer. */
 const MAX_LAYER = 1 << 12;
 
-const isTarget = (name: SchemeName): name is TargetScheme => name !== "bf16";
-
 const TARGETS: readonly string[] = SCHEME_NAMES.filter(isTarget);
 
 /** Schema of a scheme that weights can be quantized to; others are not named as what was expected. */
 function targetScheme() {
   return schemeName(TARGETS).transform((name, context): TargetScheme => {
     if (isTarget(name)) return name;
-    context.addIssue(sayingGot(`expected a scheme that quantizes weights (${TARGETS.join(", ")}), got "${name}"`));
+    const expected = name === "bf16"
+      ? `a scheme that quantizes weights (${TARGETS.join(", ")})`
+      : `w_mxfp4, which is computed with MXFP8 inputs by --scheme ${name} and has no place in its config for them`;
+    context.addIssue(sayingGot(`expected ${expected}, got "${name}"`));
     return z.NEVER;
   });
 }

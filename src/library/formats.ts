@@ -7,6 +7,7 @@ import { printable, show } from "../describe.ts";
 import { roundAllToBf16 } from "../formats/bf16.ts";
 import { ELEMENTS, quantize } from "../formats/elements.ts";
 import { isMxFormat, mxElementOf, type ScaleRule, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
+import { MX_INPUT } from "../formats/input.ts";
 import { qdqMx, quantizeFp8 } from "../formats/qdq.ts";
 import { isScale, refuseDetached, wrongKind } from "./known.ts";
 
@@ -24,7 +25,10 @@ export type {
   WeightFormat,
   WeightScale,
 } from "../formats/format.ts";
-export type { InputFormat } from "../formats/input.ts";
+export type { InputFormat, MxInputElement } from "../formats/input.ts";
+
+/** Formats that numbers can go through: those of stored numbers, and MXFP8, which inputs alone are quantized to. */
+export type QdqFormat = WeightFormat | "mxfp8";
 
 /**
  * Names of all formats that {@linkcode qdq} knows.
@@ -37,13 +41,13 @@ export type { InputFormat } from "../formats/input.ts";
  * assert(FORMATS.includes("mxfp4"));
  * ```
  */
-export const FORMATS: readonly WeightFormat[] = Object.keys(STORED_FORMATS) as WeightFormat[];
+export const FORMATS: readonly QdqFormat[] = [...Object.keys(STORED_FORMATS) as WeightFormat[], "mxfp8"];
 
 /** What {@linkcode qdq} may be told besides the format. */
 export interface QdqOptions {
   /** Numbers of a row; default: all numbers are one row. Blocks and scales per token begin anew with each row. */
   readonly columns?: number;
-  /** MX formats: how a block's shared exponent follows from its largest magnitude; default `even`. */
+  /** MX formats: how a block's shared exponent follows from its largest magnitude; default `even`, MXFP8's `rceil`. */
   readonly rule?: ScaleRule;
   /**
    * FP8 formats: the scale, a positive number, which is rounded to float32; or `token` (default), which gives each row
@@ -53,7 +57,7 @@ export interface QdqOptions {
 }
 
 const OPTIONS: readonly string[] = ["columns", "rule", "scale"] satisfies readonly (keyof QdqOptions)[];
-const RULES: readonly string[] = ["even", "floor"] satisfies readonly ScaleRule[];
+const RULES: readonly string[] = ["even", "floor", "rceil"] satisfies readonly ScaleRule[];
 
 /**
  * Quantizes rows to a format and dequantizes them again (QDQ): the numbers that a model computes with whose weights or
@@ -82,14 +86,16 @@ const RULES: readonly string[] = ["even", "floor"] satisfies readonly ScaleRule[
  * assertEquals(qdq(Float32Array.of(3, -448), "fp8_e4m3"), Float32Array.of(3, -448));
  * ```
  */
-export function qdq(values: Float32Array, format: WeightFormat, options: QdqOptions = {}): Float32Array {
+export function qdq(values: Float32Array, format: QdqFormat, options: QdqOptions = {}): Float32Array {
   refuseOtherNumbers(values);
   if (!FORMATS.includes(format)) throw new RangeError(`format: expected ${FORMATS.join(", ")}, got ${told(format)}`);
   if (typeof options !== "object" || options === null) throw wrongKind("options", "an object", options);
-  const { columns = values.length, rule = "even", scale = "token" } = options;
+  const { columns = values.length, rule, scale = "token" } = options;
   const other = Object.keys(options).find((name) => !OPTIONS.includes(name));
   if (other !== undefined) throw new RangeError(`options: expected ${OPTIONS.join(", ")}, got ${other}`);
-  if (!RULES.includes(rule)) throw new RangeError(`rule: expected ${RULES.join(" or ")}, got ${told(rule)}`);
+  if (rule !== undefined && !RULES.includes(rule)) {
+    throw new RangeError(`rule: expected ${RULES.join(", ")}, got ${told(rule)}`);
+  }
   if (scale !== "token" && !isScale(scale)) {
     throw new RangeError(`scale: expected a positive float32 number or token, got ${show(scale)}`);
   }
@@ -114,9 +120,10 @@ function refuseOtherNumbers(values: Float32Array): void {
 }
 
 /** One row, in place. */
-function qdqRow(row: Float32Array, format: WeightFormat, { rule = "even", scale = "token" }: QdqOptions): void {
-  if (isMxFormat(format)) {
-    qdqMx(row, mxElementOf(format), rule);
+function qdqRow(row: Float32Array, format: QdqFormat, { rule, scale = "token" }: QdqOptions): void {
+  if (format === "mxfp8" || isMxFormat(format)) {
+    const element = format === "mxfp8" ? "e4m3fn" : mxElementOf(format);
+    qdqMx(row, element, rule ?? MX_INPUT[element].rule);
   } else if (format === "bf16") {
     roundAllToBf16(row);
   } else if (format === "f16") {

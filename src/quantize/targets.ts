@@ -16,8 +16,14 @@ import { hasWeightsOf } from "../plan/scheme_weights.ts";
 import { nameOfInput, parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
 import { option, words } from "../words.ts";
 
-/** Schemes that a checkpoint can be quantized to. */
-export type TargetScheme = Exclude<SchemeName, "bf16">;
+/**
+ * Schemes that a checkpoint can be quantized to. No config has a name for the rule by which MXFP8 inputs are scaled, and
+ * whoever computes them is told so beside the checkpoint.
+ */
+export type TargetScheme = Exclude<SchemeName, "bf16" | "w_mxfp4_a_mxfp8">;
+
+/** Whether a checkpoint can be quantized to a scheme. */
+export const isTarget = (name: SchemeName): name is TargetScheme => name !== "bf16" && name !== "w_mxfp4_a_mxfp8";
 
 /** Another scheme for the experts of some layers. */
 export interface LayerScheme {

@@ -2,7 +2,7 @@
 import { asFloat, float } from "../json_numbers.ts";
 import { type Conversion, CONVERSIONS_KEY } from "../checkpoint/conversions.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { MX_DTYPE } from "../checkpoint/quark/mx_dtypes.ts";
+import { MX_INPUT_DTYPE } from "../checkpoint/quark/mx_dtypes.ts";
 import { isMxFormat, mxElementOf, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { InputFormat, MxInputElement } from "../formats/input.ts";
 import { kindOf } from "../plan/scheme_weights.ts";
@@ -17,7 +17,7 @@ const COMMON = { round_method: "half_even", scale_type: "float" };
 
 /** A spec of an MX format. */
 const mxSpec = (element: MxInputElement, dynamic: boolean, mode = "even"): Json => ({
-  dtype: element === "e4m3fn" ? "fp8_e4m3" : MX_DTYPE[element],
+  dtype: MX_INPUT_DTYPE[element],
   is_dynamic: dynamic,
   qscheme: "per_group",
   ch_axis: -1,

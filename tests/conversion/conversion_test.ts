@@ -8,8 +8,8 @@ import { MadeFiles, withMadeScales } from "../../src/conversion/made_files.ts";
 import { InputError } from "../../src/errors.ts";
 import { blocksOf, bytesOf } from "../../src/formats/format.ts";
 import { planModel } from "../../src/plan/planned.ts";
-import { SCHEME_NAMES, type SchemeName } from "../../src/plan/scheme.ts";
-import type { TargetScheme } from "../../src/quantize/targets.ts";
+import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
+import { isTarget, type TargetScheme } from "../../src/quantize/targets.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { type Layout, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects } from "../assert.ts";
@@ -50,7 +50,7 @@ function fileReader({ files }: ModelSource) {
 const floatScales = ({ scale }: MatrixSource) =>
   scale.kind === "row" ? [...scale.values] : scale.kind === "tensor" ? [scale.value] : [];
 
-const TARGETS = SCHEME_NAMES.filter((name: SchemeName): name is TargetScheme => name !== "bf16");
+const TARGETS = SCHEME_NAMES.filter(isTarget);
 
 /** From blocks, one scheme for each way to store weights is enough. */
 const OTHERS: readonly TargetScheme[] = ["w_mxfp6_e2m3", "fp8", "ptpc_fp8"];

@@ -1,9 +1,10 @@
 /** `qdq` of the library against what the program stores and computes. */
 import { decodeRow } from "../../src/formats/decode.ts";
-import { ELEMENTS } from "../../src/formats/elements.ts";
+import { decode, ELEMENTS } from "../../src/formats/elements.ts";
 import { encodeFp8, encodeMxRow, encodePlain } from "../../src/formats/encode.ts";
 import { isMxFormat, isPlain, mxElementOf } from "../../src/formats/format.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
+import { decodeE8m0 } from "../../src/formats/scales.ts";
 import { FORMATS, qdq } from "../../src/library/formats.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
 import { integers, normals } from "../formats/seeded.ts";
@@ -14,13 +15,18 @@ const exponent = integers(2);
 const values = normals(1, 5 * COLUMNS).map((x) => x * 2 ** (exponent() % 40 - 20));
 const rows = Array.from({ length: 5 }, (_, r) => values.subarray(r * COLUMNS, (r + 1) * COLUMNS));
 const bits = (numbers: Float32Array) => [...new Uint32Array(numbers.slice().buffer)];
+const decodeFp8 = (code: number) => decode(ELEMENTS.e4m3fn, code);
 const joined = (parts: readonly Float32Array[]) => Float32Array.from(parts.flatMap((part) => [...part]));
 
 for (const format of FORMATS) {
   Deno.test(`library: qdq() of ${format} is what its stored bytes decode to`, () => {
     const before = bits(values);
-    for (const rule of ["even", "floor"] as const) {
+    for (const rule of ["even", "floor", "rceil"] as const) {
       const expected = rows.map((row) => {
+        if (format === "mxfp8") {
+          const { codes, scales } = encodeMxRow(row, "e4m3fn", rule);
+          return Float32Array.from(codes, (code, i) => decodeFp8(code) * decodeE8m0(scales[i >> 5]!));
+        }
         if (isMxFormat(format)) {
           const { codes, scales } = encodeMxRow(row, mxElementOf(format), rule);
           return decodeRow(format, codes, COLUMNS, scales);
@@ -35,13 +41,23 @@ for (const format of FORMATS) {
   });
 }
 
+Deno.test("library: qdq() makes scales of MX formats by the rule that models have for them", () => {
+  for (const [format, rule] of [["mxfp4", "even"], ["mxfp6_e2m3", "even"], ["mxfp8", "rceil"]] as const) {
+    assertEquals(bits(qdq(values, format)), bits(qdq(values, format, { rule })), format);
+  }
+  // 1.9 saturates at 1.75 by the rule floor, and at a scale twice as large it is between 1.875 and 2.
+  const saturating = Float32Array.of(1.9, 0.001);
+  assertEquals([...qdq(saturating, "mxfp8")], [1.875, 0.0009765625]);
+  assertEquals([...qdq(saturating, "mxfp8", { rule: "floor" })], [1.75, 0.0009765625]);
+});
+
 Deno.test("library: qdq() of fp8_e4m3 without a scale is what an input with a scale per token goes through", () => {
   const expected = joined(rows.map((row) => qdqRow(row, { kind: "fp8_token" }, false)));
   assertEquals(bits(qdq(values, "fp8_e4m3", { columns: COLUMNS })), bits(expected));
 });
 
 Deno.test("library: qdq() refuses what is no format, no rows or no scale", () => {
-  assertThrows(() => qdq(values, "mxfp8" as "mxfp4"), RangeError, "expected bf16, f32");
+  assertThrows(() => qdq(values, "mxfp9" as "mxfp4"), RangeError, "expected bf16, f32");
   assertThrows(() => qdq(values, "mxfp4", { columns: 7 }), RangeError, "a divisor of 400");
   assertThrows(() => qdq(values, "mxfp4", { columns: 0 }), RangeError, "got 0");
   for (const scale of [0, -1, NaN, Infinity, 1e-60]) {
@@ -56,7 +72,7 @@ Deno.test("library: qdq() refuses a rule and an option that it does not know, wh
     for (const format of FORMATS) assertThrows(() => qdq(values, format, options), RangeError, message);
   };
   // AMD Quark has this one, too: other numbers under its name would be taken for its own.
-  refused({ rule: "ceil" }, "rule: expected even or floor, got ceil");
-  refused({ rule: null }, "rule: expected even or floor, got null");
+  refused({ rule: "ceil" }, "rule: expected even, floor, rceil, got ceil");
+  refused({ rule: null }, "rule: expected even, floor, rceil, got null");
   refused({ scale_rule: "floor" }, "options: expected columns, rule, scale, got scale_rule");
 });

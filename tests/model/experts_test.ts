@@ -3,15 +3,16 @@
  * the files: the input quantized once before each of the two GEMMs, static scales merged by the largest over the
  * experts, gate and up interleaved, biases inside the weighted sum.
  */
-import type { InputFormat } from "../../src/formats/input.ts";
+import type { InputFormat, MxInputElement } from "../../src/formats/input.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource } from "../../src/checkpoint/source.ts";
 import { openSession } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import type { TappedOperation } from "../../src/model/operations.ts";
-import type { MxElement } from "../../src/formats/format.ts";
+
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
+import { isTarget } from "../../src/quantize/targets.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -22,7 +23,10 @@ import { run } from "../quantize/run.ts";
 const SHAPE = { ...SHAPES.tiny, hidden: 96, intermediate: 64 };
 const TOKENS = [3, 200, 41, 7, 99];
 const LAYER = 1;
-const ELEMENT: Record<string, MxElement> = { mxfp4: "e2m1", mxfp6_e3m2: "e3m2", mxfp6_e2m3: "e2m3" };
+const ELEMENT: Record<string, MxInputElement> = {
+  ...{ mxfp4: "e2m1", mxfp6_e3m2: "e3m2", mxfp6_e2m3: "e2m3" },
+  mxfp8: "e4m3fn",
+};
 
 const source = new TemporaryDirectory();
 globalThis.addEventListener("unload", () => source[Symbol.dispose]());
@@ -49,7 +53,7 @@ const scales = new Map(
 /** The input format that a scheme's name says; of a static one with the largest of the experts' scales. */
 function inputOf(scheme: string, projection: string): InputFormat {
   const name = scheme.split("_a_")[1] ?? { fp8: "fp8", ptpc_fp8: "fp8_token" }[scheme] ?? "bf16";
-  if (ELEMENT[name]) return { kind: "mx", element: ELEMENT[name], rule: "even" };
+  if (ELEMENT[name]) return { kind: "mx", element: ELEMENT[name], rule: name === "mxfp8" ? "rceil" : "even" };
   if (name === "fp8") {
     const all = Array.from({ length: SHAPE.experts }, (_, expert) => scaleOf(moduleName(0, expert, projection)));
     return { kind: "fp8_static", scale: Math.max(...all) };
@@ -80,9 +84,11 @@ for (const scheme of SCHEME_NAMES) {
   if (scheme === "bf16") continue;
   Deno.test(`experts of ${scheme} quantize both GEMMs' inputs once, and compute what the files say`, async () => {
     using dir = new TemporaryDirectory();
-    await run(source.path, dir.path, scheme, { scales });
+    // What no config can say is asked for beside the checkpoint.
+    const written = isTarget(scheme), asked = written ? {} : { scheme };
+    await run(source.path, dir.path, written ? scheme : "w_mxfp4", { scales });
     const checkpoint = openCheckpoint(dir.path);
-    const { plan } = planModel(checkpoint, { dtype: "f32", kvCacheDtype: "auto" });
+    const { plan } = planModel(checkpoint, { dtype: "f32", kvCacheDtype: "auto", ...asked });
     for (const projection of ["gate_up_proj", "down_proj"]) {
       for (let expert = 0; expert < SHAPE.experts; expert++) {
         const module = moduleName(LAYER, expert, projection);
@@ -91,6 +97,7 @@ for (const scheme of SCHEME_NAMES) {
     }
     const session = await openSession(checkpoint, {
       ...{ backend: "emulate", dtype: "f32", kvCacheDtype: "auto", context: TOKENS.length, threads: 1 },
+      ...asked,
     });
     const seen = new Map<TappedOperation, Float32Array>();
     let chosen = new Int32Array(0);

@@ -1,4 +1,5 @@
 import { spelled } from "../../src/words.ts";
+import type { Plan } from "../../src/plan/plan.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
 import { BF16, FP8_ROW, FP8_TENSOR, inputs, model, MXFP4, mxfp6, plan, refused, type Stored } from "./stored_models.ts";
@@ -74,6 +75,19 @@ for (const [name, experts, weight, input, planned] of SCHEMES) {
     }
   });
 }
+
+Deno.test("makePlan() reads the scale rule of MXFP8 inputs from Quark's config, and takes rceil by --scheme", () => {
+  const experts = (made: Plan) => inputs(made)["0.mlp.experts.0.down_proj"];
+  for (const rule of ["even", "floor"] as const) {
+    const input = mxSpec("fp8_e4m3", true, { scale_calculation_mode: rule });
+    const made = plan(model(), quark(entry(FP4_WEIGHT, input)));
+    assertEquals([made.scheme, made.scaleRule, experts(made)], ["w_mxfp4_a_mxfp8", rule, mx("e4m3fn", rule)]);
+    const older = { ...input, dtype: "mx", mx_element_dtype: "fp8_e4m3" };
+    assertEquals(experts(plan(model(), quark(entry(FP4_WEIGHT, older)))), mx("e4m3fn", rule));
+  }
+  const asked = plan(model(), quark(entry(FP4_WEIGHT, FP4_INPUT)), { scheme: "w_mxfp4_a_mxfp8" });
+  assertEquals([asked.scheme, asked.scaleRule, experts(asked)], ["w_mxfp4_a_mxfp8", "rceil", mx("e4m3fn", "rceil")]);
+});
 
 Deno.test("makePlan() reads the rule of input scales, and says which one there is", () => {
   const floor = mxSpec("fp4", true, { scale_calculation_mode: "floor" });

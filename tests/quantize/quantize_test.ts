@@ -5,8 +5,8 @@ import { InputError } from "../../src/errors.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { encodeFp8, encodeMxRow } from "../../src/formats/encode.ts";
 import type { MxElement } from "../../src/formats/format.ts";
-import { SCHEME_NAMES, type SchemeName } from "../../src/plan/scheme.ts";
-import type { TargetScheme } from "../../src/quantize/targets.ts";
+import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
+import { isTarget } from "../../src/quantize/targets.ts";
 import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
@@ -19,7 +19,7 @@ import { tinyTensors, writeTiny } from "../model/tiny_layouts.ts";
 import { run, someScales } from "./run.ts";
 
 const SHAPE: Shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 96, experts: 3, topK: 2, vocab: 40 };
-const TARGETS = SCHEME_NAMES.filter((name: SchemeName): name is TargetScheme => name !== "bf16");
+const TARGETS = SCHEME_NAMES.filter(isTarget);
 const MX_ELEMENT: Record<string, MxElement> = { mxfp4: "e2m1", mxfp6_e3m2: "e3m2", mxfp6_e2m3: "e2m3" };
 
 /** Bytes of a file. */

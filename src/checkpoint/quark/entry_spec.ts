@@ -5,17 +5,10 @@
 import type * as z from "zod";
 import { show } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
-import {
-  BLOCK,
-  MX_FORMAT,
-  type MxElement,
-  type ScaleRule,
-  type WeightFormat,
-  type WeightScale,
-} from "../../formats/format.ts";
+import { BLOCK, MX_FORMAT, type ScaleRule, type WeightFormat, type WeightScale } from "../../formats/format.ts";
 import type { InputFormat } from "../../formats/input.ts";
 import { readKeys } from "../keys.ts";
-import { elementOfDtype, MX_DTYPE } from "./mx_dtypes.ts";
+import { elementOfDtype, MX_DTYPE, MX_INPUT_DTYPE } from "./mx_dtypes.ts";
 import { ENTRY_KEYS, SPEC_KEYS } from "./quark_keys.ts";
 
 /** A weight as the config describes it. */
@@ -104,7 +97,7 @@ export class EntryReader {
   #weight(json: unknown, key: string): WeightSpec | null {
     const spec = this.#spec(json, key);
     if (spec === null) return null;
-    const element = this.#mxElement(spec, key);
+    const element = this.#mxElement(spec, key, MX_DTYPE);
     if (element) {
       this.#axis(spec, key, [-1, 1]);
       return { format: MX_FORMAT[element], scale: "e8m0" };
@@ -120,7 +113,9 @@ export class EntryReader {
   #input(json: unknown, key: string): InputSpec | null {
     const spec = this.#spec(json, key, ROUNDED);
     if (spec === null) return null;
-    const element = this.#mxElement(spec, key);
+    // FP8 with a scale for the tensor or the token is no MX format.
+    const isMxfp8 = spec.dtype === MX_INPUT_DTYPE.e4m3fn && spec.qscheme === "per_group";
+    const element = this.#mxElement(spec, key, isMxfp8 || spec.dtype === "mx" ? MX_INPUT_DTYPE : MX_DTYPE);
     if (element) {
       if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, "true for MX inputs", "false");
       this.#axis(spec, key, [-1]);
@@ -135,7 +130,7 @@ export class EntryReader {
       return { kind: "fp8_static" };
     }
     const perToken = qscheme === "per_channel" || qscheme === "per_token";
-    this.#expect(perToken, `${key}.qscheme`, ["per_tensor", "per_channel"], qscheme);
+    this.#expect(perToken, `${key}.qscheme`, ["per_tensor", "per_channel", "per_group"], qscheme);
     if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, `true for ${qscheme} inputs`, "false");
     // Of [batch, tokens, features]: another axis is a scale for each feature or one for all tokens.
     this.#axis(spec, key, [1, -2]);
@@ -153,13 +148,13 @@ export class EntryReader {
     return true;
   }
 
-  /** The element of an MX spec, or null for another dtype. */
-  #mxElement(spec: SpecValues, key: string): MxElement | null {
+  /** The element of an MX spec, or null for another dtype than those given. */
+  #mxElement<E extends string>(spec: SpecValues, key: string, dtypes: Readonly<Record<E, string>>): E | null {
     // Older files have the dtype "mx" and the element beside it.
     const dtype = spec.dtype === "mx" ? spec.mx_element_dtype ?? "nothing" : spec.dtype;
-    const element = elementOfDtype(dtype);
+    const element = elementOfDtype(dtype, dtypes);
     if (element === undefined) {
-      this.#expect(spec.dtype !== "mx", `${key}.mx_element_dtype`, Object.values(MX_DTYPE), dtype);
+      this.#expect(spec.dtype !== "mx", `${key}.mx_element_dtype`, Object.values(dtypes), dtype);
       return null;
     }
     const size = spec.group_size ?? spec.block_size;

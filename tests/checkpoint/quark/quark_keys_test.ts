@@ -95,8 +95,25 @@ const REFUSED: readonly (readonly [config: Json, line: string])[] = [
   [quark(entry({ ...FP4_WEIGHT, ch_axis: 0 }, null)), "weight.ch_axis: expected -1 or 1, got 0"],
   [inputs({ ch_axis: 1 }), "input_tensors.ch_axis: expected -1, got 1"],
   [
-    quark(entry(ptpc(false), { ...ptpc(true), qscheme: "per_group" })),
-    'input_tensors.qscheme: expected per_tensor or per_channel, got "per_group"',
+    quark(entry(ptpc(false), { ...ptpc(true), qscheme: "per_block" })),
+    'input_tensors.qscheme: expected per_tensor or per_channel or per_group, got "per_block"',
+  ],
+  // FP8 in groups is MXFP8, or nothing.
+  [
+    quark(entry(FP4_WEIGHT, { ...ptpc(true), qscheme: "per_group", group_size: 128 })),
+    "input_tensors.group_size: expected 32, got 128",
+  ],
+  [
+    quark(entry(FP4_WEIGHT, mxSpec("fp8_e4m3", true, { scale_format: "float32" }))),
+    'input_tensors.scale_format: expected e8m0, got "float32"',
+  ],
+  [
+    quark(entry(FP4_WEIGHT, mxSpec("fp8_e4m3", true, { scale_calculation_mode: "ceil" }))),
+    'input_tensors.scale_calculation_mode: expected even or floor, got "ceil"',
+  ],
+  [
+    quark(entry(mxSpec("fp8_e4m3", false), null)),
+    'weight.scale_format: expected float32, got "e8m0"',
   ],
   // A scale for each feature, or one for all tokens, is not one of each token.
   ...[0, -1, 2, -3].map((axis) =>
