@@ -8,7 +8,10 @@ export const BLOCKS = 1 << 17;
 /** Families of blocks. */
 export const FAMILIES = 16;
 
-const EDGES = [0x600000, 0x700000, 0x780000];
+/** Blocks of the second set, all of whose maxima are at or beside a significand of 1.5. */
+export const HALVES = 4096;
+
+const EDGES = [0x600000, 0x700000, 0x780000], HALF_EDGES = [0x400000];
 const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);
 
@@ -17,11 +20,11 @@ function bitsOf(value: number): number {
   return bits[0]!;
 }
 
-/** float32 bits of block b. */
-function block(b: number, out: Uint32Array): void {
+/** float32 bits of block b, as one of a family; block maxima of families 5 and 6 are at the edges. */
+function block(b: number, family: number, edges: readonly number[], out: Uint32Array): void {
   const [p0, p1, p2, p3] = [0, 1, 2, 3].map((j) => mix(SEED, b * 64 + 32 + j)) as [number, number, number, number];
   const middle = 107 + p0 % 41;
-  const edge = EDGES[p2 % 3]!, beside = Math.floor(p2 / 3) % 3;
+  const edge = edges[p2 % edges.length]!, beside = Math.floor(p2 / 3) % 3;
   const field = (exponent: number) => exponent << 23;
   for (let i = 0; i < BLOCK; i++) {
     const h = mix(SEED, b * 64 + i);
@@ -30,7 +33,7 @@ function block(b: number, out: Uint32Array): void {
     const near = sign | field(middle - k % 12);
     const n = (h >>> 8) % 513 - 256;
     const tie = bitsOf(n * 2 ** (middle - 133));
-    switch (b % FAMILIES) {
+    switch (family) {
       case 0:
         out[i] = near | m7;
         break;
@@ -88,7 +91,16 @@ function block(b: number, out: Uint32Array): void {
 /** All blocks as float32 bits, [BLOCKS, 32]. */
 export function blocks(): Uint32Array<ArrayBuffer> {
   const all = new Uint32Array(BLOCKS * BLOCK);
-  for (let b = 0; b < BLOCKS; b++) block(b, all.subarray(b * BLOCK, (b + 1) * BLOCK));
+  for (let b = 0; b < BLOCKS; b++) block(b, b % FAMILIES, EDGES, all.subarray(b * BLOCK, (b + 1) * BLOCK));
+  return all;
+}
+
+/** The second set as float32 bits, [HALVES, 32]; its blocks are numbered on from the first set's. */
+export function halves(): Uint32Array<ArrayBuffer> {
+  const all = new Uint32Array(HALVES * BLOCK);
+  for (let i = 0; i < HALVES; i++) {
+    block(BLOCKS + i, 5 + i % 2, HALF_EDGES, all.subarray(i * BLOCK, (i + 1) * BLOCK));
+  }
   return all;
 }
 

@@ -7,6 +7,12 @@ BLOCK = 32
 #: Blocks in all, and how many of them (the first ones) are stored whole for diagnosis.
 BLOCKS = 1 << 17
 SAMPLE = 4096
+#: Significands of block maxima at which scales grow, as float32 fractions: 1.75, 1.875 and 1.9375.
+EDGES = [0x600000, 0x700000, 0x780000]
+#: A second set of blocks, which goes on where the first ends: maxima at a significand of 1.5, where `rceil` of e2m1
+#: grows.
+HALVES = 4096
+HALF_EDGES = [0x400000]
 
 FAMILIES = [
     "bf16 numbers within 12 powers of two",
@@ -27,6 +33,9 @@ FAMILIES = [
     "32 equal magnitudes",
 ]
 
+#: The two families of block maxima at the edges.
+MAXIMA = FAMILIES[5:7]
+
 
 def mix(seed: int, counter: np.ndarray) -> np.ndarray:
     """32-bit integers from a seed and counters (uint32)."""
@@ -36,16 +45,15 @@ def mix(seed: int, counter: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint32(15))
 
 
-def blocks(count: int = BLOCKS) -> np.ndarray:
-    """float32 bits, uint32 [count, 32]; block b is of family b % 16."""
-    b = np.arange(count, dtype=np.uint32)[:, None]
+def families_of(b: np.ndarray, edges: list[int]) -> list[np.ndarray]:
+    """float32 bits of the blocks with numbers b (uint32 [count, 1]) in each family, broadcastable to [count, 32]."""
     h = mix(SEED, b * np.uint32(64) + np.arange(BLOCK, dtype=np.uint32)[None, :])
     p = [mix(SEED, b * np.uint32(64) + np.uint32(32 + j)) for j in range(4)]
     u = np.uint32
     sign, m23, m7, k = h & u(0x80000000), h & u(0x7FFFFF), h & u(0x7F0000), (h >> u(23)) & u(0xFF)
     middle = u(107) + p[0] % u(41)
     chosen = np.arange(BLOCK, dtype=np.uint32)[None, :] == (p[1] & u(31))
-    edge = np.array([0x600000, 0x700000, 0x780000], np.uint32)[p[2] % u(3)]
+    edge = np.array(edges, np.uint32)[p[2] % u(len(edges))]
     beside = (p[2] // u(3)) % u(3)  # 0: one unit below, 1: at, 2: one unit above
     field = lambda exponent: exponent << u(23)
     power = lambda exponent: np.ldexp(np.float64(1), exponent.astype(np.int64))
@@ -57,7 +65,7 @@ def blocks(count: int = BLOCKS) -> np.ndarray:
     n = ((h >> u(8)) % u(513)).astype(np.int64) - 256
     ties = bits_of(n * power(middle.astype(np.int64) - 133))
     bell = sum(((h >> u(8 * i)) & u(0xFF)).astype(np.int64) for i in range(4)) - 510
-    families = [
+    return [
         near7,
         near23,
         h & u(0xFFFF0000),
@@ -75,7 +83,20 @@ def blocks(count: int = BLOCKS) -> np.ndarray:
         bits_of(bell * power(middle.astype(np.int64) - 135)),
         sign | field(middle) | (p[3] & u(0x7F0000)),
     ]
+
+
+def blocks(count: int = BLOCKS) -> np.ndarray:
+    """float32 bits, uint32 [count, 32]; block b is of family b % 16."""
     out = np.empty((count, BLOCK), np.uint32)
-    for f, bits in enumerate(families):
+    for f, bits in enumerate(families_of(np.arange(count, dtype=np.uint32)[:, None], EDGES)):
         out[f::16] = np.broadcast_to(bits, out.shape)[f::16]
+    return out
+
+
+def halves(count: int = HALVES) -> np.ndarray:
+    """The second set, uint32 [count, 32]: even blocks of the family of float32 maxima, odd ones of bf16 maxima."""
+    out = np.empty((count, BLOCK), np.uint32)
+    families = families_of(np.arange(BLOCKS, BLOCKS + count, dtype=np.uint32)[:, None], HALF_EDGES)
+    for f, name in enumerate(MAXIMA):
+        out[f::2] = families[FAMILIES.index(name)][f::2]
     return out

@@ -2,21 +2,24 @@
 Makes blocks.safetensors: what Quark and an implementation on ml_dtypes leave of 131,072 blocks of 32 numbers in each format.
 
     python3 -m venv venv && venv/bin/pip install amd-quark==0.13 torch==2.15.0 ml_dtypes==0.6.0 safetensors==0.8.0 \\
-        numpy==2.4.6 transformers accelerate
-    venv/bin/python make_blocks.py
+        numpy==2.4.6 transformers accelerate torchao==0.18.0
+    venv/bin/pip download --no-deps vllm==0.33.0 flashinfer-python==0.7.4
+    for wheel in vllm-*.whl flashinfer_python-*.whl; do unzip -q $wheel '*.py' '*/METADATA' -d unpacked; done
+    venv/bin/python make_blocks.py unpacked
 
-It stops where the two implementations disagree with each other, and prints in how many blocks Quark's other kernels differ from them
+after tests/utils_fp8.py of FlashInfer's repository (github.com/flashinfer-ai/flashinfer, at fb28d7242b35) was put into
+`unpacked`.
+
+It stops where implementations disagree that README.md says agree, and prints in how many blocks others differ from them
 (the tables in README.md). A C++ compiler is needed, by Quark too.
 
-Results are float32 bits in which every zero is +0 and every NaN is 0x7fc00000. Of each format are stored the SHA-256 of all results
-and, for diagnosis, the results of the first 4,096 blocks: bf16 bits where the results are bf16 numbers (MX), FP8 codes otherwise.
+Results are float32 bits in which every zero is +0 and every NaN is 0x7fc00000. Of each format are stored the SHA-256 of
+all results and, for diagnosis, the results of the first 4,096 blocks: bf16 bits where the results are bf16 numbers
+(MXFP4, MXFP6), FP8 codes otherwise, and scale bytes with those of MXFP8.
 """
 
-import hashlib
 import json
-import subprocess
 import sys
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,43 +28,23 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from generator import BLOCK, BLOCKS, FAMILIES, SAMPLE, blocks
+from compare import compare_kernels, compare_packages, compare_quark, must_agree, report, summary
+from generator import BLOCK, SAMPLE, blocks, halves
+from mx_blocks import MX, canonical, mx_goldens, sha256
 from quark.torch.kernel.hw_emulation.hw_emulation_interface import (
     fake_quantize_fp8_e4m3_per_channel_with_scale,
     fake_quantize_fp8_e4m3_per_tensor_with_scale,
 )
-from quark.torch.kernel.mx.triton import DequantScaleRoundingMode, downcast_to_mxfp_torch, upcast_from_mxfp_torch
-from quark.torch.quantization.config.config import (
-    FP8E4M3PerChannelSpec,
-    OCP_MXFP4Spec,
-    OCP_MXFP6E2M3Spec,
-    OCP_MXFP6E3M2Spec,
-)
+from quark.torch.quantization.config.config import FP8E4M3PerChannelSpec
 from quark.torch.quantization.tensor_quantize import FakeQuantizeBase
 
 HERE = Path(__file__).parent
 
-#: name -> (ml_dtypes type, Quark spec, largest number, its power of two, stored mantissa bits)
-MX = {
-    "e2m1": (ml_dtypes.float4_e2m1fn, OCP_MXFP4Spec, 6.0, 2, 1),
-    "e3m2": (ml_dtypes.float6_e3m2fn, OCP_MXFP6E3M2Spec, 28.0, 4, 2),
-    "e2m3": (ml_dtypes.float6_e2m3fn, OCP_MXFP6E2M3Spec, 7.5, 2, 3),
-}
 STATIC_SCALES = [1.0, 0.5, 0.0123, 3.7e-5, 146.3]
 #: A token is a row of 320 numbers: ten blocks of one family.
 TOKEN_BLOCKS = 10
 #: Rows of each family that are stored whole.
 TOKEN_SAMPLE = 25
-
-summary: dict[str, object] = {}
-
-
-def canonical(values: np.ndarray) -> np.ndarray:
-    """float32 bits with one zero and one NaN."""
-    bits = values.astype(np.float32).view(np.uint32).copy()
-    bits[values == 0] = 0
-    bits[np.isnan(values)] = 0x7FC00000
-    return bits
 
 
 def token_rows(x: np.ndarray) -> np.ndarray:
@@ -72,57 +55,6 @@ def token_rows(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(kept).reshape(16 * per_family, TOKEN_BLOCKS * BLOCK)
 
 
-def families_of(different: np.ndarray) -> dict[str, int]:
-    counts = {name: int(different[f::16].sum()) for f, name in enumerate(FAMILIES)}
-    return {name: count for name, count in counts.items() if count}
-
-
-def must_agree(what: str, a: np.ndarray, b: np.ndarray) -> None:
-    different = (a != b).any(axis=-1)
-    if different.any():
-        block = int(np.argmax(different))
-        sys.exit(f"{what}: {int(different.sum())} blocks differ {families_of(different)}; block {block}:\n{a[block]}\n{b[block]}")
-
-
-def report(what: str, a: np.ndarray, b: np.ndarray, x: np.ndarray, counted: np.ndarray | None = None) -> None:
-    """Counts the blocks in which another kernel differs."""
-    different = (a != b).any(axis=-1)
-    if counted is not None:
-        different &= counted
-    example = None
-    if different.any():
-        block = int(np.argmax(different))
-        place = int(np.argmax(a[block] != b[block]))
-        floats = [float(bits[block].view(np.float32)[place]) for bits in (x, a, b)]
-        amax = float(np.abs(x[block].view(np.float32)).max())
-        example = {"input": floats[0], "block maximum": amax, "golden": floats[1], "other": floats[2]}
-    numbers = int((a != b)[different].sum())
-    summary[what] = {"blocks": int(different.sum()), "numbers": numbers, "families": families_of(different), "example": example}
-
-
-def mx_by_ml_dtypes(x: np.ndarray, name: str, rule: str) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes and results, from frexp and the type's own conversion."""
-    dtype, _, largest, emax, mantissa = MX[name]
-    amax = np.abs(x).max(axis=-1, keepdims=True)  # NaN if one is
-    # amax = significand * 2^(exponent + 1), significand in [0.5, 1)
-    significand, exponent = np.frexp(np.nan_to_num(amax.astype(np.float64), nan=0, posinf=0))
-    exponent = exponent - 1
-    if rule == "even":
-        exponent = exponent + (2 * significand >= 2 - 2.0 ** -(mantissa + 1))
-    # Zero and float32 subnormals count as 2^-126 or less, which the clamp makes 2^-127; what rounds up to 2^128 is infinite.
-    shared = np.clip(exponent - emax, -127, 127)
-    shared = np.where(amax < 2.0**-126, -127, shared)
-    shared = np.where(np.isinf(amax) | (exponent > 127), 127, shared)
-    scale = np.ldexp(1.0, shared)
-    with np.errstate(all="ignore"):
-        y = np.clip((x.astype(np.float64) / scale).astype(np.float32), -largest, largest)
-        y = y.astype(dtype).astype(np.float32)  # rounds to nearest, ties to even
-        result = (y.astype(np.float64) * scale).astype(np.float32)
-    nan = np.isnan(amax)
-    result = np.where(nan, np.float32(np.nan), result)
-    return np.where(nan[:, 0], 255, shared[:, 0] + 127).astype(np.uint8), result
-
-
 def fp8_by_ml_dtypes(x: np.ndarray, scale: np.ndarray | np.float32) -> tuple[np.ndarray, np.ndarray]:
     """Codes and results."""
     with np.errstate(all="ignore"):
@@ -131,77 +63,12 @@ def fp8_by_ml_dtypes(x: np.ndarray, scale: np.ndarray | np.float32) -> tuple[np.
         return codes.view(np.uint8), (codes.astype(np.float32) * scale).astype(np.float32)
 
 
-def quark_mx(x: torch.Tensor, name: str, mode: str = "even") -> np.ndarray:
-    spec = MX[name][1](ch_axis=-1, is_dynamic=True, scale_calculation_mode=mode).to_quantization_spec()
-    quantizer = FakeQuantizeBase.get_fake_quantize(spec)
-    # In pieces, to bound memory.
-    return torch.cat([quantizer.fake_quantize(part) for part in x.split(1 << 14)]).to(torch.float32).numpy()
-
-
-def quark_gpu_kernel(bits: np.ndarray) -> np.ndarray:
-    """Quark's default kernel for bf16, compiled for the CPU; bf16 bits in, float32 bits out."""
-    import quark
-
-    include = Path(quark.__file__).parent / "torch/kernel/hw_emulation/csrc"
-    with tempfile.TemporaryDirectory() as folder:
-        for header in ("cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h"):
-            Path(folder, header).touch()
-        program = Path(folder, "quark_kernel")
-        source = HERE / "quark_kernel.cpp"
-        subprocess.run(["g++", "-O1", "-std=c++17", f"-I{folder}", f"-I{include}", source, "-o", program], check=True)
-        out = subprocess.run([program], input=bits.astype(np.uint16).tobytes(), capture_output=True, check=True).stdout
-    return np.frombuffer(out, np.uint16).reshape(bits.shape).astype(np.uint32) << 16
-
-
-def sha256(bits: np.ndarray) -> np.ndarray:
-    return np.frombuffer(hashlib.sha256(np.ascontiguousarray(bits).astype("<u4").tobytes()).digest(), np.uint8).copy()
-
-
-def bf16_bits(bits: np.ndarray) -> np.ndarray:
-    assert not (bits & 0xFFFF).any(), "MX results are bf16 numbers"
-    return (bits >> 16).astype("<u2").view(np.uint8).reshape(bits.shape[0], -1)
-
-
-def main() -> None:
-    torch.set_grad_enabled(False)
-    bits = blocks()
+def static_goldens(bits: np.ndarray) -> dict[str, np.ndarray]:
+    """FP8 with given scales."""
     x = bits.view(np.float32)
     tensor = torch.from_numpy(x.copy())
     is_bf16 = ((bits & 0xFFFF) == 0).all(axis=-1)
-    amax = np.abs(x).max(axis=-1)
-    goldens = {"inputs.sha256": sha256(bits)}
-
-    for name in MX:
-        for rule in ("even", "floor"):
-            bytes_, result = mx_by_ml_dtypes(x, name, rule)
-            golden = canonical(result)
-            quark = canonical(quark_mx(tensor, name, rule))
-            if rule == "even":
-                must_agree(f"{name} {rule}", golden, quark)
-                goldens[f"{name}.sample"] = bf16_bits(golden[:SAMPLE])
-            else:
-                report(f"{name} floor, Quark's fake quantization", golden, quark, bits)
-            goldens[f"{name}.{rule}.scales.sha256"] = sha256(bytes_.astype(np.uint32))
-            goldens[f"{name}.{rule}.sha256"] = sha256(golden)
-            if rule == "even":
-                half = tensor.to(torch.bfloat16)
-                report(
-                    f"{name} even, Quark's fake quantization in bf16",
-                    golden, canonical(quark_mx(half, name)), bits, is_bf16,
-                )
-            if name == "e2m1" and rule == "even":
-                codes, scales = downcast_to_mxfp_torch(
-                    tensor, torch.uint8, -1, DEQUANT_SCALE_ROUNDING_MODE=DequantScaleRoundingMode.EVEN
-                )
-                twin = upcast_from_mxfp_torch(codes, scales, torch.float32, -1).numpy()
-                number = ~np.isnan(amax)
-                report("e2m1 even, torch twin of Quark's Triton kernel, no NaN", golden, canonical(twin), bits, number)
-                report("e2m1 even, torch twin of Quark's Triton kernel, NaN in the block", golden, canonical(twin), bits, ~number)
-                other = canonical(quark_gpu_kernel(bits >> 16).view(np.float32))
-                normal = is_bf16 & number & (amax >= 2.0**-126)
-                report("e2m1 even, Quark's default kernel, no NaN or bf16 subnormal maximum", golden, other, bits, normal)
-                report("e2m1 even, Quark's default kernel, NaN in the block", golden, other, bits, is_bf16 & ~number)
-
+    goldens = {"fp8_static.scales": np.array(STATIC_SCALES, np.float32)}
     for i, scale in enumerate(STATIC_SCALES):
         codes, result = fp8_by_ml_dtypes(x, np.float32(scale))
         golden = canonical(result)
@@ -219,8 +86,12 @@ def main() -> None:
             by_product = np.clip(x * reciprocal, -448, 448).astype(ml_dtypes.float8_e4m3fn).astype(np.float32)
             by_product = canonical((by_product * np.float32(scale)).astype(np.float32))
         report(f"fp8 static {scale}, product with the reciprocal", golden, by_product, bits)
-    goldens["fp8_static.scales"] = np.array(STATIC_SCALES, np.float32)
+    return goldens
 
+
+def token_goldens(x: np.ndarray) -> dict[str, np.ndarray]:
+    """FP8 with a scale per row."""
+    goldens = {}
     rows = token_rows(x)
     with np.errstate(all="ignore"):
         own = (np.abs(rows).max(axis=-1, keepdims=True) / np.float32(448)).astype(np.float32)
@@ -245,12 +116,25 @@ def main() -> None:
         "of them with the smallest scale": int((different & floored).sum()),
         "rows in all": len(rows),
     }
+    return goldens
 
-    versions = {name: version(name) for name in ("ml_dtypes", "numpy", "torch", "amd-quark")}
+
+def main(unpacked: Path) -> None:
+    torch.set_grad_enabled(False)
+    bits, second = blocks(), halves()
+    x = bits.view(np.float32)
+    goldens = mx_goldens(x, "") | mx_goldens(second.view(np.float32), "halves.")
+    goldens |= static_goldens(bits) | token_goldens(x)
+    for tag, inputs in (("", bits), ("halves, ", second)):
+        for name in MX:
+            compare_quark(inputs, name, tag)
+        compare_packages(inputs, unpacked, tag)
+    compare_kernels(bits)
+    versions = {name: version(name) for name in ("ml_dtypes", "numpy", "torch", "amd-quark", "torchao")}
     save_file(goldens, HERE / "blocks.safetensors", metadata={"versions": json.dumps(versions)})
     (HERE / "blocks.safetensors").chmod(0o644)
     print(json.dumps({"versions": versions, "differences": summary}, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
