@@ -11,7 +11,7 @@ export const SettingProtocol = z.strictObject({
   weights_sha256: text("SHA-256 of the weight files, one after the other"),
   scheme: text("quantization scheme of the experts"),
   scale_rule: z.string().nullable().describe(
-    "rule by which scales of MX inputs are made on the fly: even or floor; null where no input is MX",
+    "rule by which scales of MX inputs are made on the fly: even, floor or rceil; null where no input is MX",
   ),
   converted_from: z.string().nullable().describe(
     "formats that the experts' weights are stored in and converted from while they are loaded; null where none are",

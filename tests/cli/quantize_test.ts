@@ -177,6 +177,8 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--scheme", "w_mxfp5", "--out", "x"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],
   [["--scheme", "mxfp4_fp8", "--out", "x"], /--scheme: AMD Quark's name; expected w_mxfp4_a_fp8/],
   [["--scheme", "bf16", "--out", "x"], /--scheme: expected a scheme that quantizes weights .* got "bf16"/],
+  [["--scheme", "w_mxfp4_a_mxfp8", "--out", "x"], /--scheme: expected w_mxfp4, which .* got "w_mxfp4_a_mxfp8"/],
+  [["--scheme", "w_mxfp4", "--layers", "1=w_mxfp4_a_mxfp8", "--out", "x"], /--layers: .* got "w_mxfp4_a_mxfp8"/],
   [["--scheme", "w_mxfp4_a_fp8", "--out", "x"], /--scheme w_mxfp4_a_fp8: static FP8 inputs need .* --calibrate FILE/],
   [["--scheme", "w_mxfp4", "--attention", "fp8", "--out", "x"], /--attention fp8: static FP8 .*self_attn\.q_proj/],
   [["--scheme", "w_mxfp4", "--layers", "1-2=fp8", "--out", "x"], /--layers 1-2=fp8: static FP8 .*layers\.1\.mlp/],

@@ -51,4 +51,15 @@ Deno.test("inspect, generate and logits name the scale rule", async () => {
   const out = `${dir.path}/logits.safetensors`;
   await inProcess(["logits", "--tokens", "1,2", "--scheme", "w_mxfp4_a_mxfp4", "--out", out]);
   assertEquals(ruleOf(openSafetensors(out).metadata.get("protocol")!), "even");
+  const asked = await inProcess([
+    "generate",
+    "--json",
+    "--raw",
+    "--max-tokens",
+    "1",
+    "--scheme",
+    "w_mxfp4_a_mxfp8",
+    TEXT,
+  ]);
+  assertEquals(JSON.parse(asked.stdout).protocol.scale_rule, "rceil");
 });
