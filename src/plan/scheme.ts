@@ -123,7 +123,9 @@ export function parseScheme(name: string, known: readonly string[] = SCHEME_NAME
   }
   const [, weight = "", input = ""] = /^w_(mxfp\d(?:_e\dm\d)?)_a_(.+)$/.exec(name) ?? [];
   if (isMxFormat(weight)) {
-    const inputs = MX_INPUTS[weight].filter((other) => other !== "bf16").map((other) => `a_${other}`);
+    const inputs = MX_INPUTS[weight].map((other) => `a_${other}`).filter((other) =>
+      known.includes(`w_${weight}_${other}`)
+    );
     throw InputError.saying(
       "wrong_value",
       { option: "scheme", value: printable(name) },

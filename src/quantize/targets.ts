@@ -17,8 +17,8 @@ import { nameOfInput, parseScheme, type Scheme, type SchemeName } from "../plan/
 import { option, words } from "../words.ts";
 
 /**
- * Schemes that a checkpoint can be quantized to. No config has a name for the rule by which MXFP8 inputs are scaled, and
- * whoever computes them is told so beside the checkpoint.
+ * Schemes that a checkpoint can be quantized to. No config has a name for the rule by which MXFP8 inputs are scaled:
+ * whoever computes them is told to beside the checkpoint.
  */
 export type TargetScheme = Exclude<SchemeName, "bf16" | "w_mxfp4_a_mxfp8">;
 

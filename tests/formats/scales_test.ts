@@ -45,7 +45,7 @@ Deno.test("scaleByte() by the rule `floor` is the power of two of the largest ma
   }
 });
 
-Deno.test("scaleByte() by `rceil` is the smallest scale by which the largest number of the format is no smaller", () => {
+Deno.test("scaleByte() by `rceil` is the smallest scale by which nothing saturates", () => {
   const float = new Float32Array(1), word = new Uint32Array(float.buffer);
   const numbers = function* (fractions: readonly number[]) {
     // Every bfloat16 number, and float32 numbers at both sides of the places where the scale grows.

@@ -115,8 +115,8 @@ impl<E: Element> Qdq<E> {
         }
     }
 
-    /// Scale bytes from which on all results are numbers of bf16, whose smallest is 2^-133, so that rounding to it would
-    /// change nothing; below 1 for all but FP8.
+    /// Scale bytes from which on all results are numbers of bf16, whose smallest is 2^-133, so that rounding to it
+    /// would change nothing; below 1 for all but FP8.
     const BF16_FROM: i32 = 127 - 133 - (E::MIN_EXPONENT - E::MANTISSA as i32);
 
     #[inline(always)]
