@@ -1,6 +1,6 @@
 /**
  * Counts blocks of normally distributed numbers that are not integers of few bits times a power of two: bf16 numbers
- * not of 16 bits, FP8 ones (e4m3) not of 7.
+ * not of 16 bits, FP8 ones (e4m3) not of 7, MXFP8 ones not of 16.
  *
  *     deno run bench/fit.ts
  */
@@ -8,6 +8,7 @@ import { roundToBf16 } from "../src/formats/bf16.ts";
 import { decodeRow } from "../src/formats/decode.ts";
 import { ELEMENTS } from "../src/formats/elements.ts";
 import { encodeFp8 } from "../src/formats/encode.ts";
+import { qdqMx } from "../src/formats/qdq.ts";
 
 const BLOCKS = 20_000;
 /** Standard deviation of what is rounded to FP8: far from its limits. */
@@ -23,9 +24,15 @@ const toFp8 = (numbers: readonly number[]): number[] => {
   const codes = encodeFp8(Float32Array.from(numbers, (number) => DEVIATION * number), 1, ELEMENTS.e4m3fn);
   return [...decodeRow("fp8_e4m3", codes, numbers.length, 1)];
 };
+const toMxfp8 = (numbers: readonly number[]): number[] => {
+  const row = Float32Array.from(numbers);
+  qdqMx(row, "e4m3fn", "rceil");
+  return [...row];
+};
 const KINDS = [
   { name: "bf16, 16 bits", bits: 15, round: (numbers: readonly number[]) => numbers.map(roundToBf16) },
   { name: "e4m3, 7 bits", bits: 6, round: toFp8 },
+  { name: "MXFP8, 16 bits", bits: 15, round: toMxfp8 },
 ];
 
 const share = (part: number, of: number) => `${(100 * part / of).toFixed(1)}%`;

@@ -21,7 +21,7 @@ import { PEAK_INSTRUCTIONS, peakLoop } from "./peak.ts";
 import { processorSeconds } from "./processor_seconds.ts";
 
 /** Numbers of `prepare`'s kinds in wasm/ABI.md. */
-const KINDS = { none: 0, e2m1: 1, e3m2: 2, e2m3: 3, fp8: 5 } as const;
+const KINDS = { none: 0, e2m1: 1, e3m2: 2, e2m3: 3, fp8: 5, mxfp8: 8 } as const;
 type Kind = keyof typeof KINDS;
 
 const options = parseArgs(Deno.args, {
@@ -30,7 +30,7 @@ const options = parseArgs(Deno.args, {
   default: {
     tokens: "64",
     weights: "mxfp4,bf16",
-    inputs: "none,e2m1,e2m3,e3m2,fp8",
+    inputs: "none,e2m1,e2m3,e3m2,mxfp8,fp8",
     rounds: "9",
     rows: "2880",
     shares: "1",
@@ -107,7 +107,18 @@ for (const weights of asked.weights) {
         for (const [i, { linear, prepare }] of builds.entries()) {
           // Another module may know of no packed rows.
           const packed = options.packed && i === 0, units = packed ? Math.ceil(tokens / 5) : tokens;
-          const prepared = [PREPARED, packed ? 0 : COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0];
+          const prepared = [
+            PREPARED,
+            packed ? 0 : COLS,
+            X,
+            COLS,
+            COLS,
+            KINDS[inputs],
+            inputs === "mxfp8" ? 2 : 0,
+            0,
+            1,
+            0,
+          ];
           words.set([...prepared, 0, 0, 0, tokens], DESCRIPTOR / 4);
           const preparing = processorSeconds(() => {
             for (let i = 0; i < PREPARATIONS; i++) prepare(DESCRIPTOR, 0, units, SCRATCH);

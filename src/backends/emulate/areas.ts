@@ -2,7 +2,7 @@
  * The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations.
  */
 import { BLOCK, blocksOf } from "../../formats/format.ts";
-import type { InputFormat } from "../../formats/input.ts";
+import type { InputFormat, MxInputElement } from "../../formats/input.ts";
 import { allLinears, type LinearSource, type ModelSource } from "../../checkpoint/source.ts";
 import type { OpenRequest, Tensor, TensorSpec } from "../../model/backend.ts";
 import type { ThreadAreas } from "./pool.ts";
@@ -73,18 +73,24 @@ const MANY_DIGIT_ROWS = 32;
 /** Input rows up to which the kernel `linear` multiplies bf16 weights best with rows that are not packed together. */
 export const BF16_ROWS = 24;
 
+/** {@linkcode rowsToFix} of MX inputs. */
+const MX_ROWS: Readonly<Record<MxInputElement, number>> = {
+  ...{ e2m1: MANY_DIGIT_ROWS, e2m3: MANY_DIGIT_ROWS },
+  ...{ e3m2: Infinity, e4m3fn: MANY_ROWS },
+};
+
 /**
  * Input rows a matrix, on average, below which fixed rows are made of its inputs.
  *
  * MXFP4 weights multiply quantized inputs faster so: of two digits, but for rare ones, any number of rows, where others
  * are floats; of one digit some rows. Inputs that are rounded to bf16 after a scale that is no power of two have too
- * many digits.
+ * many digits, and so has one of 100 blocks of MXFP8, by which most rows have some.
  *
  * @param isMxfp4 Whether the weights are MXFP4.
  */
 export function rowsToFix(isMxfp4: boolean, input: InputFormat): number {
-  if (!isMxfp4 || input.kind === "none" || input.kind === "fp8_token") return MANY_ROWS;
-  if (input.kind === "mx") return input.element === "e3m2" || input.element === "e4m3fn" ? Infinity : MANY_DIGIT_ROWS;
+  if (isMxfp4 && input.kind === "mx") return MX_ROWS[input.element];
+  if (!isMxfp4 || input.kind !== "fp8_static") return MANY_ROWS;
   return Number.isInteger(Math.log2(input.scale)) ? Infinity : MANY_ROWS;
 }
 
