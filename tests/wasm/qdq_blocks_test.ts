@@ -1,19 +1,16 @@
-/**
- * QDQ of the SIMD kernels against what AMD Quark and ml_dtypes leave of 131,072 blocks, and bit for bit against
- * src/formats.
- */
+/** QDQ of the SIMD kernels against the goldens of tests/goldens/quant, and bit for bit against src/formats. */
 import type { InputFormat } from "../../src/formats/input.ts";
 import { BLOCK } from "../../src/formats/format.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { assertEquals } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
-import { BLOCKS, blocks, canonical, sha256, TOKEN_BLOCKS, tokenRows } from "../formats/blocks.ts";
+import { BLOCKS, blocks, canonical, HALVES, halves, sha256, TOKEN_BLOCKS, tokenRows } from "../formats/blocks.ts";
 import { everyNth } from "../soak.ts";
 import { INPUTS } from "./inputs.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
 
 const goldens = readGolden("quant/blocks.safetensors");
-const numbers = new Float32Array(blocks().buffer);
+const numbers = new Float32Array(blocks().buffer), halfNumbers = new Float32Array(halves().buffer);
 
 /** Rows of 32 blocks: the scale of MX blocks is a block's own, whatever the row. */
 const WIDTH = 32 * BLOCK;
@@ -21,11 +18,20 @@ const rowsOf = (all: Float32Array, width: number) =>
   Array.from({ length: all.length / width }, (_, r) => all.subarray(r * width, (r + 1) * width));
 
 type Words = readonly (number | F32)[];
+type Case = readonly [golden: string, InputFormat, Words, rows: readonly Float32Array[]];
+
+/** Both sets of blocks in an MX format. */
+function mxCases(input: InputFormat & { kind: "mx" }, words: Words): Case[] {
+  const golden = `${input.element}.${input.rule}`;
+  return [
+    [golden, input, words, rowsOf(numbers, WIDTH)],
+    [`halves.${golden}`, input, words, rowsOf(halfNumbers, WIDTH)],
+  ];
+}
+
 /** Name of the golden, the input format, its words in a descriptor, and rows. */
-const CASES: (readonly [golden: string, InputFormat, Words, rows: readonly Float32Array[]])[] = [
-  ...INPUTS.flatMap(([, input, words]) =>
-    input.kind === "mx" ? [[`${input.element}.${input.rule}`, input, words, rowsOf(numbers, WIDTH)] as const] : []
-  ),
+const CASES: Case[] = [
+  ...INPUTS.flatMap(([, input, words]) => input.kind === "mx" ? mxCases(input, words) : []),
   // Outside a soak half of the scales.
   ...everyNth(
     2,
@@ -40,7 +46,8 @@ const CASES: (readonly [golden: string, InputFormat, Words, rows: readonly Float
 const MEBIBYTES = 2 * Math.ceil(4 * BLOCKS * BLOCK / 2 ** 20) + 4;
 
 for (const [golden, input, words, rows] of CASES) {
-  Deno.test(`qdq() of the kernels equals the goldens of ${BLOCKS} blocks (${golden})`, async () => {
+  const count = golden.startsWith("halves.") ? HALVES : BLOCKS;
+  Deno.test(`qdq() of the kernels equals the goldens of ${count} blocks (${golden})`, async () => {
     const width = rows[0]!.length;
     assertEquals(width, golden === "fp8_token" ? TOKEN_BLOCKS * BLOCK : WIDTH);
     const machine = new Machine(MEBIBYTES);

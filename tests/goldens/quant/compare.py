@@ -119,6 +119,16 @@ def compare_kernels(bits: np.ndarray) -> None:
     report("e2m1 even, Quark's default kernel, NaN in the block", golden, other, bits, is_bf16 & ~number)
 
 
+def check_reciprocal() -> None:
+    """FlashInfer's kernel multiplies by a reciprocal of 448: by the nearest one bf16 maxima get the scale of rceil."""
+    amax = (np.arange(1, 0x7F80, dtype=np.uint32) << 16).view(np.float32)
+    product = (amax * np.float32(1 / 448)).view(np.uint32)
+    up = (product >> 23) + ((product & 0x7FFFFF) != 0)
+    normal = product >= 1 << 23
+    expected = shared_exponents(amax, "e4m3fn", "rceil") + 127
+    must_agree("scales by the reciprocal of 448", up[:, None], expected[:, None], normal)
+
+
 def compare_packages(bits: np.ndarray, unpacked: Path, tag: str) -> None:
     """torchao in every format and rule, and the MXFP8 of other packages."""
     x = bits.view(np.float32)

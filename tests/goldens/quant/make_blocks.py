@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from compare import compare_kernels, compare_packages, compare_quark, must_agree, report, summary
+from compare import check_reciprocal, compare_kernels, compare_packages, compare_quark, must_agree, report, summary
 from generator import BLOCK, SAMPLE, blocks, halves
 from mx_blocks import MX, canonical, mx_goldens, sha256
 from quark.torch.kernel.hw_emulation.hw_emulation_interface import (
@@ -130,6 +130,7 @@ def main(unpacked: Path) -> None:
             compare_quark(inputs, name, tag)
         compare_packages(inputs, unpacked, tag)
     compare_kernels(bits)
+    check_reciprocal()
     versions = {name: version(name) for name in ("ml_dtypes", "numpy", "torch", "amd-quark", "torchao")}
     save_file(goldens, HERE / "blocks.safetensors", metadata={"versions": json.dumps(versions)})
     (HERE / "blocks.safetensors").chmod(0o644)

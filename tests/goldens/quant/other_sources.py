@@ -2,8 +2,8 @@
 What other packages leave of blocks of 32 numbers in MX formats: torchao, vLLM, FlashInfer, and Quark's A8W4 quantizer.
 
 Each function takes float32 [blocks, 32] and returns scale bytes (uint8 [blocks]) and results (float32 [blocks, 32]).
-vLLM's and FlashInfer's functions are plain torch, but their packages have much else to import: single functions are read
-out of files.
+vLLM's and FlashInfer's functions are plain torch, but their packages have much else to import: single functions are
+read out of files.
 """
 
 import ast
