@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { type Choices, DEFAULTS, USED_BY, uses } from "../session/setting.ts";
 import { closest } from "./closest.ts";
 import type { COMPARE } from "./compare_options.ts";
-import { schemeName } from "./eval/options.ts";
+import { schemeName } from "./scheme_name.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { type OptionValues, withGiven } from "./options.ts";
 import { BACKEND_CHOICES, BACKEND_OPTIONS, type BackendChoices, backendChoices, refuseUnused } from "./settings.ts";

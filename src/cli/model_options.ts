@@ -1,10 +1,10 @@
 /** Options that several commands share: which model, and how to compute. */
 import { BACKENDS, DEFAULTS } from "../session/setting.ts";
-import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { FP8_SCALES } from "../plan/static_scales.ts";
 import { z } from "zod";
 import { MAX_DEVICE, MAX_THREADS } from "../session/setting.ts";
 import { choice, integer, type Option, option, type OptionTable, repeated, text } from "./options.ts";
+import { schemeName } from "./scheme_name.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
 export const MAX_CHUNK = 4096;
@@ -59,7 +59,7 @@ export const PARALLEL_OPTIONS = {
 export const FORMAT_OPTIONS = {
   scheme: option(
     "NAME",
-    choice(...SCHEME_NAMES).optional(),
+    schemeName().optional(),
     "quantization scheme of the experts, for instance w_mxfp6_e3m2_a_fp8: what their inputs go through, and weights, " +
       "which are converted while they are loaded where they are stored otherwise",
   ),

@@ -3,9 +3,9 @@ import { z } from "zod";
 import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { isTarget, type LayerScheme, type TargetScheme } from "../quantize/targets.ts";
 import { CALIBRATION_TOKENS } from "./calibration_text.ts";
-import { schemeName } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, FORMAT_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { type CommandSpec, integer, ofPart, option, sayingGot, text } from "./options.ts";
+import { schemeName } from "./scheme_name.ts";
 import { shardSize } from "./shard_size.ts";
 
 /** Most layers that an entry of `--layers` may name; the model has fewer. */

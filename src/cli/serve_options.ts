@@ -1,9 +1,9 @@
 /** The options of `mxoss serve`. */
 import { z } from "zod";
-import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { DATE_OPTION } from "./date_option.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { choice, type CommandSpec, integer, option, repeated, text } from "./options.ts";
+import { schemeNameOr } from "./scheme_name.ts";
 
 /** What `--scheme` calls the checkpoint's own formats. */
 export const STORED = "stored";
@@ -31,7 +31,7 @@ const OPTIONS = {
   ),
   scheme: repeated(
     "NAME",
-    choice(STORED, ...SCHEME_NAMES),
+    schemeNameOr(STORED),
     `serve the model in this scheme, as MODEL@NAME; ${STORED}: as the checkpoint is, as MODEL (the default)`,
   ),
   host: option(

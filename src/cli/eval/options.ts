@@ -4,24 +4,11 @@ import { LAYERED } from "../../eval/compare_all.ts";
 import type { Amount } from "../../eval/prediction_run.ts";
 import { type Bandwidth, DEVICE_BANDWIDTHS } from "../../eval/cost.ts";
 import { PROMPT_FORMATS } from "../../eval/prompts.ts";
-import { InputError } from "../../errors.ts";
-import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
 import { SHARD_OPTION } from "./shard.ts";
-import { withItems, withWords } from "../values.ts";
-import { COMMAND_LINE } from "../spelling.ts";
+import { schemeName } from "../scheme_name.ts";
+import { withItems } from "../values.ts";
 import { COMPUTE_OPTIONS, MODELS_OPTION } from "../model_options.ts";
-import {
-  choice,
-  type CommandSpec,
-  decimal,
-  integer,
-  ofPart,
-  type Option,
-  option,
-  sayingGot,
-  text,
-  toggle,
-} from "../options.ts";
+import { choice, type CommandSpec, decimal, integer, ofPart, type Option, option, text, toggle } from "../options.ts";
 
 /**
  * Tokens of a reply at most, where `--max-tokens` is not given: lm-eval's limit of a completion, and room for reasoning
@@ -62,25 +49,6 @@ export function list<T>(item: z.ZodType<T, string>) {
     return values as readonly T[];
   });
   return withItems(schema, item);
-}
-
-/**
- * Schema of the name of a quantization scheme; names that other tools use are explained.
- *
- * @param known Names that a refusal lists. The name of another scheme is taken: its user refuses it, and says why.
- */
-export function schemeName(known: readonly string[] = SCHEME_NAMES) {
-  const schema = z.string().transform((name, context): SchemeName => {
-    try {
-      return parseScheme(name, known).name;
-    } catch (thrown) {
-      if (!(thrown instanceof InputError)) throw thrown;
-      const message = thrown.complaint(COMMAND_LINE);
-      context.addIssue(thrown.got === null ? { code: "custom", message } : sayingGot(message));
-      return z.NEVER;
-    }
-  });
-  return withWords(schema, known);
 }
 
 /** Schema of a relative error. */
