@@ -36,6 +36,16 @@ def qdq_mxfp6(x, e3m2):
     return (torch.round(y / step) * step * scale).reshape(shape)
 
 
+def qdq_mxfp8(x):
+    """FP8 e4m3 in blocks of 32 with the smallest power-of-two scale by which no number exceeds 448 = 0.875 * 2^9."""
+    shape = x.shape
+    x = x.float().reshape(*shape[:-1], -1, 32)
+    significand, exponent = torch.frexp(x.abs().amax(-1, keepdim=True))
+    exponent = exponent - 9 + (significand > 0.875)
+    scale = torch.exp2(exponent.clamp(-127, 127).float())
+    return ((x / scale).clamp(-448, 448).to(torch.float8_e4m3fn).float() * scale).reshape(shape)
+
+
 def qdq_fp8(x, scale):
     return (x.float() / scale).clamp(-448, 448).to(torch.float8_e4m3fn).float() * scale
 
