@@ -159,6 +159,7 @@ const GOLDEN_SETTINGS: readonly (readonly [name: string, choices: Partial<Choice
   ["w_mxfp4_a_mxfp4", { scheme: "w_mxfp4_a_mxfp4" }],
   ["w_mxfp4_a_mxfp6_e3m2", { scheme: "w_mxfp4_a_mxfp6_e3m2" }],
   ["w_mxfp4_a_mxfp6_e2m3", { scheme: "w_mxfp4_a_mxfp6_e2m3" }],
+  ["w_mxfp4_a_mxfp8", { scheme: "w_mxfp4_a_mxfp8" }],
   ["w_mxfp4_a_fp8", { scheme: "w_mxfp4_a_fp8" }],
   ["w_mxfp4.kv_fp8", { kvCacheDtype: "fp8" }],
 ];
