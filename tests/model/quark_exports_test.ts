@@ -22,6 +22,8 @@ const COMPUTED: Readonly<Record<string, string>> = {
   mxfp6_e2m3: "w_mxfp6_e2m3_a_mxfp6_e2m3",
   mxfp4_mxfp6_e2m3: "w_mxfp4_a_mxfp6_e2m3",
   mxfp4_mxfp6_e3m2: "w_mxfp4_a_mxfp6_e3m2",
+  mxfp4_mxfp8: "w_mxfp4_a_mxfp8",
+  mxfp4_mxfp8_floor: "w_mxfp4_a_mxfp8",
   mxfp4_floor: "w_mxfp4_a_mxfp4",
   mxfp4_fp8: "w_mxfp4_a_fp8 with own scales",
   fp8: "fp8 with own scales",
