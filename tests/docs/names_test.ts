@@ -35,7 +35,7 @@ const OTHER_FILES: ReadonlySet<string> = new Set([
 const OTHER_NAMES: ReadonlySet<string> = new Set([
   ...["CLOCK_THREAD_CPUTIME_ID", "clock_gettime", "MADV_COLLAPSE", "LD_PRELOAD", "NODE_OPTIONS", "DENO_V8_FLAGS"],
   ...["ComputeCache", "DefaultWorker", "OPENAI_BASE_URL", "hosted_vllm", "is_chat_model", "model_info"],
-  ...["is_function_calling_model", "supportsStructuredOutputs"],
+  ...["is_function_calling_model", "supportsStructuredOutputs", "flashinfer_trtllm_afp8"],
   ...["combinedNorm", "mxfp6_e4m1"],
 ]);
 
