@@ -13,10 +13,10 @@ MX_ENTRY(quantize, 256)(u8 *codes, i32 code_stride, u8 *block_scales, i32 scale_
     // The norm alone is prepared here; a thread holds four of a block's numbers.
     MxInput plain = in;
     plain.kind = MX_NONE;
-    const i32 rule = in.rule;
+    const MxGrid grid = mx_grid_of(MX_E2M1);
+    const MxScaling scaling = mx_scaling_of(grid, in.rule);
     mx_prepare_row(plain, row, width, [=](i32 c, f32x4 v) {
-      const i32 e = mx_block_exponent4(v, MX_E2M1, rule);
-      const MxGrid grid = mx_grid_of(MX_E2M1);
+      const i32 e = mx_block_exponent4(v, grid, scaling);
       u32 packed = 0;
       MX_UNROLL
       for (i32 k = 0; k < 4; k++) packed |= mx_fp4_code(mx_to_grid(v[k] * mx_exp2i(-e), grid)) << (4 * k);
@@ -24,6 +24,8 @@ MX_ENTRY(quantize, 256)(u8 *codes, i32 code_stride, u8 *block_scales, i32 scale_
       if ((c & 31) == 0) scales[c / 32] = (u8)(e + 127);
     });
   } else {
+    // The instructions take no other kind's codes.
+    if (!mx_keeps_codes(in.kind)) __builtin_trap();
     const f32 scale = mx_prepare_row(in, row, width, [=](i32 c, f32x4 v) {
       *(MX_GLOBAL u32 *)(to + c) = mx_fp8_code(v.x) | mx_fp8_code(v.y) << 8 | mx_fp8_code(v.z) << 16 | mx_fp8_code(v.w) << 24;
     });

@@ -32,7 +32,7 @@ const NOTES: { readonly [S in StructType]: { readonly [M in keyof (typeof STRUCT
     xRows: "output row i reads x row x_rows[i]; null: row i",
     norm: "RMSNorm weight [cols], applied first; null: none",
     kind: "QDQ kind, below",
-    rule: "0 even, 1 floor (MX kinds)",
+    rule: "0 even, 1 floor, 2 rceil (MX kinds)",
     scale: "fp8 static scale",
     round: "rounding of the norm's result and of dequantized fp8",
   },

@@ -3,7 +3,24 @@
 #include "numerics.h"
 
 // Input kinds of MxInput.kind.
-enum { MX_NONE = 0, MX_E2M1 = 1, MX_E3M2 = 2, MX_E2M3 = 3, MX_FP8_STATIC = 4, MX_FP8_ROW = 5, MX_FP8_STATIC_CODES = 6, MX_FP8_ROW_CODES = 7 };
+enum {
+  MX_NONE = 0,
+  MX_E2M1 = 1,
+  MX_E3M2 = 2,
+  MX_E2M3 = 3,
+  MX_FP8_STATIC = 4,
+  MX_FP8_ROW = 5,
+  MX_FP8_STATIC_CODES = 6,
+  MX_FP8_ROW_CODES = 7,
+  MX_E4M3 = 8
+};
+// Scale rules of MX blocks: MxInput.rule.
+enum { MX_EVEN = 0, MX_FLOOR = 1, MX_RCEIL = 2 };
+
+// Of kinds that are not MX_NONE: whether blocks of 32 columns have a scale each.
+MX_DEVICE bool mx_has_blocks(i32 kind) { return kind < MX_FP8_STATIC || kind == MX_E4M3; }
+// Whether FP8 codes' values stay without their scale, which multiplies the sum.
+MX_DEVICE bool mx_keeps_codes(i32 kind) { return kind == MX_FP8_STATIC_CODES || kind == MX_FP8_ROW_CODES; }
 
 // A small float format: fraction bits, exponent of the smallest normal number, largest number.
 struct MxGrid {
@@ -44,14 +61,24 @@ MX_DEVICE f32 mx_fp8_value(u32 code) {
   return mx_float(mx_bits(a) | ((code & 0x80u) << 24));
 }
 
-// The power of two that an MX block with largest magnitude `amax` (as bits) is divided by. Rounding that overflows the exponent (and
-// infinity) takes the largest scale, 2^127.
-MX_DEVICE i32 mx_block_exponent(u32 amax, i32 kind, i32 rule) {
-  const i32 mantissa = kind == MX_E2M1 ? 1 : (kind == MX_E3M2 ? 2 : 3);
-  const i32 largest = kind == MX_E3M2 ? 4 : 2;
-  if (rule == 0) amax += 1u << (22 - mantissa);
-  const i32 field = (i32)(amax >> 23);
-  return field >= 255 ? 127 : mx_max(field - largest, 0) - 127;
+// How the scale of an MX block follows from the bits of its largest magnitude.
+struct MxScaling {
+  // Added before the power of two is taken. MX_EVEN: half of the grid's last fraction bit; MX_RCEIL: what carries where the fraction is
+  // larger than that of the grid's largest number.
+  u32 carry;
+  // Sums from which on the scale is the largest, 2^127: those of infinity, and of rounding to even that overflows the exponent.
+  u32 limit;
+};
+MX_DEVICE MxScaling mx_scaling_of(const MxGrid &grid, i32 rule) {
+  const u32 max = mx_bits(grid.max), above = rule == MX_RCEIL ? 0x7fffffu - (max & 0x7fffffu) : 0u;
+  return MxScaling{rule == MX_EVEN ? 1u << (22 - grid.mantissa) : above, 0x7f800000u + above};
+}
+
+// The power of two that an MX block with largest magnitude `amax` (as bits) is divided by: that of the sum over that of the grid's largest
+// number.
+MX_DEVICE i32 mx_block_exponent(u32 amax, const MxGrid &grid, const MxScaling &scaling) {
+  const u32 sum = amax + scaling.carry;
+  return sum >= scaling.limit ? 127 : mx_max((i32)(sum >> 23) - (i32)(mx_bits(grid.max) >> 23), -127);
 }
 
 MX_DEVICE u32 mx_magnitude(f32 v) { return mx_bits(v) & 0x7fffffffu; }
@@ -67,11 +94,11 @@ MX_DEVICE f32 mx_row_scale(f32 amax) {
 
 // The exponent of the block of 32 that four numbers of eight neighbouring threads make (all threads of the group must call). 128 stands
 // for NaN: a block with a NaN is NaN throughout.
-MX_DEVICE i32 mx_block_exponent4(f32x4 v, i32 kind, i32 rule) {
+MX_DEVICE i32 mx_block_exponent4(f32x4 v, const MxGrid &grid, const MxScaling &scaling) {
   u32 amax = mx_magnitude(v);
   MX_UNROLL
   for (i32 mask = 1; mask < 8; mask <<= 1) amax = mx_max(amax, mx_shuffle_xor(amax, mask));
-  return amax > 0x7f800000u ? 128 : mx_block_exponent(amax, kind, rule);
+  return amax > 0x7f800000u ? 128 : mx_block_exponent(amax, grid, scaling);
 }
 
 // Code of a number that lies on the e2m1 grid; NaN gives 0 (its block's scale says NaN).
@@ -84,21 +111,22 @@ MX_DEVICE u32 mx_fp4_code(f32 q) {
 
 // QDQ of four numbers. For MX kinds they are a quarter of a quarter of a block of 32 that lies in eight neighbouring threads (all threads of
 // the group must call); for FP8 kinds `scale` is the static or the row's scale.
-MX_DEVICE f32x4 mx_qdq(f32x4 v, i32 kind, i32 rule, f32 scale, i32 round) {
+MX_DEVICE f32x4 mx_qdq(f32x4 v, i32 kind, const MxScaling &scaling, f32 scale, i32 round) {
   const MxGrid grid = mx_grid_of(kind);
+  const bool blocks = mx_has_blocks(kind);
   f32 back = scale;
-  if (kind < MX_FP8_STATIC) {
-    const i32 e = mx_block_exponent4(v, kind, rule);
+  if (blocks) {
+    const i32 e = mx_block_exponent4(v, grid, scaling);
     back = e == 128 ? mx_float(0x7fc00000u) : mx_exp2i(e);
     v = v * mx_exp2i(-e);
   } else {
     v = v / f32x4{scale, scale, scale, scale};
-    if (kind >= MX_FP8_STATIC_CODES) back = 1.0f;
+    if (mx_keeps_codes(kind)) back = 1.0f;
   }
   MX_UNROLL
   for (i32 i = 0; i < 4; i++) {
     f32 q = mx_to_grid(v[i], grid) * back;
-    v[i] = kind < MX_FP8_STATIC ? q : mx_round_if(q, round);
+    v[i] = blocks ? q : mx_round_if(q, round);
   }
   return v;
 }

@@ -139,7 +139,7 @@ template <class Put> MX_DEVICE f32 mx_prepare_row(const MxInput &in, i64 row_ind
     mx_prepare_plain(in, row_index, cols, put);
     return 1.0f;
   }
-  if (in.kind < MX_NONE || in.kind > MX_FP8_ROW_CODES) __builtin_trap();
+  if (in.kind < MX_NONE || in.kind > MX_E4M3) __builtin_trap();
   MxRow row(in, row_index, cols);
   const bool works = mx_thread() < mx_vector_threads;
   const i32 padded = mx_round_up(cols, 32);
@@ -153,16 +153,17 @@ template <class Put> MX_DEVICE f32 mx_prepare_row(const MxInput &in, i64 row_ind
     }
     scale = mx_row_scale(mx_float(mx_block_max(amax)));
   }
+  const MxScaling scaling = mx_scaling_of(mx_grid_of(in.kind), in.rule);
   // Whole groups stay together in this loop: a block of 32 columns is shared by eight threads.
   if (works) {
     for (i32 first = 0; first < padded; first += 4 * mx_vector_threads) {
       i32 c = first + 4 * mx_thread();
       f32x4 v = c < cols ? row.at(c) : f32x4{0, 0, 0, 0};
-      if (in.kind != MX_NONE) v = mx_qdq(v, in.kind, in.rule, scale, in.round);
+      if (in.kind != MX_NONE) v = mx_qdq(v, in.kind, scaling, scale, in.round);
       if (c < padded) put(c, v);
     }
   }
-  return in.kind >= MX_FP8_STATIC_CODES ? scale : 1.0f;
+  return mx_keeps_codes(in.kind) ? scale : 1.0f;
 }
 
 // A staged row has 16 bytes of padding after every 32 columns, so that neighbouring threads, which read units of 4, 8, 16 or 32 columns

@@ -122,6 +122,11 @@ const BUGS: readonly (readonly [bug: string, open: Opener, cases: string])[] = [
     requantized((i) => i.kind === "mx" ? { ...i, rule: "floor" } : i),
     "QDQ of mx e2m1 even",
   ],
+  [
+    "`even` instead of `rceil`",
+    requantized((i) => i.kind === "mx" ? { ...i, rule: "even" } : i),
+    "QDQ of mx e4m3fn rceil",
+  ],
   ["no QDQ", requantized(() => ({ kind: "none" })), "QDQ of fp8_token"],
   [
     "a static scale halved",

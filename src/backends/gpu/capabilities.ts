@@ -68,7 +68,7 @@ export function choices(arch: string, compiled: CompiledKernels): readonly Choic
   return SCHEMES.map((scheme) => {
     const { name, weight, input, element } = scheme;
     if (weight === "bf16") return { scheme: name, native: matrix, how: product };
-    // What the scaled instructions take: FP4 weights with FP4 or FP8 inputs.
+    // What the kernels with scaled instructions take: FP4 weights with FP4 blocks, or FP8 codes without blocks' scales.
     const fits = weight === "mxfp4" && (element === "e2m1" || input === "fp8_static");
     if (fits && mx && compiled.scaled(scheme)) return { scheme: name, native: true, how: "scaled MFMA" };
     const quantized = input === "none"

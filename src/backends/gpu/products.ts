@@ -264,7 +264,7 @@ function constantsOf(swiglu: Swiglu): { readonly swiglu: boolean; readonly alpha
 
 /**
  * The kernel that takes a linear's codes and its input's as they are, whether or not there is one; null for other
- * formats.
+ * formats, MX blocks of FP6 and FP8 among them.
  */
 export function scaledEntry({ format, input }: GpuLinear): string | null {
   if (format !== "mxfp4") return null;

@@ -56,6 +56,7 @@ interface ExpertSpec {
   /** Choices of a token; two unless said otherwise. */
   readonly topK?: number;
   readonly kind: number;
+  readonly rule?: number;
 }
 
 interface UpSpec extends ExpertSpec {
@@ -77,6 +78,7 @@ function choices(r: Random, n: number, topK: number): Int32Array {
 
 function upCase(seed: number, s: UpSpec): KernelCase {
   const r = new Random(seed),
+    rule = s.rule ?? 0,
     one = s.suffix === "_one",
     rows = one ? 248 : 38,
     topK = s.topK ?? TOP_K,
@@ -95,14 +97,15 @@ function upCase(seed: number, s: UpSpec): KernelCase {
       lds: ldsOf(entry, cols),
       arguments: [
         pointer(expertArray(experts)),
-        inputStruct({ x: input(x), stride: cols, kind: s.kind, scale, round: s.round }).argument(),
+        inputStruct({ x: input(x), stride: cols, kind: s.kind, rule, scale, round: s.round }).argument(),
         ...[pointer(input(ids)), i32(FIRST), i32(COUNT), i32(topK), pointer(out), i32(width)],
         ...[i32(s.round), i32(s.swiglu), f32(ALPHA), f32(LIMIT), i32(rows), i32(cols), ...(one ? [] : [i32(s.n)])],
       ],
     },
     check: () => {
       const products = Array.from(ids, (id, slot) => {
-        const expert = experts[id - FIRST], p = prepare(xs[Math.floor(slot / topK)]!, s.kind, 0, scale, s.round);
+        const expert = experts[id - FIRST],
+          p = prepare(xs[Math.floor(slot / topK)]!, s.kind, rule, scale, s.round);
         return expert ? product(expert, p.values, p.scale) : null;
       });
       return worstOfSlots(floats(out), products, s);
@@ -143,6 +146,7 @@ export const ALONE = [pointer(null), pointer(null), i32(0), i32(1), pointer(null
 
 function downCase(seed: number, s: DownSpec): KernelCase {
   const r = new Random(seed),
+    rule = s.rule ?? 0,
     one = s.suffix === "_one",
     rows = one ? 104 : 37,
     topK = s.topK ?? TOP_K,
@@ -174,7 +178,7 @@ function downCase(seed: number, s: DownSpec): KernelCase {
       lds: one ? ldsOf(entry, teamsOf(cols) * cols) : (s.combine ? topK : 1) * ldsOf(entry, cols),
       arguments: [
         pointer(expertArray(experts)),
-        inputStruct({ x: input(x), stride: cols, kind: s.kind, scale, round }).argument(),
+        inputStruct({ x: input(x), stride: cols, kind: s.kind, rule, scale, round }).argument(),
         ...[...common, pointer(out), i32(stride), ...(s.combine ? [i32(round), i32(s.combine.accumulate)] : [])],
         ...(one ? beside?.arguments ?? ALONE : []),
         ...[i32(rows), i32(cols), ...(one ? [] : [i32(s.n)])],
@@ -183,7 +187,7 @@ function downCase(seed: number, s: DownSpec): KernelCase {
     check: () => {
       const got = rowsOf(floats(out), stride, rows);
       const ys = xs.map((row, slot) => {
-        const e = ids[slot]! - FIRST, p = prepare(row, s.kind, 0, scale, round);
+        const e = ids[slot]! - FIRST, p = prepare(row, s.kind, rule, scale, round);
         return e < 0 || e >= COUNT ? new Float64Array(rows) : product(experts[e]!, p.values, p.scale);
       });
       if (!s.combine) return near(got, ys.flatMap((y) => [...y]), 0);
@@ -221,6 +225,9 @@ export function* expertCases(): Generator<KernelCase> {
       combine: { round: 0, accumulate: 0 },
     });
   }
+  // Inputs in MXFP8.
+  yield upCase(seed++, { format: "mxfp4", n: 2, round: 1, swiglu: 1, kind: 8, rule: 2 });
+  yield downCase(seed++, { format: "mxfp4", n: 2, kind: 8, rule: 2, combine: { round: 1, accumulate: 1 } });
   // A cut step of four blocks for one warp; several rounds of steps for each of four, the last one cut.
   for (const cols of [96, 1504]) {
     const mma = { format: "mxfp4", suffix: "_mma", cols } as const;
@@ -229,6 +236,7 @@ export function* expertCases(): Generator<KernelCase> {
     yield upCase(seed++, { ...mma, n: 1, round: 1, swiglu: 0, kind: 4 });
     yield downCase(seed++, { ...mma, n: 2, kind: 0, combine: { round: 1, accumulate: 1 } });
     yield downCase(seed++, { ...mma, n: 3, kind: 2, combine: { round: 0, accumulate: 0 } });
+    yield upCase(seed++, { ...mma, n: 2, round: 1, swiglu: 1, kind: 8, rule: 2 });
   }
   // Of one token: experts that other ranks have; warps with a part of their columns, or none; more units of rows than
   // places, and fewer; of the second one, two and four teams, and rows whose scales begin within words.

@@ -1,5 +1,6 @@
 /** Inputs of linears after norm and QDQ, by the reference implementation. */
-import type { InputFormat } from "../../formats/input.ts";
+import type { ScaleRule } from "../../formats/format.ts";
+import { type InputFormat, isFp8, type MxInputElement } from "../../formats/input.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { qdqRow, quantizeFp8 } from "../../formats/qdq.ts";
 
@@ -13,21 +14,26 @@ export const KINDS = [
   "fp8 token",
   "fp8 static codes",
   "fp8 token codes",
+  "e4m3fn",
 ] as const;
 
+/** Kinds of MX blocks. */
+export const MX_KINDS: readonly number[] = [1, 2, 3, 8];
+
+/** Scale rules of kernels/ABI.md by number. */
+export const RULES: readonly ScaleRule[] = ["even", "floor", "rceil"];
+
 /** The format that a kind stands for. */
-function inputFormat(kind: number, rule: number, scale: number): InputFormat {
+export function inputFormat(kind: number, rule: number, scale: number): InputFormat {
   if (kind === 0) return { kind: "none" };
-  if (kind <= 3) {
-    return { kind: "mx", element: KINDS[kind] as "e2m1" | "e3m2" | "e2m3", rule: rule === 0 ? "even" : "floor" };
-  }
+  if (MX_KINDS.includes(kind)) return { kind: "mx", element: KINDS[kind] as MxInputElement, rule: RULES[rule]! };
   return kind === 4 || kind === 6 ? { kind: "fp8_static", scale } : { kind: "fp8_token" };
 }
 
 /** A row after QDQ, and what multiplies sums with it. */
 export function prepare(row: Float32Array, kind: number, rule: number, scale: number, round: number) {
   const format = inputFormat(kind, rule, scale);
-  if (kind >= 6 && (format.kind === "fp8_static" || format.kind === "fp8_token")) return quantizeFp8(row, format);
+  if ((kind === 6 || kind === 7) && isFp8(format)) return quantizeFp8(row, format);
   return { values: qdqRow(row, format, round === 1), scale: 1 };
 }
 

@@ -3,7 +3,7 @@ import { roundToBf16 } from "../../formats/bf16.ts";
 import { type KernelCase, near, worstOf } from "./check.ts";
 import { floats, i32, inout, input, type Job, output } from "./job.ts";
 import { groupStruct, inputStruct } from "./structs.ts";
-import { normRow, prepare } from "./inputs.ts";
+import { KINDS, normRow, prepare } from "./inputs.ts";
 import { type KernelFormat, type LinearOptions, product, Random, randomLinear } from "./random.ts";
 import { ldsOf, traitsOf } from "./traits.ts";
 import { rowsOf } from "./rows.ts";
@@ -18,6 +18,7 @@ export interface LinearSpec {
   readonly n: number;
   readonly round: number;
   readonly kind?: number;
+  readonly rule?: number;
   readonly norm?: boolean;
   readonly accumulate?: boolean;
   readonly gather?: boolean;
@@ -29,7 +30,7 @@ export interface LinearSpec {
 /** A launch of `linear_*` with random data. */
 function linearCase(seed: number, s: LinearSpec): KernelCase {
   const r = new Random(seed), entry = `linear_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
-  const kind = s.kind ?? 0, xScale = Math.fround(0.02), stride = Math.ceil(s.cols / 4) * 4 + 8;
+  const kind = s.kind ?? 0, rule = s.rule ?? 0, xScale = Math.fround(0.02), stride = Math.ceil(s.cols / 4) * 4 + 8;
   const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, s.options));
   const xs = Array.from({ length: s.n }, () => r.row(s.cols, true));
   const order = xs.map((_, i) => s.gather ? s.n - 1 - i : i);
@@ -50,7 +51,7 @@ function linearCase(seed: number, s: LinearSpec): KernelCase {
     arguments: [
       groupStruct(linears.map((l) => l.fields), outs).argument(),
       inputStruct({
-        ...{ x: input(x), stride, kind, scale: xScale, round: s.round },
+        ...{ x: input(x), stride, kind, rule, scale: xScale, round: s.round },
         ...(s.gather ? { rows: input(Int32Array.from(order)) } : {}),
         ...(weight ? { norm: input(weight), normFormat: 1, eps: 1e-5 } : {}),
       }).argument(),
@@ -60,6 +61,7 @@ function linearCase(seed: number, s: LinearSpec): KernelCase {
   return {
     name: [
       ...[entry, `${s.rows.join("+")}x${s.cols}`, `n ${s.n}`, `round ${s.round}`, `kind ${kind}`],
+      ...(rule ? [`rule ${rule}`] : []),
       ...(["norm", "accumulate", "gather", "persistent"] as const).filter((flag) => s[flag]),
       ...Object.keys(s.options ?? {}),
     ].join(" "),
@@ -67,7 +69,7 @@ function linearCase(seed: number, s: LinearSpec): KernelCase {
     check: () => {
       const prepared = xs.map((row) => {
         const normed = weight ? normRow(row, weight, Math.fround(1e-5), s.round) : row;
-        return prepare(normed, kind, 0, xScale, s.round);
+        return prepare(normed, kind, rule, xScale, s.round);
       });
       return worstOf(...linears.map((linear, g) => {
         const rows = s.rows[g]!, got = rowsOf(floats(outs[g]!.to), rows + 5, rows);
@@ -116,15 +118,16 @@ export function* linearCases(): Generator<KernelCase> {
       options: format === "f32" ? { gap: 4 } : { gap: 2 },
     });
   }
-  for (let kind = 1; kind <= 7; kind++) {
-    yield linearCase(seed++, { format: "mxfp4", rows: [20], cols: 160, n: 1, round: kind & 1, kind, norm: kind === 2 });
+  for (let kind = 1; kind < KINDS.length; kind++) {
+    const rule = kind === 8 ? 2 : 0, vector = { format: "mxfp4", rows: [20], cols: 160, n: 1 } as const;
+    yield linearCase(seed++, { ...vector, round: kind & 1, kind, rule, norm: kind === 2 });
     yield linearCase(seed++, {
       format: "fp8",
       rows: [12],
       cols: 96,
       n: 2,
       round: 0,
-      kind,
+      ...{ kind, rule },
       options: { rowScales: kind > 5, fnuz: kind === 4 },
     });
   }

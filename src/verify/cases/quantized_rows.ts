@@ -5,11 +5,14 @@ import { decodeE8m0 } from "../../formats/scales.ts";
 import { exactly, type KernelCase, worstOf } from "./check.ts";
 import { bf16s, type DeviceBuffer, floats, i32, input, output, pointer } from "./job.ts";
 import { inputStruct } from "./structs.ts";
-import { KINDS, normRow, prepare } from "./inputs.ts";
+import { KINDS, MX_KINDS, normRow, prepare, RULES } from "./inputs.ts";
 import { Random } from "./random.ts";
 import { rowsJob, rowsOf, strided } from "./rows.ts";
 
-/** Rows whose blocks meet the corners of the scale rules: zeros, ties, saturation, subnormals, infinities, NaN. */
+/**
+ * Rows whose blocks meet the corners of the scale rules: zeros, ties, saturation, subnormals, infinities, NaN, largest
+ * numbers at which the rules part.
+ */
 function corners(r: Random, width: number): Float32Array[] {
   const spread = Float32Array.from({ length: width }, () => Math.fround(r.normal() * 2 ** (r.below(60) - 30)));
   const ties = Float32Array.from(
@@ -22,7 +25,12 @@ function corners(r: Random, width: number): Float32Array[] {
   odd[70] = Infinity;
   odd[100] = NaN;
   odd[130] = 3.4e38;
-  return [spread, ties, odd, r.row(width, true)];
+  // The fractions of the elements' largest numbers, and the next float32 numbers.
+  const parting = r.row(width, false);
+  [1.5, 1.75, 1.875].flatMap((x) => [x, x + 2 ** -23]).forEach((x, block) => {
+    for (let i = 0; i < 32; i++) parting[32 * block + i] = i === 9 ? -x * 2 ** block : parting[32 * block + i]! * 0.1;
+  });
+  return [spread, ties, odd, r.row(width, true), parting];
 }
 
 /** The column that an order has at a place of a row: itself; of every eight 0 4 1 5 2 6 3 7; of every 64 .. */
@@ -130,19 +138,21 @@ function afterNormCase({ rows, stride, x }: GivenRows, weight: Float32Array, kin
 export function* qdqCases(): Generator<KernelCase> {
   const r = new Random(3), width = 192, stride = 200, all = given(corners(r, width), stride);
   for (let kind = 0; kind < KINDS.length; kind++) {
-    for (const rule of kind >= 1 && kind <= 3 ? [0, 1] : [0]) {
+    for (const rule of MX_KINDS.includes(kind) ? RULES.keys() : [0]) {
       for (const round of [0, 1]) yield qdqCase(all, kind, rule, round);
     }
   }
   yield halfCase(all);
   const finite = given([0, 1, 3].map((i) => all.rows[i]!), stride);
-  for (const [kind, round] of [[1, 1], [5, 0]] as const) yield afterNormCase(finite, r.row(width, true), kind, round);
+  for (const [kind, round] of [[1, 1], [5, 0], [8, 0]] as const) {
+    yield afterNormCase(finite, r.row(width, true), kind, round);
+  }
 }
 
 /** The codes of a row for the scaled matrix instructions. */
 export function* quantizeCases(): Generator<KernelCase> {
   const r = new Random(5), width = 192, { rows, x } = given(corners(r, width), width), n = rows.length;
-  for (const [kind, rule] of [[1, 0], [1, 1], [6, 0], [7, 0]] as const) {
+  for (const [kind, rule] of [[1, 0], [1, 1], [1, 2], [6, 0], [7, 0]] as const) {
     const scale = Math.fround(0.013), codes = output(n * width), scales = output(n * 8), factors = output(4 * n);
     yield {
       name: `quantize ${KINDS[kind]} rule ${rule}`,

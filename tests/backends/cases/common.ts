@@ -19,6 +19,8 @@ export const INPUTS: readonly InputFormat[] = [
   { kind: "mx", element: "e2m3", rule: "even" },
   { kind: "mx", element: "e2m1", rule: "floor" },
   { kind: "mx", element: "e3m2", rule: "floor" },
+  { kind: "mx", element: "e2m3", rule: "rceil" },
+  { kind: "mx", element: "e4m3fn", rule: "rceil" },
   { kind: "fp8_static", scale: Math.fround(0.0123) },
   { kind: "fp8_token" },
 ];

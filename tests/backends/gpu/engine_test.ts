@@ -201,6 +201,7 @@ const WAYS: readonly (readonly [storage: string, input: InputFormat])[] = [
   ["mxfp4", { kind: "mx", element: "e2m1", rule: "even" }],
   ["mxfp4", { kind: "fp8_static", scale: Math.fround(0.02) }],
   ["mxfp6_e2m3", { kind: "fp8_token" }],
+  ["mxfp4", { kind: "mx", element: "e4m3fn", rule: "rceil" }],
   ["fp8_e4m3 per tensor", { kind: "fp8_static", scale: Math.fround(0.02) }],
   ["fp8_e4m3 per row", { kind: "fp8_token" }],
 ];

@@ -96,6 +96,22 @@ for (const operation of SCALED) {
   });
 }
 
+Deno.test(
+  { name: "openGpu() multiplies MXFP8 inputs after QDQ where there are scaled matrix kernels", ignore },
+  async () => {
+    using host = new HipHost(buildHipHost());
+    host.configure({ arch: "gfx950" });
+    const kernels = await hostKernels({ arch: "gfx950", matrix: "right" }), used: string[] = [];
+    const name = "GEMMs, mxfp4 weights, mx e4m3fn rceil input, even widths, bf16";
+    await compareBackends(openReference, async (request) => {
+      const backend = await openGpu(request, openHip(host.path), { kernels });
+      used.push(backend.info.description);
+      return backend;
+    }, OPERATION_CASES.find((operation) => operation.name === name)!);
+    assertStringIncludes(used[0]!, "experts: mxfp4 weights, mx e4m3fn inputs through QDQ; attention");
+  },
+);
+
 Deno.test({ name: "openGpu() does not use scaled matrix kernels that disagree", ignore }, async () => {
   using host = new HipHost(buildHipHost());
   host.configure({ arch: "gfx950" });
