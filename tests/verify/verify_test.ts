@@ -114,7 +114,7 @@ Deno.test(
     using host = new HipHost(buildHipHost());
     const results = await verified(host, "w_mx");
     assertEquals(failures(results), []);
-    assertEquals(results.model.length, 18);
+    assertEquals(results.model.length, 20);
   },
 );
 
