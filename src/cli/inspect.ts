@@ -173,6 +173,8 @@ function formatText(input: InputFormat): string {
       return "fp8, static scale";
     case "fp8_token":
       return "fp8, scale per token";
+    case "q8_0":
+      return "q8_0, scales per 32";
   }
 }
 

@@ -19,7 +19,7 @@ function targetScheme() {
     if (isTarget(name)) return name;
     const expected = name === "bf16"
       ? `a scheme that quantizes weights (${TARGETS.join(", ")})`
-      : `w_mxfp4, which is computed with MXFP8 inputs by --scheme ${name} and has no place in its config for them`;
+      : `w_mxfp4, which is computed with such inputs by --scheme ${name} and has no place in its config for them`;
     context.addIssue(sayingGot(`expected ${expected}, got "${name}"`));
     return z.NEVER;
   });

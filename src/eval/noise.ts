@@ -2,7 +2,7 @@
  * The error that a number format is known to bring into a tensor, so that what lies far above it can be called a
  * defect.
  */
-import { type InputFormat, MX_INPUT } from "../formats/input.ts";
+import { type InputFormat, MX_INPUT, Q8_NOISE } from "../formats/input.ts";
 import { type Dtype, type KvFormat, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 
 /** Relative error of a GEMM's input after its QDQ. */
@@ -15,6 +15,8 @@ export function inputNoise(input: InputFormat): number {
     case "fp8_static":
     case "fp8_token":
       return STORED_FORMATS.fp8_e4m3.noise;
+    case "q8_0":
+      return Q8_NOISE;
   }
 }
 

@@ -5,14 +5,15 @@ import { ObservedShares, type RowOrigin } from "./observed_shares.ts";
 import type { QuantizedTensor } from "./quantized_tensors.ts";
 import type { Interval } from "./statistics.ts";
 import { operation } from "../model/operations.ts";
-import { BLOCK } from "../formats/format.ts";
+import { BLOCK, blocksOf } from "../formats/format.ts";
 import { mxElement } from "../formats/qdq.ts";
+import { quantizeQ8 } from "../formats/q8_0.ts";
 import { quantizeRow, type SignedElement } from "../formats/quantize_row.ts";
 import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../formats/scales.ts";
 
 /** Shares of what changes, with their 95% intervals. */
 export interface Changes {
-  /** Of scales: e8m0 bytes of blocks, or FP8 scales of tokens or of the tensor. */
+  /** Of scales: e8m0 bytes or float16 numbers of blocks, or FP8 scales of tokens or of the tensor. */
   readonly scales: number;
   /** Null of a scale that all tokens share: there is one. */
   readonly scalesInterval: Interval | null;
@@ -79,7 +80,8 @@ export class QuantizedChanges {
   }
 }
 
-function elementOf({ format }: QuantizedTensor): SignedElement | null {
+function elementOf({ format }: QuantizedTensor): SignedElement | "int8" | null {
+  if (format.kind === "q8_0") return "int8";
   return format.kind === "none" ? null : format.kind === "mx" ? format.element : "e4m3fn";
 }
 
@@ -94,12 +96,19 @@ function different(a: ArrayLike<number>, b: ArrayLike<number>): number {
 function quantized(stored: Float32Array, { format, rotate }: QuantizedTensor) {
   const row = rotate?.(stored) ?? stored, codes = new Float32Array(row.length);
   if (format.kind === "none") return { scales: [], codes };
+  if (format.kind === "q8_0") {
+    const scales = new Float32Array(blocksOf(row.length));
+    scales.forEach((_, block) => {
+      scales[block] = quantizeQ8(row, BLOCK * block, Math.min(BLOCK * (block + 1), row.length), codes);
+    });
+    return { scales, codes };
+  }
   if (format.kind !== "mx") {
     const scale = format.kind === "fp8_static" ? format.scale : fp8TokenScale(largestMagnitude(row, 0, row.length));
     quantizeRow("e4m3fn")(row, 0, row.length, scale, codes);
     return { scales: [scale], codes };
   }
-  const scales = new Uint8Array(Math.ceil(row.length / BLOCK)), quantize = quantizeRow(format.element);
+  const scales = new Uint8Array(blocksOf(row.length)), quantize = quantizeRow(format.element);
   scales.forEach((_, block) => {
     const start = BLOCK * block, end = Math.min(start + BLOCK, row.length);
     const byte = scaleByte(largestMagnitude(row, start, end), mxElement(format.element), format.rule);

@@ -11,6 +11,7 @@ import { inputOperation, type OperationName, OPERATIONS, operationWith } from ".
 import { ELEMENTS } from "../formats/elements.ts";
 import { BLOCK, type Dtype, type KvFormat } from "../formats/format.ts";
 import { mxElement } from "../formats/qdq.ts";
+import { quantizeQ8 } from "../formats/q8_0.ts";
 import { quantizeRow, type SignedElement } from "../formats/quantize_row.ts";
 import { rotateRow, sameRotation } from "../formats/rotation.ts";
 import { relativeErrorOf } from "./error_sums.ts";
@@ -149,6 +150,12 @@ export class QuantizedCounter {
           const byte = scaleByte(largestMagnitude(row, start, end), element, format.rule);
           this.#take(row, start, end, decodeE8m0(byte), format.element, sums);
         }
+      } else if (format.kind === "q8_0") {
+        for (let start = 0; start < width; start += BLOCK) {
+          const end = Math.min(start + BLOCK, width), scale = quantizeQ8(row, start, end, this.#quantized);
+          // The largest number is the largest code, whichever way its scale was rounded.
+          this.#count(row, start, end, scale, { max: 127, clip: Infinity }, sums);
+        }
       } else {
         const scale = format.kind === "fp8_static" ? format.scale : fp8TokenScale(largestMagnitude(row, 0, width));
         this.#take(row, 0, width, scale, "e4m3fn", sums);
@@ -202,9 +209,22 @@ export class QuantizedCounter {
     element: SignedElement,
     sums: { signal: number; error: number },
   ): void {
-    const { max } = ELEMENTS[element], quantized = this.#quantized, clip = max * scale * ROUNDED;
+    const { max } = ELEMENTS[element];
+    quantizeRow(element)(row, start, end, scale, this.#quantized);
+    this.#count(row, start, end, scale, { max, clip: max * scale * ROUNDED }, sums);
+  }
+
+  /** Counts and measures elements that share a scale, and whose codes are there. */
+  #count(
+    row: Float32Array,
+    start: number,
+    end: number,
+    scale: number,
+    { max, clip }: { readonly max: number; readonly clip: number },
+    sums: { signal: number; error: number },
+  ): void {
+    const quantized = this.#quantized;
     this.#elements += end - start;
-    quantizeRow(element)(row, start, end, scale, quantized);
     let signal = 0, error = 0;
     for (let i = start; i < end; i++) {
       const x = row[i]!, q = quantized[i]!;
@@ -234,5 +254,7 @@ function formatName(format: InputFormat): string {
       return "fp8 static";
     case "fp8_token":
       return "fp8 per token";
+    case "q8_0":
+      return "q8_0";
   }
 }

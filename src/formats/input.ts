@@ -38,7 +38,9 @@ export type InputFormat =
   /** FP8 e4m3 with one calibrated scale (float32, > 0) for the whole tensor. */
   | { readonly kind: "fp8_static"; readonly scale: number }
   /** FP8 e4m3 with one scale per token, max|x| / 448, made on the fly ("ptpc"). */
-  | { readonly kind: "fp8_token" };
+  | { readonly kind: "fp8_token" }
+  /** Q8_0 of llama.cpp: int8 in blocks of 32 columns with a float16 scale each, made on the fly. */
+  | { readonly kind: "q8_0" };
 
 /** Inputs in FP8. */
 export type Fp8Input = Extract<InputFormat, { kind: "fp8_static" | "fp8_token" }>;
@@ -50,6 +52,9 @@ export const NO_QDQ: InputFormat = { kind: "none" };
 export function isFp8(input: InputFormat): input is Fp8Input {
   return input.kind === "fp8_static" || input.kind === "fp8_token";
 }
+
+/** Relative RMS error that Q8_0 brings into numbers, as that of stored formats. */
+export const Q8_NOISE = 0.005;
 
 /** Whether two input formats are the same choice, calibrated scales aside. */
 export function sameInputFormat(a: InputFormat, b: InputFormat): boolean {
@@ -86,6 +91,8 @@ export function kindNumber(input: InputFormat): number {
       return 4;
     case "fp8_token":
       return 5;
+    case "q8_0":
+      return 9;
   }
 }
 

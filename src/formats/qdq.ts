@@ -8,6 +8,7 @@ import type { InputFormat, MxInputElement } from "./input.ts";
 import { roundAllToBf16 } from "./bf16.ts";
 import { type ElementFormat, ELEMENTS, quantize } from "./elements.ts";
 import { BLOCK, type ScaleRule } from "./format.ts";
+import { qdqQ8 } from "./q8_0.ts";
 import { decodeE8m0, E8M0_NAN, fp8TokenScale, largestMagnitude, scaleByte } from "./scales.ts";
 
 /** The element format of an MX element name. */
@@ -56,7 +57,7 @@ export function quantizeFp8(row: Float32Array, input: InputFormat & { kind: "fp8
  * QDQ of one row as an input format says.
  *
  * @param row Left as it is.
- * @param toBf16 Round the result to bfloat16.
+ * @param toBf16 Round the result to bfloat16; that of Q8_0 stays as it is.
  * @returns A new row.
  */
 export function qdqRow(row: Float32Array, input: InputFormat, toBf16: boolean): Float32Array {
@@ -75,7 +76,11 @@ export function qdqRow(row: Float32Array, input: InputFormat, toBf16: boolean): 
       result = values.map((value) => value * scale);
       break;
     }
+    case "q8_0":
+      result = row.slice();
+      qdqQ8(result);
+      break;
   }
-  if (toBf16) roundAllToBf16(result);
+  if (toBf16 && input.kind !== "q8_0") roundAllToBf16(result);
   return result;
 }

@@ -161,6 +161,7 @@ function inputOf({ input, element }: Scheme): WantedInput {
       return NO_QDQ;
     case "fp8_static":
     case "fp8_token":
+    case "q8_0":
       return { kind: input };
   }
 }

@@ -8,7 +8,7 @@ import { InputError } from "../errors.ts";
 import { isMxFormat, type MxFormat, type WeightFormat, type WeightScale } from "../formats/format.ts";
 
 /** What a scheme does to inputs, as the name of a format. */
-export type InputName = "bf16" | "mxfp4" | "mxfp6_e3m2" | "mxfp6_e2m3" | "mxfp8" | "fp8" | "fp8_token";
+export type InputName = "bf16" | "mxfp4" | "mxfp6_e3m2" | "mxfp6_e2m3" | "mxfp8" | "fp8" | "fp8_token" | "q8_0";
 
 /** One scheme. */
 export interface Scheme {
@@ -23,7 +23,7 @@ export interface Scheme {
 }
 
 /**
- * The twelve OCP-MX schemes, and those without MX formats: the format of weights, then that of their linears' inputs.
+ * The twelve OCP-MX schemes, and others: the format of weights, then that of their linears' inputs.
  *
  * @example
  * ```ts
@@ -40,6 +40,7 @@ export const SCHEME_NAMES = [
   "w_mxfp4_a_mxfp6_e2m3",
   "w_mxfp4_a_mxfp8",
   "w_mxfp4_a_fp8",
+  "w_mxfp4_a_q8_0",
   "w_mxfp6_e3m2",
   "w_mxfp6_e3m2_a_mxfp6_e3m2",
   "w_mxfp6_e3m2_a_fp8",
@@ -55,7 +56,7 @@ export type SchemeName = (typeof SCHEME_NAMES)[number];
 
 /** MX weights and what inputs each may have: other pairs with an MX format are not a scheme. */
 const MX_INPUTS = {
-  mxfp4: ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp8", "fp8"],
+  mxfp4: ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp8", "fp8", "q8_0"],
   mxfp6_e3m2: ["bf16", "mxfp6_e3m2", "fp8"],
   mxfp6_e2m3: ["bf16", "mxfp6_e2m3", "fp8"],
 } as const satisfies Readonly<Record<MxFormat, readonly InputName[]>>;
@@ -64,10 +65,13 @@ const MX_INPUTS = {
 const mxElementNamed = (name: InputName): MxInputElement | undefined =>
   (Object.keys(MX_INPUT) as MxInputElement[]).find((element) => MX_INPUT[element].name === name);
 
-function inputKind(name: InputName): InputFormat["kind"] {
-  if (mxElementNamed(name) !== undefined) return "mx";
-  return name === "bf16" ? "none" : name === "fp8" ? "fp8_static" : "fp8_token";
-}
+/** Kinds of other inputs by what schemes call them. */
+const KINDS: Readonly<Partial<Record<InputName, InputFormat["kind"]>>> = {
+  bf16: "none",
+  fp8: "fp8_static",
+  fp8_token: "fp8_token",
+  q8_0: "q8_0",
+};
 
 const scheme = (
   name: SchemeName,
@@ -76,7 +80,7 @@ const scheme = (
   inputName: InputName,
 ): Scheme => {
   const element = mxElementNamed(inputName);
-  const input = inputKind(inputName);
+  const input = KINDS[inputName] ?? "mx";
   return { name, weight, weightScale, inputName, input, ...(element === undefined ? {} : { element }) };
 };
 
@@ -146,7 +150,8 @@ export function nameOfInput(input: InputFormat | { readonly kind: "fp8_static" }
     case "fp8_static":
       return "fp8";
     case "fp8_token":
-      return "fp8_token";
+    case "q8_0":
+      return input.kind;
   }
 }
 

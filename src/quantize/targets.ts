@@ -17,13 +17,14 @@ import { nameOfInput, parseScheme, type Scheme, type SchemeName } from "../plan/
 import { option, words } from "../words.ts";
 
 /**
- * Schemes that a checkpoint can be quantized to. No config has a name for the rule by which MXFP8 inputs are scaled:
- * whoever computes them is told to beside the checkpoint.
+ * Schemes that a checkpoint can be quantized to. No config has a name for Q8_0 inputs, or for the rule by which MXFP8
+ * inputs are scaled: whoever computes them is told to beside the checkpoint.
  */
-export type TargetScheme = Exclude<SchemeName, "bf16" | "w_mxfp4_a_mxfp8">;
+export type TargetScheme = Exclude<SchemeName, "bf16" | "w_mxfp4_a_mxfp8" | "w_mxfp4_a_q8_0">;
 
 /** Whether a checkpoint can be quantized to a scheme. */
-export const isTarget = (name: SchemeName): name is TargetScheme => name !== "bf16" && name !== "w_mxfp4_a_mxfp8";
+export const isTarget = (name: SchemeName): name is TargetScheme =>
+  name !== "bf16" && name !== "w_mxfp4_a_mxfp8" && name !== "w_mxfp4_a_q8_0";
 
 /** Another scheme for the experts of some layers. */
 export interface LayerScheme {
@@ -169,6 +170,7 @@ function inputOf({ input, element }: Scheme): InputFormat {
   switch (input) {
     case "none":
     case "fp8_token":
+    case "q8_0":
       return { kind: input };
     case "mx":
       return { kind: "mx", element: element!, rule: MX_INPUT[element!].rule };

@@ -65,6 +65,8 @@ function inputSpec(input: InputFormat): Json | null {
       return STATIC_FP8;
     case "fp8_token":
       return fp8Spec(1, true);
+    case "q8_0":
+      throw new RangeError("Quark's configs have no Q8_0");
   }
 }
 

@@ -10,6 +10,7 @@ const INPUTS: readonly InputFormat[] = [
   { kind: "mx", element: "e2m1", rule: "floor" },
   { kind: "mx", element: "e2m3", rule: "even" },
   { kind: "mx", element: "e4m3fn", rule: "rceil" },
+  { kind: "q8_0" },
 ];
 
 Deno.test("sameInput() tells all inputs apart, sameInputFormat() all but static scales", () => {

@@ -6,8 +6,9 @@ import { assertEquals, assertThrows } from "../assert.ts";
 const mx = (element: MxInputElement) => ({ kind: "mx", element, rule: "even" }) as const;
 const STATIC = { kind: "fp8_static", scale: 0.5 } as const;
 const TOKEN = { kind: "fp8_token" } as const;
+const Q8 = { kind: "q8_0" } as const;
 
-Deno.test("SCHEMES are the twelve OCP-MX schemes and three others, with their formats", () => {
+Deno.test("SCHEMES are the twelve OCP-MX schemes and four others, with their formats", () => {
   const table = SCHEMES.map((s) => [s.name, s.weight, s.weightScale, s.input, s.element ?? null]);
   assertEquals(table, [
     ["w_mxfp4", "mxfp4", "e8m0", "none", null],
@@ -16,6 +17,7 @@ Deno.test("SCHEMES are the twelve OCP-MX schemes and three others, with their fo
     ["w_mxfp4_a_mxfp6_e2m3", "mxfp4", "e8m0", "mx", "e2m3"],
     ["w_mxfp4_a_mxfp8", "mxfp4", "e8m0", "mx", "e4m3fn"],
     ["w_mxfp4_a_fp8", "mxfp4", "e8m0", "fp8_static", null],
+    ["w_mxfp4_a_q8_0", "mxfp4", "e8m0", "q8_0", null],
     ["w_mxfp6_e3m2", "mxfp6_e3m2", "e8m0", "none", null],
     ["w_mxfp6_e3m2_a_mxfp6_e3m2", "mxfp6_e3m2", "e8m0", "mx", "e3m2"],
     ["w_mxfp6_e3m2_a_fp8", "mxfp6_e3m2", "e8m0", "fp8_static", null],
@@ -39,6 +41,8 @@ Deno.test("parseScheme() finds every name, and schemeOf() gives it back", () => 
       ? STATIC
       : scheme.input === "fp8_token"
       ? TOKEN
+      : scheme.input === "q8_0"
+      ? Q8
       : NO_QDQ;
     assertEquals(schemeOf(scheme.weight, scheme.weightScale, input)?.name, name);
   }
@@ -49,7 +53,7 @@ const BAD: [name: string, line: string][] = [
   ["w_mxfp6_e2m3_a_mxfp6_e3m2", "with w_mxfp6_e2m3 expected a_mxfp6_e2m3, a_fp8 or nothing, got a_mxfp6_e3m2"],
   [
     "w_mxfp4_a_mxfp6",
-    "with w_mxfp4 expected a_mxfp4, a_mxfp6_e3m2, a_mxfp6_e2m3, a_mxfp8, a_fp8 or nothing, got a_mxfp6",
+    "with w_mxfp4 expected a_mxfp4, a_mxfp6_e3m2, a_mxfp6_e2m3, a_mxfp8, a_fp8, a_q8_0 or nothing, got a_mxfp6",
   ],
   ["mxfp4", "AMD Quark's name; expected w_mxfp4_a_mxfp4"],
   ["mxfp4_fp8", "AMD Quark's name; expected w_mxfp4_a_fp8"],
@@ -111,5 +115,10 @@ Deno.test("refusedPair() lets through the schemes' pairs and plain products, no 
     "expected bf16, mxfp6_e2m3, fp8, fp8_token inputs with mxfp6_e2m3 weights, got mxfp4",
   );
   assertEquals(refusedPair("bf16", mx("e2m1")), "expected mxfp4 weights with mxfp4 inputs, got bf16");
+  assertEquals(refusedPair("mxfp4", Q8), null);
+  assertEquals(
+    refusedPair("mxfp6_e3m2", Q8),
+    "expected bf16, mxfp6_e3m2, fp8, fp8_token inputs with mxfp6_e3m2 weights, got q8_0",
+  );
   assertEquals(refusedPair("fp8_e4m3", mx("e4m3fn")), "expected mxfp4 weights with mxfp8 inputs, got fp8_e4m3");
 });

@@ -20,6 +20,7 @@ export const INPUTS: readonly (readonly [string, InputFormat, readonly (number |
   ["e4m3fn rceil", { kind: "mx", element: "e4m3fn", rule: "rceil" }, [8, 2, 0]],
   ["fp8 static", { kind: "fp8_static", scale: Math.fround(0.0371) }, [4, 0, new F32(0.0371)]],
   ["fp8 token", { kind: "fp8_token" }, [5, 0, 0]],
+  ["q8_0", { kind: "q8_0" }, [9, 0, 0]],
 ];
 
 /**

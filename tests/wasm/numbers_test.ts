@@ -29,6 +29,7 @@ Deno.test("the kernels know the number of the QDQ of every MX format", () => {
     const input = { kind: "mx", element, rule: "even" } as const;
     assertEquals(known[element.replace("fn", "").toUpperCase()], kindNumber(input), element);
   }
+  assertEquals(known["Q8_0"], kindNumber({ kind: "q8_0" }));
   assertEquals((["even", "floor", "rceil"] as const).map(ruleNumber), [0, 1, 2]);
 });
 
@@ -47,8 +48,8 @@ const UNIT: Readonly<Record<string, Readonly<Record<number, number>>>> = {
 const LISTS: Readonly<Record<string, readonly (readonly [word: number, last: number, ...unknown: number[]])[]>> = {
   embed: [[4, 2]],
   rms_norm: [[5, 2]],
-  prepare: [[5, 8, 6, 7, 9], [5, 5, 6], [6, 2]],
-  qdq: [[4, 8, 6, 7, 9], [4, 5, 6], [5, 2]],
+  prepare: [[5, 9, 6, 7, 10], [5, 5, 6], [6, 2]],
+  qdq: [[4, 9, 6, 7, 10], [4, 5, 6], [5, 2]],
   encode: [[2, 5]],
   encode_blocks: [[3, 8, 0, 4, 5, 6, 7, 9], [3, 3, 4], [4, 2]],
   decode: [[2, 7], [10, 3]],

@@ -23,7 +23,7 @@ for (const width of [1, 31, 64, 72]) {
             expected.filter((_, i) => IS_COLUMN(i, width)),
             `row ${r}`,
           );
-          if (row.every(Number.isFinite)) assertSameBits(got, expected, `row ${r}`);
+          if (!expected.some(Number.isNaN)) assertSameBits(got, expected, `row ${r}`);
         });
       }
     });
@@ -73,7 +73,7 @@ for (const [name, input, words] of INPUTS.filter(([, { kind }]) => kind === "mx"
 const IS_COLUMN = (i: number, width: number): boolean =>
   8 * Math.floor(i / 8) + [0, 2, 4, 6, 1, 3, 5, 7][i % 8]! < width;
 
-for (const [name, input, words] of INPUTS.slice(-2)) {
+for (const [name, input, words] of INPUTS.filter(([, { kind }]) => kind.startsWith("fp8"))) {
   Deno.test(`prepare() leaves the scale to the epilogue (${name})`, () => {
     const machine = new Machine();
     const width = 72, rows = awkwardRows(width);

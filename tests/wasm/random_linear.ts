@@ -104,7 +104,8 @@ export function randomInput(c: Choices): { input: InputFormat; words: (number | 
   const element = c.of(["e2m1", "e2m3", "e3m2", "e4m3fn"] as const);
   const mx: InputFormat = { kind: "mx", element, rule: c.of(["even", "floor", "rceil"]) };
   const none = NO_QDQ, fp8: InputFormat = c.once(2) ? { kind: "fp8_static", scale } : { kind: "fp8_token" };
-  const input = c.of([mx, mx, none, none, none, fp8]);
+  const q8: InputFormat = { kind: "q8_0" };
+  const input = c.of([mx, mx, none, none, none, fp8, q8]);
   return { input, words: [kindNumber(input), input.kind === "mx" ? ruleNumber(input.rule) : 0, new F32(scale)] };
 }
 

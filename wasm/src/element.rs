@@ -128,9 +128,10 @@ pub mod kind {
     pub const FP8_ROW: usize = 5;
     /// MXFP8. 6 and 7 are kinds of GPU kernels alone.
     pub const E4M3: usize = 8;
+    pub const Q8_0: usize = 9;
 
     pub const fn is_known(number: usize) -> bool {
-        number <= FP8_ROW || number == E4M3
+        number <= FP8_ROW || number == E4M3 || number == Q8_0
     }
 }
 

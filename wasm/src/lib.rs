@@ -76,6 +76,7 @@ mod pick_panel;
 mod pick_tile;
 mod prepare;
 mod probe;
+mod q8_0;
 mod qdq;
 mod quantize;
 mod record;

@@ -4,6 +4,7 @@ use crate::bf16::round_if;
 use crate::element::{E4m3fn, Element, by_mx, kind};
 use crate::memory::{Words, each_vector, load};
 use crate::mx::{LAST_RULE, Rule, qdq};
+use crate::q8_0;
 use core::arch::wasm32::*;
 
 /// The words `kind, rule, scale, round` of a descriptor.
@@ -27,7 +28,8 @@ impl Quantizer {
                 kind,
                 rule: Rule::from(words.listed(1, LAST_RULE)),
                 scale: words.float(2),
-                round: words.get(3) != 0,
+                // What is left of Q8_0 stays float32.
+                round: words.get(3) != 0 && kind != kind::Q8_0,
             }
         }
     }
@@ -60,6 +62,8 @@ impl Quantizer {
                 // A true division: a reciprocal's error could turn a tie.
                 *v = f32x4_mul(E4m3fn::quantize_or_nan(f32x4_div(*v, f32x4_splat(quantum))), f32x4_splat(unit));
             }
+        } else if self.kind == kind::Q8_0 {
+            q8_0::qdq(block);
         } else if self.kind != 0 {
             by_mx!(self.kind, qdq(block, self.rule), unreachable());
         }

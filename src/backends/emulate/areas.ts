@@ -84,12 +84,14 @@ const MX_ROWS: Readonly<Record<MxInputElement, number>> = {
  *
  * MXFP4 weights multiply quantized inputs faster so: of two digits, but for rare ones, any number of rows, where others
  * are floats; of one digit some rows. Inputs that are rounded to bf16 after a scale that is no power of two have too
- * many digits, and so has one of 100 blocks of MXFP8, by which most rows have some.
+ * many digits, and so has one of 100 blocks of MXFP8, by which most rows have some. Those of
+ * Q8_0 are 19 bits long.
  *
  * @param isMxfp4 Whether the weights are MXFP4.
  */
 export function rowsToFix(isMxfp4: boolean, input: InputFormat): number {
   if (isMxfp4 && input.kind === "mx") return MX_ROWS[input.element];
+  if (input.kind === "q8_0") return 0;
   if (!isMxfp4 || input.kind !== "fp8_static") return MANY_ROWS;
   return Number.isInteger(Math.log2(input.scale)) ? Infinity : MANY_ROWS;
 }

@@ -39,6 +39,8 @@ function kindOf(input: InputFormat, codes: boolean): QdqKind {
       return codes ? QDQ_KIND.fp8StaticCodes : QDQ_KIND.fp8Static;
     case "fp8_token":
       return codes ? QDQ_KIND.fp8TokenCodes : QDQ_KIND.fp8Token;
+    case "q8_0":
+      throw new RangeError("checkLimits() refuses Q8_0");
   }
 }
 
