@@ -54,7 +54,7 @@ export function isFp8(input: InputFormat): input is Fp8Input {
 }
 
 /** Relative RMS error that Q8_0 brings into numbers, as that of stored formats. */
-export const Q8_NOISE = 0.005;
+export const Q8_NOISE = 0.0054;
 
 /** Whether two input formats are the same choice, calibrated scales aside. */
 export function sameInputFormat(a: InputFormat, b: InputFormat): boolean {

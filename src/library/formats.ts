@@ -8,6 +8,7 @@ import { roundAllToBf16 } from "../formats/bf16.ts";
 import { ELEMENTS, quantize } from "../formats/elements.ts";
 import { isMxFormat, mxElementOf, type ScaleRule, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 import { MX_INPUT } from "../formats/input.ts";
+import { qdqQ8 } from "../formats/q8_0.ts";
 import { qdqMx, quantizeFp8 } from "../formats/qdq.ts";
 import { isScale, refuseDetached, wrongKind } from "./known.ts";
 
@@ -27,8 +28,8 @@ export type {
 } from "../formats/format.ts";
 export type { InputFormat, MxInputElement } from "../formats/input.ts";
 
-/** Formats that numbers can go through: those of stored numbers, and MXFP8, which inputs alone are quantized to. */
-export type QdqFormat = WeightFormat | "mxfp8";
+/** Formats that numbers can go through: those of stored numbers, and those that inputs alone are quantized to. */
+export type QdqFormat = WeightFormat | "mxfp8" | "q8_0";
 
 /**
  * Names of all formats that {@linkcode qdq} knows.
@@ -41,7 +42,7 @@ export type QdqFormat = WeightFormat | "mxfp8";
  * assert(FORMATS.includes("mxfp4"));
  * ```
  */
-export const FORMATS: readonly QdqFormat[] = [...Object.keys(STORED_FORMATS) as WeightFormat[], "mxfp8"];
+export const FORMATS: readonly QdqFormat[] = [...Object.keys(STORED_FORMATS) as WeightFormat[], "mxfp8", "q8_0"];
 
 /** What {@linkcode qdq} may be told besides the format. */
 export interface QdqOptions {
@@ -65,7 +66,7 @@ const RULES: readonly string[] = ["even", "floor", "rceil"] satisfies readonly S
  *
  * Arithmetic is float32, each operation correctly rounded; numbers are rounded to nearest, ties to even. Codes of MX
  * and FP8 saturate: what is larger becomes the largest; in `bf16` and `f16` it becomes infinite. A NaN makes its whole
- * MX block NaN, and a NaN or an infinity its whole row where FP8 has a scale for each token.
+ * MX block NaN, and a NaN or an infinity its whole row where FP8 has a scale for each token, or its block of Q8_0.
  *
  * @param values Float32 numbers, row after row; left as they are.
  * @param format One of {@linkcode FORMATS}.
@@ -124,6 +125,8 @@ function qdqRow(row: Float32Array, format: QdqFormat, { rule, scale = "token" }:
   if (format === "mxfp8" || isMxFormat(format)) {
     const element = format === "mxfp8" ? "e4m3fn" : mxElementOf(format);
     qdqMx(row, element, rule ?? MX_INPUT[element].rule);
+  } else if (format === "q8_0") {
+    qdqQ8(row);
   } else if (format === "bf16") {
     roundAllToBf16(row);
   } else if (format === "f16") {

@@ -1,5 +1,5 @@
 import { cacheNoise, inputNoise, roundingFloor } from "../../src/eval/noise.ts";
-import { type InputFormat, MX_INPUT, type MxInputElement, sameInputFormat } from "../../src/formats/input.ts";
+import { type InputFormat, MX_INPUT, type MxInputElement, Q8_NOISE, sameInputFormat } from "../../src/formats/input.ts";
 import { STORED_FORMATS } from "../../src/formats/format.ts";
 import { roundAllToBf16 } from "../../src/formats/bf16.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
@@ -29,6 +29,7 @@ for (
     [mx("e3m2"), STORED_FORMATS.mxfp6_e3m2.noise],
     [mx("e2m3"), STORED_FORMATS.mxfp6_e2m3.noise],
     [mx("e4m3fn"), STORED_FORMATS.fp8_e4m3.noise],
+    [{ kind: "q8_0" }, Q8_NOISE],
     [{ kind: "fp8_token" }, STORED_FORMATS.fp8_e4m3.noise],
     [{ kind: "fp8_static", scale: 0.01 }, STORED_FORMATS.fp8_e4m3.noise],
   ] as const

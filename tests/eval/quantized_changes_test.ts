@@ -6,6 +6,7 @@ import type { InputFormat } from "../../src/formats/input.ts";
 import { assert, assertEquals } from "../assert.ts";
 
 const MXFP4: InputFormat = { kind: "mx", element: "e2m1", rule: "even" }, TOKEN: InputFormat = { kind: "fp8_token" };
+const Q8: InputFormat = { kind: "q8_0" };
 const fixed = (scale: number): InputFormat => ({ kind: "fp8_static", scale });
 const tensor = (format: InputFormat): QuantizedTensor => ({ name: "x", layer: 0, operation: "inputNorm", format });
 
@@ -53,6 +54,16 @@ Deno.test("FP8 rows have a scale for each, or one for all", () => {
     assertEquals(shares(all.result()), [same, 1 / 4]);
     assertEquals(all.result()?.scalesInterval, null);
   }
+});
+
+Deno.test("blocks of Q8_0 have float16 scales of their own", () => {
+  const row = [127, ...new Array<number>(31).fill(1), 254, 0, 4, 4, 4, 4, 4, 4], changes = changesOf(Q8);
+  changes.add(pair([row, row], [row.map((x, i) => i < 32 ? 2 * x : x), row]), ORIGIN);
+  assertEquals(shares(changes.result()), [1 / 4, 0]);
+  // Of two codes, one stays 0, whatever its sign; a change below float16's step leaves the scale.
+  changes.add(pair([row], [row.map((x, i) => i === 0 ? 127.01 : i === 33 ? -0.4 : i === 39 ? -x : x)]), ORIGIN);
+  assertEquals(shares(changes.result()), [1 / 6, 1 / 120]);
+  assertEquals(QuantizedChanges.of(tensor(Q8), tensor(MXFP4)), null);
 });
 
 Deno.test("rows with a number that is none, and of experts that only one side chose, are not compared", () => {

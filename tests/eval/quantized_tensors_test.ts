@@ -25,6 +25,21 @@ Deno.test("QuantizedCounter counts what a static FP8 scale clips and flushes", (
   assertEquals([format, scale], ["fp8 static", 0.5]);
 });
 
+Deno.test("QuantizedCounter counts as quantize-dequantize to Q8_0 does: nothing is clipped", () => {
+  const counter = counterOf({ kind: "q8_0" });
+  // Scales of 1 and of 1311 * 2^-16, which is below 0.02 * 1.0002.
+  const row = new Float32Array(64);
+  row.set([127, 0.5, 0.6, -127, 0.1]);
+  row.set([2.54, -0.009, 0.02], 32);
+  counter.add(row, 64, ORIGIN);
+  const { elements, clipped, atMax, flushed, format, scale, error } = counter.counts();
+  assertEquals({ elements, clipped, atMax, flushed }, { elements: 64, clipped: 0, atMax: 3, flushed: 3 });
+  assertEquals([format, scale], ["q8_0", null]);
+  const left = qdqRow(row, { kind: "q8_0" }, false);
+  const sum = (values: Iterable<number>) => [...values].reduce((all, x) => all + x ** 2, 0);
+  assertAlmostEquals(error, Math.sqrt(sum(row.map((x, i) => left[i]! - x)) / sum(row)), 1e-9);
+});
+
 for (const element of ["e2m1", "e3m2", "e2m3", "e4m3fn"] as const) {
   Deno.test(`QuantizedCounter counts as quantize-dequantize in MX ${element} does`, () => {
     const format: InputFormat = { kind: "mx", element, rule: "even" };
@@ -105,6 +120,7 @@ Deno.test("QuantizedCounter measures all rows, as quantize-dequantize does, with
       { kind: "fp8_token" },
       ...(["e2m1", "e3m2", "e2m3"] as const).map((element) => ({ kind: "mx", element, rule: "even" } as const)),
       { kind: "mx", element: "e4m3fn", rule: "rceil" },
+      { kind: "q8_0" },
     ];
   for (const format of formats) {
     const counter = counterOf(format);

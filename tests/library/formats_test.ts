@@ -3,6 +3,7 @@ import { decodeRow } from "../../src/formats/decode.ts";
 import { decode, ELEMENTS } from "../../src/formats/elements.ts";
 import { encodeFp8, encodeMxRow, encodePlain } from "../../src/formats/encode.ts";
 import { isMxFormat, isPlain, mxElementOf } from "../../src/formats/format.ts";
+import { quantizeQ8 } from "../../src/formats/q8_0.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { decodeE8m0 } from "../../src/formats/scales.ts";
 import { FORMATS, qdq } from "../../src/library/formats.ts";
@@ -23,6 +24,11 @@ for (const format of FORMATS) {
     const before = bits(values);
     for (const rule of ["even", "floor", "rceil"] as const) {
       const expected = rows.map((row) => {
+        if (format === "q8_0") {
+          const codes = new Float32Array(COLUMNS);
+          const scales = [0, 32, 64].map((start) => quantizeQ8(row, start, Math.min(start + 32, COLUMNS), codes));
+          return codes.map((code, i) => code * scales[i >> 5]!);
+        }
         if (format === "mxfp8") {
           const { codes, scales } = encodeMxRow(row, "e4m3fn", rule);
           return Float32Array.from(codes, (code, i) => decodeFp8(code) * decodeE8m0(scales[i >> 5]!));

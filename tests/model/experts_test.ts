@@ -58,7 +58,7 @@ function inputOf(scheme: string, projection: string): InputFormat {
     const all = Array.from({ length: SHAPE.experts }, (_, expert) => scaleOf(moduleName(0, expert, projection)));
     return { kind: "fp8_static", scale: Math.max(...all) };
   }
-  return { kind: name === "bf16" ? "none" : "fp8_token" };
+  return { kind: name === "bf16" ? "none" : name === "q8_0" ? name : "fp8_token" };
 }
 
 /** x W^T + b of a linear in the files. */

@@ -1,5 +1,6 @@
 /** Linears and expert GEMMs in every weight and input format; dequantization and QDQ on their own, which are exact. */
 import { bytesOf, type Dtype } from "../../../src/formats/format.ts";
+import type { InputFormat } from "../../../src/formats/input.ts";
 import { consecutive, type Observation, type OperationCase } from "../compare.ts";
 import {
   BF16,
@@ -92,57 +93,60 @@ const rare = (storage: Storage): boolean => storage.transposed || storage.format
 /** Uneven widths only where the format allows them, and once. */
 const configs = (storage: Storage, dtype: Dtype) => isMx(storage) || dtype === "bf16" ? [EVEN] : [EVEN, UNEVEN];
 
-const gemms: OperationCase[] = STORAGES.flatMap((storage) =>
-  INPUTS.filter(({ kind }) => kind === "none" || !rare(storage)).flatMap((input) =>
-    DTYPES.flatMap((dtype) =>
-      configs(storage, dtype).map((config): OperationCase => ({
-        name: `GEMMs, ${storageName(storage)} weights, ${inputName(input)} input, ${
-          config === EVEN ? "even" : "uneven"
-        } widths, ${dtype}`,
-        dtype,
-        model: () => randomModel(1, { config: { ...config, layers: 1, sliding: [false] }, storage, input }),
-        run: (backend, model) => [...linears(backend), ...expertOperations(backend, model)],
-      }))
+const gemms = (inputs: readonly InputFormat[]): OperationCase[] =>
+  STORAGES.flatMap((storage) =>
+    inputs.filter(({ kind }) => kind === "none" || !rare(storage)).flatMap((input) =>
+      DTYPES.flatMap((dtype) =>
+        configs(storage, dtype).map((config): OperationCase => ({
+          name: `GEMMs, ${storageName(storage)} weights, ${inputName(input)} input, ${
+            config === EVEN ? "even" : "uneven"
+          } widths, ${dtype}`,
+          dtype,
+          model: () => randomModel(1, { config: { ...config, layers: 1, sliding: [false] }, storage, input }),
+          run: (backend, model) => [...linears(backend), ...expertOperations(backend, model)],
+        }))
+      )
     )
-  )
-);
+  );
 
 /**
  * Linears that read one row through one input format and have weights of several: what is prepared for one is not what
  * another wants.
  */
-const neighbours: OperationCase[] = [["mxfp4", "bf16", "mxfp6_e2m3"], ["fp8_e4m3", "bf16", "mxfp4"]].flatMap((
-  formats,
-) =>
-  INPUTS.map((input): OperationCase => ({
-    name: `linears of ${formats.join(", ")} weights side by side, ${inputName(input)} input`,
-    dtype: "bf16",
-    model: () => {
-      const [q, k, v] = formats.map((format) => STORAGES.find((storage) => storage.format === format)!);
-      return randomModel(4, { config: { ...EVEN, layers: 1, sliding: [false] }, attention: [q!, k!, v!], input });
-    },
-    run: linears,
-  }))
-);
+const neighbours = (inputs: readonly InputFormat[]): OperationCase[] =>
+  [["mxfp4", "bf16", "mxfp6_e2m3"], ["fp8_e4m3", "bf16", "mxfp4"]].flatMap((
+    formats,
+  ) =>
+    inputs.map((input): OperationCase => ({
+      name: `linears of ${formats.join(", ")} weights side by side, ${inputName(input)} input`,
+      dtype: "bf16",
+      model: () => {
+        const [q, k, v] = formats.map((format) => STORAGES.find((storage) => storage.format === format)!);
+        return randomModel(4, { config: { ...EVEN, layers: 1, sliding: [false] }, attention: [q!, k!, v!], input });
+      },
+      run: linears,
+    }))
+  );
 
 /** An identity matrix, which lets a linear show what its input format leaves of a row. */
 const identity = (file: SourceFileBuilder) =>
   file.matrix("identity", SQUARE.hidden, SQUARE.hidden, BF16, (r, c) => r === c ? 1 : 0);
 
-const qdq: OperationCase[] = INPUTS.flatMap((input) =>
-  DTYPES.map((dtype): OperationCase => ({
-    name: `QDQ of ${inputName(input)} input, ${dtype}`,
-    dtype,
-    model: () => randomModel(2, { config: SQUARE, input, probe: identity }),
-    run: (backend) => {
-      const n = 24, { tensors: t, weights } = backend;
-      backend.begin(consecutive(n));
-      backend.write(t.attended, awkwardRows(n, t.attended.width, dtype === "bf16"));
-      backend.linear([t.projected], t.attended, [weights.layers[0]!.o]);
-      return [see(backend, "projected", n, "rows through an identity", "exact")];
-    },
-  }))
-);
+const qdq = (inputs: readonly InputFormat[]): OperationCase[] =>
+  inputs.flatMap((input) =>
+    DTYPES.map((dtype): OperationCase => ({
+      name: `QDQ of ${inputName(input)} input, ${dtype}`,
+      dtype,
+      model: () => randomModel(2, { config: SQUARE, input, probe: identity }),
+      run: (backend) => {
+        const n = 24, { tensors: t, weights } = backend;
+        backend.begin(consecutive(n));
+        backend.write(t.attended, awkwardRows(n, t.attended.width, dtype === "bf16"));
+        backend.linear([t.projected], t.attended, [weights.layers[0]!.o]);
+        return [see(backend, "projected", n, "rows through an identity", "exact")];
+      },
+    }))
+  );
 
 /** A matrix of random codes, and of all scale bytes whose products are finite. */
 function allCodes(storage: Storage): (file: SourceFileBuilder) => ReturnType<SourceFileBuilder["rawMatrix"]> {
@@ -185,5 +189,9 @@ const dequantization: OperationCase[] = STORAGES.filter(({ format }) =>
     },
   }));
 
+const casesOf = (inputs: readonly InputFormat[]) => [...qdq(inputs), ...gemms(inputs), ...neighbours(inputs)];
+
 /** The cases of this file. */
-export const GEMM_CASES: readonly OperationCase[] = [...dequantization, ...qdq, ...gemms, ...neighbours];
+export const GEMM_CASES: readonly OperationCase[] = [...dequantization, ...casesOf(INPUTS)];
+/** Cases of inputs that no GPU backend quantizes. */
+export const PROCESSOR_CASES: readonly OperationCase[] = casesOf([{ kind: "q8_0" }]);
