@@ -1,8 +1,10 @@
 """
-Makes blocks.safetensors: what Quark and an implementation on ml_dtypes leave of 131,072 blocks of 32 numbers in each format.
+Makes blocks.safetensors: what Quark, an implementation on ml_dtypes and, of Q8_0, ggml leave of 131,072 blocks of 32
+numbers in each format.
 
     python3 -m venv venv && venv/bin/pip install amd-quark==0.13 torch==2.15.0 ml_dtypes==0.6.0 safetensors==0.8.0 \\
-        numpy==2.4.6 transformers accelerate torchao==0.18.0
+        numpy==2.4.6 transformers accelerate torchao==0.18.0 gguf==0.19.0 pywhispercpp==1.5.1 \\
+        xllamacpp==2026.10.11549
     venv/bin/pip download --no-deps vllm==0.33.0 flashinfer-python==0.7.4
     for wheel in vllm-*.whl flashinfer_python-*.whl; do unzip -q $wheel '*.py' '*/METADATA' -d unpacked; done
     venv/bin/python make_blocks.py unpacked
@@ -15,7 +17,7 @@ It stops where implementations disagree that README.md says agree, and prints in
 
 Results are float32 bits in which every zero is +0 and every NaN is 0x7fc00000. Of each format are stored the SHA-256 of
 all results and, for diagnosis, the results of the first 4,096 blocks: bf16 bits where the results are bf16 numbers
-(MXFP4, MXFP6), FP8 codes otherwise, and scale bytes with those of MXFP8.
+(MXFP4, MXFP6), FP8 or int8 codes otherwise, and scale bytes with those of MXFP8.
 """
 
 import json
@@ -31,6 +33,7 @@ from safetensors.numpy import save_file
 from compare import check_reciprocal, compare_kernels, compare_packages, compare_quark, must_agree, report, summary
 from generator import BLOCK, SAMPLE, blocks, halves
 from mx_blocks import MX, canonical, mx_goldens, sha256
+from q8_0_blocks import PACKAGES, q8_0_goldens
 from quark.torch.kernel.hw_emulation.hw_emulation_interface import (
     fake_quantize_fp8_e4m3_per_channel_with_scale,
     fake_quantize_fp8_e4m3_per_tensor_with_scale,
@@ -125,13 +128,15 @@ def main(unpacked: Path) -> None:
     x = bits.view(np.float32)
     goldens = mx_goldens(x, "") | mx_goldens(second.view(np.float32), "halves.")
     goldens |= static_goldens(bits) | token_goldens(x)
+    goldens |= q8_0_goldens(bits, "", summary) | q8_0_goldens(second, "halves.", summary)
     for tag, inputs in (("", bits), ("halves, ", second)):
         for name in MX:
             compare_quark(inputs, name, tag)
         compare_packages(inputs, unpacked, tag)
     compare_kernels(bits)
     check_reciprocal()
-    versions = {name: version(name) for name in ("ml_dtypes", "numpy", "torch", "amd-quark", "torchao")}
+    packages = ("ml_dtypes", "numpy", "torch", "amd-quark", "torchao", *PACKAGES, "gguf")
+    versions = {name: version(name) for name in packages}
     save_file(goldens, HERE / "blocks.safetensors", metadata={"versions": json.dumps(versions)})
     (HERE / "blocks.safetensors").chmod(0o644)
     print(json.dumps({"versions": versions, "differences": summary}, indent=1))
