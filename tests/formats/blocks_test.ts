@@ -1,8 +1,9 @@
-/** QDQ against what AMD Quark, ml_dtypes and others leave of 131,072 blocks; see tests/goldens/quant/README.md. */
+/** QDQ against what Quark, ml_dtypes, ggml and others leave of 131,072 blocks; see tests/goldens/quant/README.md. */
 import { type InputFormat, MX_INPUT, type MxInputElement } from "../../src/formats/input.ts";
 import { roundAllToBf16, roundToBf16 } from "../../src/formats/bf16.ts";
 import { ELEMENTS, encode } from "../../src/formats/elements.ts";
 import { BLOCK, type ScaleRule } from "../../src/formats/format.ts";
+import { quantizeQ8 } from "../../src/formats/q8_0.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../../src/formats/scales.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -142,6 +143,46 @@ Deno.test(`qdqRow() equals Quark and ml_dtypes on rows of ${TOKEN} numbers (fp8 
   assertEquals(qdqRow(rows[0]!, { kind: "fp8_token" }, true)[5], roundToBf16(results[5]!));
 });
 
+const Q8: InputFormat = { kind: "q8_0" };
+
+Deno.test(`qdqRow() equals ggml on ${BLOCKS + HALVES} blocks (q8_0)`, async () => {
+  const results = qdqRow(inputs, Q8, false), codes = new Int8Array(bytes("q8_0.codes"));
+  const value = (i: number) => {
+    const start = i - i % BLOCK, amax = largestMagnitude(inputs, start, start + BLOCK);
+    const scale = Math.f16round(Math.fround(amax / 127));
+    return Number.isFinite(scale) ? scale * codes[i]! : NaN;
+  };
+  await assertGolden("q8_0", results, value, SAMPLE * BLOCK);
+  await assertGolden("halves.q8_0", qdqRow(halfInputs, Q8, false), () => NaN, 0);
+  // ggml multiplies the codes themselves: no bfloat16 number comes between.
+  const rounded = qdqRow(inputs.subarray(0, REPEATED * BLOCK), Q8, true);
+  assertEquals(canonical(rounded), canonical(results.subarray(0, rounded.length)), "results stay float32");
+});
+
+/** Float16 scales of blocks as 32-bit words, and their codes. */
+function quantizeAll(numbers: Float32Array): [scales: Uint32Array<ArrayBuffer>, codes: Float32Array] {
+  const scales = new Uint32Array(numbers.length / BLOCK), codes = new Float32Array(numbers.length);
+  const view = new DataView(new ArrayBuffer(2));
+  for (let b = 0; b < scales.length; b++) {
+    const scale = quantizeQ8(numbers, b * BLOCK, (b + 1) * BLOCK, codes);
+    view.setFloat16(0, scale);
+    scales[b] = Number.isNaN(scale) ? 0x7e00 : view.getUint16(0);
+  }
+  return [scales, codes];
+}
+
+Deno.test(`quantizeQ8() equals ggml on ${BLOCKS + HALVES} blocks`, async () => {
+  const [scales, codes] = quantizeAll(inputs), expected = new Int8Array(bytes("q8_0.codes"));
+  for (let i = 0; i < SAMPLE * BLOCK; i++) {
+    const code = codes[i]!, scale = scales[Math.floor(i / BLOCK)]!;
+    // Where 127 / max|x| is infinite x86 makes -128 of all products; they count as 0 under the scale 0.
+    const same = expected[i] === -128 ? scale === 0 && code === 0 : code === expected[i];
+    if (!same && scale !== 0x7e00) throw new Error(`code of ${inputs[i]}: ${code}, expected ${expected[i]}`);
+  }
+  assertEquals(await sha256(scales), [...bytes("q8_0.scales.sha256")]);
+  assertEquals(await sha256(quantizeAll(halfInputs)[0]), [...bytes("halves.q8_0.scales.sha256")]);
+});
+
 function assertSame(got: Float32Array, expected: Float32Array, what: string): void {
   const at = got.findIndex((value, i) => value !== expected[i] && !(Number.isNaN(value) && Number.isNaN(expected[i])));
   assertEquals(at, -1, what);
@@ -162,7 +203,7 @@ Deno.test(`qdqRow() is idempotent on ${REPEATED} blocks in every format`, () => 
   const values = inputs.subarray(0, REPEATED * BLOCK);
   const mx = ELEMENT_NAMES.flatMap((element) => RULES.map((rule): InputFormat => ({ kind: "mx", element, rule })));
   const fp8 = [...floats(goldens, "fp8_static.scales")].map((scale): InputFormat => ({ kind: "fp8_static", scale }));
-  for (const input of [...mx, ...fp8]) {
+  for (const input of [...mx, ...fp8, Q8]) {
     // What MX blocks of fewer bits leave are bf16 numbers.
     for (const toBf16 of input.kind === "mx" && input.element !== "e4m3fn" ? [false] : [false, true]) {
       const all = qdqRow(values, input, toBf16);

@@ -41,6 +41,8 @@ const CASES: Case[] = [
     }),
   ),
   ["fp8_token", { kind: "fp8_token" }, [5, 0, 0], tokenRows(numbers)],
+  ["q8_0", { kind: "q8_0" }, [9, 0, 0], rowsOf(numbers, WIDTH)],
+  ["halves.q8_0", { kind: "q8_0" }, [9, 0, 0], rowsOf(halfNumbers, WIDTH)],
 ];
 
 const MEBIBYTES = 2 * Math.ceil(4 * BLOCKS * BLOCK / 2 ** 20) + 4;
