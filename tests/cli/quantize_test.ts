@@ -178,6 +178,7 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--scheme", "mxfp4_fp8", "--out", "x"], /--scheme: AMD Quark's name; expected w_mxfp4_a_fp8/],
   [["--scheme", "bf16", "--out", "x"], /--scheme: expected a scheme that quantizes weights .* got "bf16"/],
   [["--scheme", "w_mxfp4_a_mxfp8", "--out", "x"], /--scheme: expected w_mxfp4, which .* got "w_mxfp4_a_mxfp8"/],
+  [["--scheme", "w_mxfp4_a_q8_0", "--out", "x"], /--scheme: expected w_mxfp4, which .* got "w_mxfp4_a_q8_0"/],
   [["--scheme", "w_mxfp4", "--layers", "1=w_mxfp4_a_mxfp8", "--out", "x"], /--layers: .* got "w_mxfp4_a_mxfp8"/],
   [["--scheme", "w_mxfp4_a_fp8", "--out", "x"], /--scheme w_mxfp4_a_fp8: static FP8 inputs need .* --calibrate FILE/],
   [["--scheme", "w_mxfp4", "--attention", "fp8", "--out", "x"], /--attention fp8: static FP8 .*self_attn\.q_proj/],

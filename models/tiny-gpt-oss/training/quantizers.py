@@ -46,6 +46,15 @@ def qdq_mxfp8(x):
     return ((x / scale).clamp(-448, 448).to(torch.float8_e4m3fn).float() * scale).reshape(shape)
 
 
+def qdq_q8_0(x):
+    """llama.cpp's Q8_0: int8 in blocks of 32 with a float16 scale, max|x| / 127; codes to nearest even of x * (127 / max|x|)."""
+    shape = x.shape
+    x = x.float().reshape(*shape[:-1], -1, 32)
+    largest = x.abs().amax(-1, keepdim=True)
+    inverse = torch.where(largest > 0, 127 / largest, torch.zeros_like(largest))
+    return (torch.round(x * inverse) * (largest / 127).half().float()).reshape(shape)
+
+
 def qdq_fp8(x, scale):
     return (x.float() / scale).clamp(-448, 448).to(torch.float8_e4m3fn).float() * scale
 

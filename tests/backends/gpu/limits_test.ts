@@ -18,8 +18,8 @@ Deno.test("checkLimits() refuses Q8_0 inputs by name, and takes all others", () 
   const { message } = assertThrows(() => check("w_mxfp4_a_q8_0"), InputError);
   assertEquals(
     message,
-    "model.layers.0.mlp.experts.0.gate_up_proj: the GPU backend supports no Q8_0 inputs (backend emulate and reference " +
-      "do), got q8_0",
+    "model.layers.0.mlp.experts.0.gate_up_proj: the GPU backend supports no Q8_0 inputs (backend emulate and " +
+      "reference do), got q8_0",
   );
   const refused = SCHEMES.filter(({ input }) => !computesInputs(input)).map(({ name }) => name);
   assertEquals(refused, ["w_mxfp4_a_q8_0"]);
