@@ -20,6 +20,7 @@ const scales = floats(goldens, "static_input_scale");
 /** Mean KL from w_mxfp4 over all positions of two_turns in float32, by the reference implementation (PyTorch). */
 const REFERENCE: [scheme: string, input: (layer: number, gemm: 0 | 1) => InputFormat, meanKl: number][] = [
   ["a_fp8", (l, gemm) => ({ kind: "fp8_static", scale: scales[2 * l + gemm]! }), 4.7e-6],
+  ["a_q8_0", () => ({ kind: "q8_0" }), 8.6e-7],
   ["a_mxfp8", () => ({ kind: "mx", element: "e4m3fn", rule: "rceil" }), 5.1e-6],
   ["a_mxfp6_e2m3", () => ({ kind: "mx", element: "e2m3", rule: "even" }), 1.1e-5],
   ["a_mxfp6_e3m2", () => ({ kind: "mx", element: "e3m2", rule: "even" }), 1.6e-5],
