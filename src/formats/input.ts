@@ -96,6 +96,9 @@ export function kindNumber(input: InputFormat): number {
   }
 }
 
+/** Whether GPU kernels quantize inputs so: kernels/ABI.md has no number for others. */
+export const onGpus = (kind: InputFormat["kind"]): boolean => kind !== "q8_0";
+
 /** Number of a scale rule in both pages. */
 export function ruleNumber(rule: ScaleRule): number {
   return { even: 0, floor: 1, rceil: 2 }[rule];

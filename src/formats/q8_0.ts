@@ -13,7 +13,7 @@ const ROUNDER = 1.5 * 2 ** 52;
 /**
  * Quantizes a block by the rule of ggml's x86 code: scale max|x| / 127, codes x * (127 / max|x|), each operation in
  * float32, codes to nearest even. Other code of ggml multiplies by the reciprocal of the scale (ARM) or rounds ties
- * away from zero (its reference, CUDA); tests/goldens/quant/README.md counts what that changes.
+ * away from zero (its reference, CUDA's kernels); tests/goldens/quant/README.md counts what that changes.
  *
  * @param values Float32 numbers, of which `start` to `end` - 1 are the block.
  * @param codes Gets the codes, at the places of the numbers; NaN where the scale is.

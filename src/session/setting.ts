@@ -11,6 +11,7 @@ import { refuseSizes } from "../checkpoint/shard.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 import type { Dtype } from "../formats/format.ts";
+import { onGpus } from "../formats/input.ts";
 import { planModel, type PlannedModel, planUncalibrated } from "../plan/planned.ts";
 import type { Fp8Scales } from "../plan/static_scales.ts";
 import { option, words } from "../words.ts";
@@ -164,6 +165,14 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
     );
   }
   const { backend, tp, ep } = setting;
+  if (isGpu(backend) && planned.plan.linears.some(({ input }) => !onGpus(input.kind))) {
+    throw InputError.of(
+      "contradiction",
+      { option: "scheme", value: scheme ?? planned.plan.scheme },
+      words`${option("backend")} ${PROCESSOR_BACKENDS.join(" or ")}`,
+      words`${option("backend")} ${backend}`,
+    );
+  }
   refuseSizes(checkpoint.config, setting);
   const chosen = (shared: boolean) =>
     setting.chunk ?? chunkOf(backend, checkpoint.config, planned.source, tp * ep, shared);

@@ -2,7 +2,7 @@
  * The embedded model on a device: against logits and a reply of Hugging Face's implementation, and under the schemes
  * that have none of those against the plain backend, computed here and now.
  */
-import { computesInputs } from "../backends/gpu/limits.ts";
+import { onGpus } from "../formats/input.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { OWN_MODEL, ownPath } from "../own_files.ts";
 import { reason } from "../errors.ts";
@@ -64,7 +64,7 @@ export class ModelChecks {
       ...(["f32", "bf16"] as const).map((dtype) =>
         this.#check("a reply picked on the device", dtype, () => this.#reply(dtype))
       ),
-      ...SCHEMES.filter(({ name, input }) => !known.has(name) && computesInputs(input)).map(({ name }) =>
+      ...SCHEMES.filter(({ name, input }) => !known.has(name) && onGpus(input)).map(({ name }) =>
         this.#check(name, "f32", () => this.#beside(name))
       ),
     ];

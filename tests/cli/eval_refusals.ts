@@ -33,6 +33,10 @@ export const REFUSED_EVALS: readonly [args: string[], what: RegExp][] = [
   [["gsm8k", "--data", PROBLEMS, "--shots-from", PROBLEMS], /--shots-from: expected with --shots, which is 0/],
   [["perplexity"], /--text: required/],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp5"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],
+  [
+    ["gsm8k", "--data", PROBLEMS, "--backend", "hip", "--scheme", "w_mxfp4,w_mxfp4_a_q8_0"],
+    /--scheme w_mxfp4_a_q8_0: expected --backend emulate or reference, got --backend hip$/m,
+  ],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "mxfp4"], /--scheme: .*w_mxfp4_a_mxfp4.*got "mxfp4"/],
   [
     ["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp4,w_mxfp4_a_fp4"],

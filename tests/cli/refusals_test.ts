@@ -121,6 +121,10 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["--chunk", "0", "hi"], /--chunk: expected an integer/],
   [["--dtype", "f16", "hi"], /--dtype: expected bf16 or f32, got "f16"/],
   [["--scheme", "w_mxfp5", "hi"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],
+  [
+    ["--scheme", "w_mxfp4_a_q8_0", "--backend", "cuda", "hi"],
+    /--scheme w_mxfp4_a_q8_0: expected --backend emulate or reference, got --backend cuda$/m,
+  ],
   [["--scheme", "mxfp4_fp8", "hi"], /--scheme: AMD Quark's name; expected w_mxfp4_a_fp8, .* got "mxfp4_fp8"/],
   [["--scheme", "w_mxfp6_e2m3_a_mxfp8", "hi"], /--scheme: with w_mxfp6_e2m3 expected a_mxfp6_e2m3, a_fp8 or nothing, /],
   [["--scheme", "w_mxfp6_e3m2", "--weights", "map", "hi"], /--weights: .*mxfp4 converted to mxfp6_e3m2/],

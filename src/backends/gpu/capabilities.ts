@@ -6,8 +6,8 @@
  * bf16 or float32 arithmetic. It gives the scheme's numbers on any device; "native" means that the matrix instruction
  * takes the codes and the scales themselves.
  */
+import { onGpus } from "../../formats/input.ts";
 import { type Scheme, SCHEMES } from "../../plan/scheme.ts";
-import { computesInputs } from "./limits.ts";
 
 /** What an architecture's matrix instructions take. */
 export interface Capability {
@@ -66,7 +66,7 @@ export function choices(arch: string, compiled: CompiledKernels): readonly Choic
   const { bf16, mx } = capabilityOf(arch);
   const matrix = bf16 !== null && compiled.matrix;
   const product = matrix ? `bf16 ${bf16}` : "float32 products";
-  return SCHEMES.filter(({ input }) => computesInputs(input)).map((scheme) => {
+  return SCHEMES.filter(({ input }) => onGpus(input)).map((scheme) => {
     const { name, weight, input, element } = scheme;
     if (weight === "bf16") return { scheme: name, native: matrix, how: product };
     // What the kernels with scaled instructions take: FP4 weights with FP4 blocks, or FP8 codes without blocks' scales.

@@ -1,6 +1,6 @@
 /** What the kernels can compute, checked before anything is allocated; see kernels/ABI.md. */
 import { BLOCK, bytesOf, isMxFormat } from "../../formats/format.ts";
-import type { InputFormat } from "../../formats/input.ts";
+import { onGpus } from "../../formats/input.ts";
 import { allLinears, type ModelSource } from "../../checkpoint/source.ts";
 import { InputError } from "../../errors.ts";
 import type { OpenRequest } from "../../model/backend.ts";
@@ -14,9 +14,6 @@ const MOST_HEAD_DIM = 256;
 const MOST_HEADS_PER_KV = 16;
 const NO_Q8 = words`no Q8_0 inputs (${option("backend")} emulate and reference do)`;
 const NO_ROTATION = words`no online rotation of inputs (${option("backend")} emulate and reference do)`;
-
-/** Whether the kernels can quantize inputs so. */
-export const computesInputs = (kind: InputFormat["kind"]): boolean => kind !== "q8_0";
 
 /**
  * Checks a request against the limits of the kernels.
@@ -53,7 +50,7 @@ export function checkLimits({ config, source }: Pick<OpenRequest, "config" | "so
     }
   }
   for (const { weight, rotation, module, input } of allLinears(source.tree)) {
-    want(computesInputs(input.kind), module ?? weight.name, NO_Q8, input.kind);
+    want(onGpus(input.kind), module ?? weight.name, NO_Q8, input.kind);
     want(rotation === undefined, `${module ?? weight.name}.input_rotation`, NO_ROTATION, "one");
     const { name, rowBytes, format, transposed } = weight;
     // Rows are addressed in whole numbers.

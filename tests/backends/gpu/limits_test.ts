@@ -1,6 +1,7 @@
-import { checkLimits, computesInputs } from "../../../src/backends/gpu/limits.ts";
+import { checkLimits } from "../../../src/backends/gpu/limits.ts";
 import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../../src/errors.ts";
+import { onGpus } from "../../../src/formats/input.ts";
 import type { OpenRequest } from "../../../src/model/backend.ts";
 import { planModel } from "../../../src/plan/planned.ts";
 import { SCHEMES } from "../../../src/plan/scheme.ts";
@@ -21,6 +22,6 @@ Deno.test("checkLimits() refuses Q8_0 inputs by name, and takes all others", () 
     "model.layers.0.mlp.experts.0.gate_up_proj: the GPU backend supports no Q8_0 inputs (backend emulate and " +
       "reference do), got q8_0",
   );
-  const refused = SCHEMES.filter(({ input }) => !computesInputs(input)).map(({ name }) => name);
+  const refused = SCHEMES.filter(({ input }) => !onGpus(input)).map(({ name }) => name);
   assertEquals(refused, ["w_mxfp4_a_q8_0"]);
 });
