@@ -42,6 +42,9 @@ export type InputFormat =
   /** Q8_0 of llama.cpp: int8 in blocks of 32 columns with a float16 scale each, made on the fly. */
   | { readonly kind: "q8_0" };
 
+/** The same, where the scale of a static one is still to be found, or stands elsewhere. */
+export type WantedInput = Exclude<InputFormat, { kind: "fp8_static" }> | { readonly kind: "fp8_static" };
+
 /** Inputs in FP8. */
 export type Fp8Input = Extract<InputFormat, { kind: "fp8_static" | "fp8_token" }>;
 
@@ -57,7 +60,7 @@ export function isFp8(input: InputFormat): input is Fp8Input {
 export const Q8_NOISE = 0.0054;
 
 /** Whether two input formats are the same choice, calibrated scales aside. */
-export function sameInputFormat(a: InputFormat, b: InputFormat): boolean {
+export function sameInputFormat(a: InputFormat | WantedInput, b: InputFormat | WantedInput): boolean {
   if (a.kind === "mx" && b.kind === "mx") return a.element === b.element && a.rule === b.rule;
   return a.kind === b.kind;
 }

@@ -20,14 +20,14 @@ import { kvFormat } from "./kv_format.ts";
 import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { convertedBy, furtherLoss } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
-import { type InputFormat, multipliesCodes, MX_INPUT, NO_QDQ } from "../formats/input.ts";
+import { type InputFormat, multipliesCodes, NO_QDQ, type WantedInput } from "../formats/input.ts";
 import { candidateNames, EXPERT, projectionName } from "../checkpoint/quark/module_names.ts";
 import { quarkConfigOf } from "../checkpoint/layouts/quark_said.ts";
 import { InputError } from "../errors.ts";
 import type { KvFormat, WeightFormat, WeightScale } from "../formats/format.ts";
 import { refuseUnclearRotations } from "./rotation.ts";
 import type { WeightSpec } from "../checkpoint/quark/entry_spec.ts";
-import { describePair, parseScheme, refusedPair, type Scheme } from "./scheme.ts";
+import { describePair, inputOf, parseScheme, refusedPair } from "./scheme.ts";
 import { type StaticScale, staticScales } from "./static_scales.ts";
 import { option, type Text, words } from "../words.ts";
 
@@ -73,9 +73,6 @@ export interface Plan {
   /** What config and tensors contradict each other about, and what conversions lose further; one line each. */
   readonly warnings: readonly string[];
 }
-
-/** An input without the scale that a static one needs. */
-type WantedInput = Exclude<InputFormat, { kind: "fp8_static" }> | { readonly kind: "fp8_static" };
 
 /** A linear whose input's scale is not found yet. */
 interface Wanted {
@@ -151,19 +148,6 @@ export function makePlan(request: PlanRequest): Plan {
     ...kvFormat(request, config, warnings),
     warnings,
   };
-}
-
-function inputOf({ input, element }: Scheme): WantedInput {
-  switch (input) {
-    case "mx":
-      return { kind: "mx", element: element!, rule: MX_INPUT[element!].rule };
-    case "none":
-      return NO_QDQ;
-    case "fp8_static":
-    case "fp8_token":
-    case "q8_0":
-      return { kind: input };
-  }
 }
 
 /** Finds the static scale of linears that share their input, and checks what they make together. */

@@ -2,7 +2,7 @@
  * Quantization schemes by name: which format weights have, and what happens to the inputs of the same linears. A scheme
  * is data; the plan (plan.ts) decides which linears it is about.
  */
-import { type InputFormat, MX_INPUT, type MxInputElement } from "../formats/input.ts";
+import { type InputFormat, MX_INPUT, type MxInputElement, type WantedInput } from "../formats/input.ts";
 import { printable, show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { isMxFormat, type MxFormat, type WeightFormat, type WeightScale } from "../formats/format.ts";
@@ -140,8 +140,13 @@ export function parseScheme(name: string, known: readonly string[] = SCHEME_NAME
   throw InputError.of("wrong_value", { option: "scheme" }, known.join(", "), show(name));
 }
 
+/** What a scheme does to inputs. */
+export function inputOf({ input, element }: Scheme): WantedInput {
+  return input === "mx" ? { kind: input, element: element!, rule: MX_INPUT[element!].rule } : { kind: input };
+}
+
 /** The name of an input format, without its scale. */
-export function nameOfInput(input: InputFormat | { readonly kind: "fp8_static" }): InputName {
+export function nameOfInput(input: WantedInput): InputName {
   switch (input.kind) {
     case "none":
       return "bf16";

@@ -1,5 +1,5 @@
 /** What each linear of a checkpoint becomes. */
-import { type InputFormat, MX_INPUT } from "../formats/input.ts";
+import type { WantedInput } from "../formats/input.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import {
   type LayerLinears,
@@ -13,18 +13,18 @@ import { refuseRotation } from "../plan/planned.ts";
 import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
 import { hasWeightsOf } from "../plan/scheme_weights.ts";
-import { nameOfInput, parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
+import { inputOf, nameOfInput, parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
 import { option, words } from "../words.ts";
 
 /**
  * Schemes that a checkpoint can be quantized to. No config has a name for Q8_0 inputs, or for the rule by which MXFP8
  * inputs are scaled: whoever computes them is told to beside the checkpoint.
  */
-export type TargetScheme = Exclude<SchemeName, "bf16" | "w_mxfp4_a_mxfp8" | "w_mxfp4_a_q8_0">;
+export type TargetScheme = Exclude<SchemeName, typeof NO_TARGETS[number]>;
+const NO_TARGETS = ["bf16", "w_mxfp4_a_mxfp8", "w_mxfp4_a_q8_0"] as const satisfies readonly SchemeName[];
 
 /** Whether a checkpoint can be quantized to a scheme. */
-export const isTarget = (name: SchemeName): name is TargetScheme =>
-  name !== "bf16" && name !== "w_mxfp4_a_mxfp8" && name !== "w_mxfp4_a_q8_0";
+export const isTarget = (name: SchemeName): name is TargetScheme => !NO_TARGETS.some((other) => other === name);
 
 /** Another scheme for the experts of some layers. */
 export interface LayerScheme {
@@ -49,8 +49,8 @@ export interface LinearTarget {
   readonly source: LinearSource;
   readonly weight: WeightFormat;
   readonly weightScale: WeightScale;
-  /** What the config says of its input; a static scale is ignored here. */
-  readonly input: InputFormat;
+  /** What the config says of its input. */
+  readonly input: WantedInput;
   /** Scale of a static input; null: the input has none. */
   readonly inputScale: number | null;
   /** Whether a scale that calibration measures would count. */
@@ -164,19 +164,6 @@ function schemeFor({ scheme, layers, attention }: Recipe, layer: number, role: R
   if (own === undefined) return { scheme: parseScheme(scheme), by: { option: "scheme", value: scheme } };
   const span = own.first === own.last ? `${own.first}` : `${own.first}-${own.last}`;
   return { scheme: parseScheme(own.scheme), by: { option: "layers", value: `${span}=${own.scheme}` } };
-}
-
-function inputOf({ input, element }: Scheme): InputFormat {
-  switch (input) {
-    case "none":
-    case "fp8_token":
-    case "q8_0":
-      return { kind: input };
-    case "mx":
-      return { kind: "mx", element: element!, rule: MX_INPUT[element!].rule };
-    case "fp8_static":
-      return { kind: "fp8_static", scale: 1 };
-  }
 }
 
 function staticScale(

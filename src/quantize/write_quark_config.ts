@@ -4,7 +4,7 @@ import { type Conversion, CONVERSIONS_KEY } from "../checkpoint/conversions.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { MX_INPUT_DTYPE } from "../checkpoint/quark/mx_dtypes.ts";
 import { isMxFormat, mxElementOf, type WeightFormat, type WeightScale } from "../formats/format.ts";
-import type { InputFormat, MxInputElement } from "../formats/input.ts";
+import type { MxInputElement, WantedInput } from "../formats/input.ts";
 import { kindOf } from "../plan/scheme_weights.ts";
 import type { LayerTargets, LinearTarget, Targets } from "./targets.ts";
 
@@ -55,7 +55,7 @@ function weightSpec(weight: WeightFormat, scale: WeightScale): Json | null {
   return scale === "tensor" ? STATIC_FP8 : fp8Spec(0, false);
 }
 
-function inputSpec(input: InputFormat): Json | null {
+function inputSpec(input: WantedInput): Json | null {
   switch (input.kind) {
     case "none":
       return null;

@@ -115,7 +115,7 @@ Deno.test("quantizationConfig() has entries for quantized attention and for laye
 Deno.test("quantizationConfig() names modules one by one where layers differ, and quantized routers and heads", () => {
   type Formats = Pick<LinearTarget, "weight" | "weightScale" | "input">;
   const plain: Formats = { weight: "bf16", weightScale: "none", input: { kind: "none" } };
-  const fp8: Formats = { weight: "fp8_e4m3", weightScale: "tensor", input: { kind: "fp8_static", scale: 1 } };
+  const fp8: Formats = { weight: "fp8_e4m3", weightScale: "tensor", input: { kind: "fp8_static" } };
   const rows: Formats = { weight: "fp8_e4m3", weightScale: "row", input: { kind: "fp8_token" } };
   const mx = (weight: "mxfp4" | "mxfp6_e3m2"): Formats => ({ ...plain, weight, weightScale: "e8m0" });
   const target = (module: string, formats: Formats) => ({ module, ...formats }) as LinearTarget;

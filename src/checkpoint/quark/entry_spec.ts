@@ -6,7 +6,7 @@ import type * as z from "zod";
 import { show } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
 import { BLOCK, MX_FORMAT, type ScaleRule, type WeightFormat, type WeightScale } from "../../formats/format.ts";
-import type { InputFormat } from "../../formats/input.ts";
+import type { WantedInput } from "../../formats/input.ts";
 import { readKeys } from "../keys.ts";
 import { elementOfDtype, MX_DTYPE, MX_INPUT_DTYPE } from "./mx_dtypes.ts";
 import { ENTRY_KEYS, SPEC_KEYS } from "./quark_keys.ts";
@@ -18,7 +18,7 @@ export interface WeightSpec {
 }
 
 /** An input as the config describes it; the scale of a static one is in the tensors. */
-export type InputSpec = Exclude<InputFormat, { kind: "none" | "fp8_static" }> | { readonly kind: "fp8_static" };
+export type InputSpec = Exclude<WantedInput, { kind: "none" }>;
 
 /** What an entry of the config says of the modules that it is for. */
 export interface EntrySpec {
