@@ -12,6 +12,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { BLOCK, bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
+import { ruleNumber } from "../src/formats/input.ts";
 import { spreadOf, spreadText } from "../src/bench/spread.ts";
 import { choicesOf, countOf, countsOf, optionsOrEnd } from "./options.ts";
 import { pairedRatio } from "./paired.ts";
@@ -107,18 +108,8 @@ for (const weights of asked.weights) {
         for (const [i, { linear, prepare }] of builds.entries()) {
           // Another module may know of no packed rows.
           const packed = options.packed && i === 0, units = packed ? Math.ceil(tokens / 5) : tokens;
-          const prepared = [
-            PREPARED,
-            packed ? 0 : COLS,
-            X,
-            COLS,
-            COLS,
-            KINDS[inputs],
-            inputs === "mxfp8" ? 2 : 0,
-            0,
-            1,
-            0,
-          ];
+          const rule = ruleNumber(inputs === "mxfp8" ? "rceil" : "even");
+          const prepared = [PREPARED, packed ? 0 : COLS, X, COLS, COLS, KINDS[inputs], rule, 0, 1, 0];
           words.set([...prepared, 0, 0, 0, tokens], DESCRIPTOR / 4);
           const preparing = processorSeconds(() => {
             for (let i = 0; i < PREPARATIONS; i++) prepare(DESCRIPTOR, 0, units, SCRATCH);

@@ -46,20 +46,13 @@ Deno.test("inspect, generate and logits name the scale rule", async () => {
   assertEquals(ruleOf((await inProcess(["inspect", "--json", ...model])).stdout), "floor");
   assertEquals(ruleOf((await inProcess(["inspect", "--json"])).stdout), null);
 
-  const { stdout } = await inProcess(["generate", "--json", "--raw", "--max-tokens", "1", ...model, TEXT]);
-  assertEquals(JSON.parse(stdout).protocol.scale_rule, "floor");
+  const generated = async (...options: string[]): Promise<string> => {
+    const { stdout } = await inProcess(["generate", "--json", "--raw", "--max-tokens", "1", ...options, TEXT]);
+    return JSON.stringify(JSON.parse(stdout).protocol);
+  };
+  assertEquals(ruleOf(await generated(...model)), "floor");
   const out = `${dir.path}/logits.safetensors`;
   await inProcess(["logits", "--tokens", "1,2", "--scheme", "w_mxfp4_a_mxfp4", "--out", out]);
   assertEquals(ruleOf(openSafetensors(out).metadata.get("protocol")!), "even");
-  const asked = await inProcess([
-    "generate",
-    "--json",
-    "--raw",
-    "--max-tokens",
-    "1",
-    "--scheme",
-    "w_mxfp4_a_mxfp8",
-    TEXT,
-  ]);
-  assertEquals(JSON.parse(asked.stdout).protocol.scale_rule, "rceil");
+  assertEquals(ruleOf(await generated("--scheme", "w_mxfp4_a_mxfp8")), "rceil");
 });

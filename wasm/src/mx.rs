@@ -119,6 +119,7 @@ impl<E: Element> Qdq<E> {
     /// would change nothing; below 1 for all but FP8.
     const BF16_FROM: i32 = 127 - 133 - (E::MIN_EXPONENT - E::MANTISSA as i32);
 
+    /// Replaces 32 numbers by what [`qdq`] leaves of them, rounded to bf16 where that is asked for.
     #[inline(always)]
     pub fn apply(&self, block: &mut [v128; 8]) {
         let m = |i: usize, j: usize| i32x4_max(v128_and(block[i], self.magnitude), v128_and(block[j], self.magnitude));

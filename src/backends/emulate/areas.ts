@@ -75,8 +75,10 @@ export const BF16_ROWS = 24;
 
 /** {@linkcode rowsToFix} of MX inputs. */
 const MX_ROWS: Readonly<Record<MxInputElement, number>> = {
-  ...{ e2m1: MANY_DIGIT_ROWS, e2m3: MANY_DIGIT_ROWS },
-  ...{ e3m2: Infinity, e4m3fn: MANY_ROWS },
+  e2m1: MANY_DIGIT_ROWS,
+  e2m3: MANY_DIGIT_ROWS,
+  e3m2: Infinity,
+  e4m3fn: MANY_ROWS,
 };
 
 /**
@@ -84,8 +86,7 @@ const MX_ROWS: Readonly<Record<MxInputElement, number>> = {
  *
  * MXFP4 weights multiply quantized inputs faster so: of two digits, but for rare ones, any number of rows, where others
  * are floats; of one digit some rows. Inputs that are rounded to bf16 after a scale that is no power of two have too
- * many digits, and so has one of 100 blocks of MXFP8, by which most rows have some. Those of
- * Q8_0 are 19 bits long.
+ * many digits, and so has one of 100 blocks of MXFP8, by which most rows have some; numbers of Q8_0 are 19 bits long.
  *
  * @param isMxfp4 Whether the weights are MXFP4.
  */

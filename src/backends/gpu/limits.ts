@@ -12,8 +12,9 @@ const MOST_EXPERTS = 1024;
 const MOST_CHOICES = 32;
 const MOST_HEAD_DIM = 256;
 const MOST_HEADS_PER_KV = 16;
-const NO_Q8 = words`no Q8_0 inputs (${option("backend")} emulate and reference do)`;
-const NO_ROTATION = words`no online rotation of inputs (${option("backend")} emulate and reference do)`;
+const none = (what: string): Text => words`no ${what} (${option("backend")} emulate and reference do)`;
+const NO_Q8 = none("Q8_0 inputs");
+const NO_ROTATION = none("online rotation of inputs");
 
 /**
  * Checks a request against the limits of the kernels.

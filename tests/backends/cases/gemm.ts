@@ -114,9 +114,7 @@ const gemms = (inputs: readonly InputFormat[]): OperationCase[] =>
  * another wants.
  */
 const neighbours = (inputs: readonly InputFormat[]): OperationCase[] =>
-  [["mxfp4", "bf16", "mxfp6_e2m3"], ["fp8_e4m3", "bf16", "mxfp4"]].flatMap((
-    formats,
-  ) =>
+  [["mxfp4", "bf16", "mxfp6_e2m3"], ["fp8_e4m3", "bf16", "mxfp4"]].flatMap((formats) =>
     inputs.map((input): OperationCase => ({
       name: `linears of ${formats.join(", ")} weights side by side, ${inputName(input)} input`,
       dtype: "bf16",
