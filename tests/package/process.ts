@@ -64,6 +64,17 @@ export async function withUsersPlace<T>(use: () => Promise<T>): Promise<T> {
   return await use();
 }
 
+/**
+ * Runs a first start that fails wherever it unpacks: it goes through all places, and takes those of the user's in /tmp
+ * and /var/tmp away again, under whoever has just made them.
+ */
+export async function runThroughAll(
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Finished> {
+  return await withUsersPlace(() => run(words, { env }));
+}
+
 /** Absolute path of a program, for processes whose PATH does not lead there; null where there is none. */
 export async function whereIs(program: string): Promise<string | null> {
   const { stdout } = await run(["/bin/sh", "-c", 'command -v "$0"', program], {

@@ -5,7 +5,7 @@ import { concat } from "../../tools/package/tar.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { copyExecutable } from "../executable.ts";
 import { everyNth } from "../soak.ts";
-import { command, run, whereIs, works } from "./process.ts";
+import { command, run, runThroughAll, whereIs, works } from "./process.ts";
 import { BINARY, encode, FILLING, refused, shells, unpacked, until, withBinary } from "./stub.ts";
 import { exists } from "../exists.ts";
 
@@ -118,7 +118,7 @@ Deno.test({
       const flipped = Uint8Array.from(BINARY);
       flipped[flipped.length - 5_000]! ^= 1;
       await Deno.writeFile(binary, flipped);
-      refused(await run(words, { env }), /(crc|corrupt|invalid|short)/);
+      refused(await runThroughAll(words, env), /(crc|corrupt|invalid|short)/);
     }),
 });
 
@@ -159,7 +159,7 @@ Deno.test("a place where files cannot be as large as needed is left for another"
     const env = { XDG_CACHE_HOME: cache, HOME: dir, TMPDIR: cache, PATH: Deno.env.get("PATH")! };
     // The limit is in blocks of 512 bytes.
     const limited = ["sh", "-c", 'trap "" XFSZ; ulimit -f 300; exec "$0"', binary];
-    refused(await run(limited, { env }), /cache\/mxoss: tar: [^;]+; .*\.cache\/mxoss: tar: /);
+    refused(await runThroughAll(limited, env), /cache\/mxoss: tar: [^;]+; .*\.cache\/mxoss: tar: /);
     assertEquals([...Deno.readDirSync(cache), ...Deno.readDirSync(`${dir}/.cache`)], []);
     assertEquals((await run([binary], { env })).code, 7);
   }));
@@ -275,7 +275,10 @@ Deno.test("a runtime that cannot start here is not kept", async () => {
   await withBinary(async (dir, binary) => {
     const cache = `${dir}/cache`;
     const env = { XDG_CACHE_HOME: cache, TMPDIR: dir };
-    refused(await run([binary], { env }), /cache\/mxoss: the unpacked runtime does not start: libfoo\.so: not found/);
+    refused(
+      await runThroughAll([binary], env),
+      /cache\/mxoss: the unpacked runtime does not start: libfoo\.so: not found/,
+    );
     assertEquals([...Deno.readDirSync(cache)], []);
   }, broken);
 });
@@ -291,7 +294,7 @@ Deno.test("a truncated or damaged binary is refused before and after unpacking",
     }, bytes);
   }
   await withBinary(async (dir, binary) => {
-    refused(await run([binary], { env: { HOME: dir } }), /: gzip: .*(crc|length|invalid|corrupt)/);
+    refused(await runThroughAll([binary], { HOME: dir }), /: gzip: .*(crc|length|invalid|corrupt)/);
     assertEquals([...Deno.readDirSync(`${dir}/.cache`)], []);
   }, flipped);
 });
